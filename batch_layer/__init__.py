@@ -1,0 +1,1 @@
+"""The batch layer: history, training, generations."""

@@ -1,0 +1,1 @@
+"""A recommender that learns from a stream: what its three layers share."""

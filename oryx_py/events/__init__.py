@@ -1,0 +1,1 @@
+"""Interactions: parsing, encoding, and the fold of their log."""

@@ -1,0 +1,1 @@
+"""The real servers on one machine: Java, jars, the embedded broker."""

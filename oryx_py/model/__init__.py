@@ -1,0 +1,1 @@
+"""Generations, their registry, and the state that updates change."""

@@ -1,0 +1,1 @@
+"""The pure mathematics: objectives, fold-in, Gram matrices, top-n, metrics."""

@@ -1,0 +1,1 @@
+"""What the layers need of the world, as protocols."""

@@ -1,0 +1,1 @@
+"""What every running layer has: logs, health, metrics, stopping."""

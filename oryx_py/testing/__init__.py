@@ -1,0 +1,1 @@
+"""Fakes, worlds and conformance suites, for our tests and for yours."""

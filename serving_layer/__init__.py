@@ -1,0 +1,1 @@
+"""The serving layer: HTTP over a model in memory."""

@@ -1,0 +1,1 @@
+"""The speed layer: exact fold-in of every interaction, in real time."""
