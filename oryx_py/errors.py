@@ -13,7 +13,8 @@
     │   └── CommitConflict     somebody else created this commit first: read again, retry
     ├── BadRecord              skip this record and say why
     │   ├── BadInteraction     a value of the input topic, or a line of a client
-    │   └── BadMessage         a message of the update topic
+    │   ├── BadMessage         a message of the update topic
+    │   └── RecordTooLarge     more bytes than its topic takes
     └── Stop                   a layer must not go on; the operator has to act
         ├── CorruptGeneration  files are missing, damaged or do not fit together
         ├── UnsupportedFormat  written by a newer version
@@ -36,6 +37,7 @@ __all__ = [
     "NotReady",
     "OryxError",
     "QueueFull",
+    "RecordTooLarge",
     "Stop",
     "TopicsChanged",
     "Transient",
@@ -95,6 +97,10 @@ class BadInteraction(BadRecord):
 
 class BadMessage(BadRecord):
     """A message of the update topic that does not follow the wire protocol."""
+
+
+class RecordTooLarge(BadRecord):
+    """A record has more bytes than its topic takes."""
 
 
 class Stop(OryxError):
