@@ -1,0 +1,230 @@
+"""Apache Kafka itself on one machine: broker and controller in one process of the caller."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import xxhash
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from oryx_py.errors import BrokerUnavailable, UserError
+from oryx_py.local import locks, ports
+from oryx_py.local.broker_home import BrokerHome, tail
+from oryx_py.local.jars import Jars, Progress, resolve_jars
+from oryx_py.local.java import Java, find_java
+from oryx_py.local.leash import leashed
+from oryx_py.local.runfile import RunFile, read_runfile, write_runfile
+
+_PORT_ATTEMPTS = 3  # another program may take a port between the look and Kafka's own bind
+_TAKEN = ("Address already in use", "BindException")
+_POLL_S = 0.02
+_METADATA_S = 2.0
+_LOCK_S = 1.0
+_KILL_S = 10.0
+
+
+class EmbeddedBroker:
+    """A Kafka of one process, with its data in ``dir``, which outlives it and every ``kill -9``.
+
+    ``port`` is a wish: when it is taken, another is found and kept over restarts. 0 means any. One thread at a time may
+    call ``start`` and ``stop``; it must live as long as the broker, which the kernel kills with it unless ``leash`` is
+    False (Linux).
+
+    The folder's lock is inherited by Kafka's process and held by nobody else, so it is free exactly when that process
+    is gone, whoever started it.
+    """
+
+    def __init__(
+        self,
+        dir: Path,  # noqa: A002
+        port: int = 9092,
+        heap_mb: int = 256,
+        *,
+        leash: bool = True,
+        cache: Path | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self._home = BrokerHome(dir.absolute())
+        self._wish = port
+        self._heap_mb = heap_mb
+        self._leash = leash
+        self._cache = cache
+        self._on_progress = on_progress
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._fresh_archive: tuple[Path, Path] | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """``host:port`` for clients, after ``start``."""
+        if not self._port:
+            raise BrokerUnavailable("the embedded broker has not been started")
+        return f"{ports.HOST}:{self._port}"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """Kafka's process, None before ``start`` and after ``stop``."""
+        return self._process
+
+    @property
+    def alive(self) -> bool:
+        """Whether Kafka's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Return when Kafka accepts connections and answers a metadata request; do nothing if it runs.
+
+        The time to fetch the jars, once in a user's life, is not counted.
+
+        Raises:
+            MissingDependency: there is no Java, or the jars can't be had.
+            UserError: another broker uses this folder, or it holds something else.
+            BrokerUnavailable: Kafka ended or was not ready in time; the message has the end of its log.
+        """
+        if self.alive:
+            return
+        java = find_java()
+        jars = resolve_jars(java, cache=self._cache, on_progress=self._on_progress)
+        deadline = time.monotonic() + timeout_s
+        lock = locks.take(self._home.lock, _LOCK_S)
+        if lock is None:
+            raise UserError(self._in_use())
+        try:
+            self._home.runfile.unlink(missing_ok=True)  # under the lock: it was left by a broker that is gone
+            self._home.prepare()
+            self._home.format(self._java(java, jars), timeout_s)
+            self._launch_on_free_ports(java, jars, lock, deadline)
+        finally:
+            os.close(lock)
+
+    def stop(self, grace_s: float = 30.0) -> None:
+        """End Kafka: SIGTERM, and SIGKILL after ``grace_s``; nothing happens if it is not running."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_KILL_S)
+        running = read_runfile(self._home.runfile)
+        if running is not None and running.pid == process.pid:
+            self._home.runfile.unlink(missing_ok=True)
+        self._keep_archive(process.returncode)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _launch_on_free_ports(self, java: Java, jars: Jars, lock: int, deadline: float) -> None:
+        for attempt in range(_PORT_ATTEMPTS):
+            chosen = self._home.choose_ports(self._wish)
+            self._home.configure(chosen)
+            log_start = self._home.log.stat().st_size if self._home.log.exists() else 0
+            self._port = chosen.port
+            self._process = self._launch(java, jars, lock)
+            trouble = self._wait_until_ready(deadline)
+            if trouble is None:
+                break
+            end = [*tail(self._home.output, 0, 5), *tail(self._home.log, log_start, 40)]
+            self._process.kill()
+            self._process.wait(_KILL_S)
+            self._process = None
+            if attempt + 1 == _PORT_ATTEMPTS or not any(word in line for word in _TAKEN for line in end):
+                raise BrokerUnavailable("\n".join([f"{trouble}; the end of {self._home.log}:", *end[-12:]]))
+        assert self._process is not None
+        write_runfile(
+            self._home.runfile, RunFile(self.bootstrap_servers, self._process.pid, time.time_ns() // 1_000_000)
+        )
+
+    def _launch(self, java: Java, jars: Jars, lock: int) -> subprocess.Popen[bytes]:
+        command = [*self._java(java, jars, *self._archive_options(java, jars)), "kafka.Kafka", "server.properties"]
+        with self._home.output.open("wb") as output:
+            return subprocess.Popen(
+                leashed(command) if self._leash else command,
+                cwd=self._home.dir,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lock,),
+                process_group=0,  # a Ctrl-C in the terminal is for this process, which stops Kafka in its own order
+            )
+
+    def _java(self, java: Java, jars: Jars, *options: str) -> list[str]:
+        return [
+            *(str(java.path), f"-Xmx{self._heap_mb}m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            *("-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", "-XX:ErrorFile=logs/hs_err_%p.log"),
+            *("-Djava.awt.headless=true", f"-Djava.io.tmpdir={self._home.tmp}", "-Dkafka.logs.dir=logs"),
+            *("-Dlog4j2.configurationFile=log4j2.properties", *options, "-cp", jars.classpath),
+        ]
+
+    def _archive_options(self, java: Java, jars: Jars) -> list[str]:
+        """Share Java's parsed classes between starts: less than half the time. The first to stop writes the archive.
+
+        It holds for one build of Java; any other ignores it and starts as if there were none.
+        """
+        archive = jars.folder / f"classes-{java.version}-{xxhash.xxh32_hexdigest(os.fsencode(java.path.resolve()))}.jsa"
+        self._fresh_archive = None
+        if archive.exists():
+            return [f"-XX:SharedArchiveFile={archive}"]
+        if not os.access(jars.folder, os.W_OK):
+            return []
+        fresh = self._home.tmp / archive.name
+        self._fresh_archive = (fresh, archive)
+        return [f"-XX:ArchiveClassesAtExit={fresh}"]
+
+    def _keep_archive(self, exit_code: int) -> None:
+        """Move a new archive of classes into the cache, if Java came to its regular end."""
+        if self._fresh_archive is None or exit_code != 128 + signal.SIGTERM:
+            return
+        fresh, archive = self._fresh_archive
+        partial = archive.with_suffix(f".{os.getpid()}.partial")
+        with suppress(OSError):  # it only makes the next start faster
+            shutil.copyfile(fresh, partial)
+            partial.replace(archive)
+
+    def _wait_until_ready(self, deadline: float) -> str | None:
+        """Return None when Kafka answers, else what went wrong."""
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                code = self._process.returncode if self._process else None
+                return f"Kafka ended while starting (exit code {code})"
+            if _accepts(self._port) and _answers(self.bootstrap_servers):
+                return None
+            time.sleep(_POLL_S)
+        return "Kafka was not ready in time"
+
+    def _in_use(self) -> str:
+        running = read_runfile(self._home.runfile)
+        who = f"the broker {running.bootstrap_servers} (process {running.pid})" if running else "another broker"
+        return f"{self._home.dir} is in use by {who}: stop that one, or choose another local.dir"
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((ports.HOST, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _answers(bootstrap_servers: str) -> bool:
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    try:
+        return bool(admin.list_topics(timeout=_METADATA_S).brokers)
+    except KafkaException:
+        return False

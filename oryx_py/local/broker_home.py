@@ -1,0 +1,141 @@
+"""The folder of one embedded broker: what stands where, and how it comes to be.
+
+::
+
+    <local.dir>/broker.json      the run file, while a broker is ready
+    <local.dir>/broker/lock      held by the broker's process as long as it lives
+                       ports.json  the ports of the last start
+                       server.properties, log4j2.properties   written at every start
+                       data/     Kafka's logs; it gets this name only when completely formatted
+                       logs/     broker.log (Kafka's), jvm.log (Java's own output, of the last start)
+                       tmp/      emptied at every start
+"""
+
+import base64
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import msgspec
+
+from oryx_py.errors import BrokerUnavailable, UserError
+from oryx_py.local import ports
+from oryx_py.local.runfile import runfile_path
+
+_TEMPLATES = resources.files("oryx_py.local")
+_FORMATTING = "data.formatting"
+_TAIL_BYTES = 32_768
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """The port that was asked for, and the two that were taken."""
+
+    asked: int
+    port: int
+    controller_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerHome:
+    """One broker's folder; relative paths keep commas, colons and accents in its name out of Kafka's settings."""
+
+    dir: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the broker's process."""
+        return self.dir / "lock"
+
+    @property
+    def runfile(self) -> Path:
+        """Where clients find the broker."""
+        return runfile_path(self.dir.parent)
+
+    @property
+    def log(self) -> Path:
+        """Kafka's own log."""
+        return self.dir / "logs" / "broker.log"
+
+    @property
+    def output(self) -> Path:
+        """What the Java machine itself says."""
+        return self.dir / "logs" / "jvm.log"
+
+    @property
+    def tmp(self) -> Path:
+        """Java's temporary folder."""
+        return self.dir / "tmp"
+
+    def prepare(self) -> None:
+        """Make the folders and sweep what a killed broker left."""
+        shutil.rmtree(self.tmp, ignore_errors=True)
+        for folder in (self.dir, self.tmp, self.log.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.dir / "log4j2.properties").write_bytes(_TEMPLATES.joinpath("log4j2.properties").read_bytes())
+
+    def choose_ports(self, asked: int) -> Ports:
+        """Return the ports of the last start if the wish is the same and they are free, else the wish, else others."""
+        try:
+            last = msgspec.json.decode((self.dir / "ports.json").read_bytes(), type=Ports)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            last = Ports(asked, 0, 0)
+        port = ports.choose((last.port if last.asked == asked else 0, asked))
+        return Ports(asked, port, ports.choose((last.controller_port,), taken={port}))
+
+    def configure(self, chosen: Ports) -> None:
+        """Write the broker's settings for these ports, and remember them."""
+        self._write_properties(chosen, data="data")
+        (self.dir / "ports.json").write_bytes(msgspec.json.encode(chosen))
+
+    def format(self, java: list[str], timeout_s: float) -> None:
+        """Format the data folder unless it is; ``java`` is the command up to the main class.
+
+        Kafka's tool writes several files: it works aside, and a rename makes the result count. Killed before that, the
+        next start begins afresh.
+
+        Raises:
+            UserError: there are data that Kafka did not format.
+            BrokerUnavailable: the tool failed.
+        """
+        data, fresh = self.dir / "data", self.dir / _FORMATTING
+        if (data / "meta.properties").is_file():
+            return
+        if data.exists() and any(data.iterdir()):
+            raise UserError(
+                f"{data} holds no formatted Kafka data (meta.properties is missing): restore it or move it away"
+            )
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)
+        self._write_properties(Ports(0, 1, 2), data=_FORMATTING)
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
+        tool = ["kafka.tools.StorageTool", "format", f"-t={cluster_id}", "-c", "server.properties", "--standalone"]
+        try:
+            run = subprocess.run(
+                [*java, *tool], cwd=self.dir, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BrokerUnavailable(f"{data} could not be formatted within {timeout_s:.0f} s") from error
+        if run.returncode != 0:
+            raise BrokerUnavailable(f"{data} could not be formatted:\n{(run.stdout + run.stderr).strip()}")
+        fresh.rename(data)
+
+    def _write_properties(self, chosen: Ports, data: str) -> None:
+        template = Template(_TEMPLATES.joinpath("server.properties").read_text(encoding="utf-8"))
+        text = template.substitute(port=chosen.port, controller_port=chosen.controller_port, data=data)
+        (self.dir / "server.properties").write_text(text, encoding="utf-8")
+
+
+def tail(path: Path, start: int, lines: int) -> list[str]:
+    """Return the last ``lines`` lines that were written to ``path`` after its first ``start`` bytes."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(start if start <= size else 0, size - _TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.rstrip().splitlines()[-lines:]
