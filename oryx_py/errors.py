@@ -9,6 +9,7 @@
     │   └── NotReady           nothing to answer from yet
     ├── Transient              the same call may succeed later
     │   ├── BrokerUnavailable  no acknowledgement from Kafka in time
+    │   ├── StoreUnavailable   the disk or the store did not take or give a file
     │   ├── QueueFull          a bounded queue has no room
     │   └── CommitConflict     somebody else created this commit first: read again, retry
     ├── BadRecord              skip this record and say why
@@ -17,6 +18,7 @@
     │   └── RecordTooLarge     more bytes than its topic takes
     └── Stop                   a layer must not go on; the operator has to act
         ├── CorruptGeneration  files are missing, damaged or do not fit together
+        ├── CorruptLog         a commit of the history or the registry is missing, damaged or contradicts the others
         ├── UnsupportedFormat  written by a newer version
         ├── LogGap             the log no longer has the records that are needed
         └── TopicsChanged      a topic was re-created or its partitions were changed
@@ -32,6 +34,7 @@ __all__ = [
     "CommitConflict",
     "ConfigError",
     "CorruptGeneration",
+    "CorruptLog",
     "LogGap",
     "MissingDependency",
     "NotReady",
@@ -39,6 +42,7 @@ __all__ = [
     "QueueFull",
     "RecordTooLarge",
     "Stop",
+    "StoreUnavailable",
     "TopicsChanged",
     "Transient",
     "UnsupportedFormat",
@@ -72,6 +76,10 @@ class Transient(OryxError):
 
 class BrokerUnavailable(Transient):
     """Kafka did not acknowledge or answer in time."""
+
+
+class StoreUnavailable(Transient):
+    """The disk or the store did not take or give a file."""
 
 
 class QueueFull(Transient):
@@ -109,6 +117,10 @@ class Stop(OryxError):
 
 class CorruptGeneration(Stop):
     """A generation's files are missing, damaged, or do not fit together."""
+
+
+class CorruptLog(Stop):
+    """A commit of the history or the registry is missing, damaged, or contradicts those before it."""
 
 
 class UnsupportedFormat(Stop):
