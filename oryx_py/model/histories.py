@@ -1,0 +1,132 @@
+"""Who knows what: the generation's folded histories, and what changed since."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Histories", "Rows"]
+
+
+class Rows(Protocol):
+    """Compressed sparse rows (`oryx_py.model.generation.Csr`)."""
+
+    @property
+    def indptr(self) -> NDArray[np.int64]:
+        """int64[rows + 1]."""
+        ...
+
+    def row(self, i: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Return the column numbers and the strengths of a row."""
+        ...
+
+
+class Histories:
+    """The folded strength of every known pair of user and item, by handle.
+
+    A pair is known when its folded state is not "nothing", whatever the strength's sign. Only differences from the
+    generation are held, so that memory grows with what came since. Owned by one `ModelState`; not safe for threads.
+
+    Args:
+        users: the generation's histories of users (columns are item rows).
+        items: the same of items (columns are user rows).
+    """
+
+    def __init__(self, users: Rows, items: Rows) -> None:
+        self._users = users
+        self._items = items
+        self._base_users = len(users.indptr) - 1
+        self._changes: dict[int, dict[int, float | None]] = {}
+        self._forgotten: set[int] = set()
+        self._popularity = np.diff(items.indptr).astype(np.int64)
+        self._activity = np.diff(users.indptr).astype(np.int64)
+        self.version = 0
+        """Rises with every change of a count."""
+
+    def of_user(self, user: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return int64[n] item handles and float64[n] folded strengths; empty for an unknown user."""
+        items, strengths = self._base_row(user)
+        changes = self._changes.get(user)
+        if not changes:
+            return items.astype(np.int64), np.asarray(strengths)
+        kept = [at for at, item in enumerate(items.tolist()) if item not in changes]
+        added = [(item, strength) for item, strength in changes.items() if strength is not None]
+        return (
+            np.concatenate([items[kept].astype(np.int64), np.array([item for item, _ in added], np.int64)]),
+            np.concatenate([strengths[kept], np.array([strength for _, strength in added], np.float64)]),
+        )
+
+    def strength(self, user: int, item: int) -> float | None:
+        """Return a pair's folded strength, None where it is not known."""
+        changes = self._changes.get(user)
+        if changes is not None and item in changes:
+            return changes[item]
+        return self._base_strength(user, item)
+
+    def put(self, user: int, item: int, strength: float) -> None:
+        """Set a pair's folded strength."""
+        if self.strength(user, item) is None:
+            self._count(user, item, 1)
+        self._changes.setdefault(user, {})[item] = strength
+
+    def remove(self, user: int, item: int) -> None:
+        """Make a pair unknown; nothing happens where it is."""
+        if self.strength(user, item) is None:
+            return
+        self._count(user, item, -1)
+        if self._base_strength(user, item) is None:
+            del self._changes[user][item]
+        else:
+            self._changes.setdefault(user, {})[item] = None
+
+    def forget_user(self, user: int) -> None:
+        """Make all of a user's pairs unknown."""
+        for item in self.of_user(user)[0].tolist():
+            self.remove(user, item)
+        self._changes.pop(user, None)
+        self._forgotten.add(user)
+
+    def users_of(self, item: int) -> Iterator[int]:
+        """Iterate over the users who know an item; goes through everything that changed, so for rare use."""
+        base = self._items.row(item)[0].tolist() if item < len(self._items.indptr) - 1 else []
+        for user in base:
+            if self.strength(user, item) is not None:
+                yield user
+        already = set(base)
+        for user, changes in self._changes.items():
+            if user not in already and changes.get(item) is not None:
+                yield user
+
+    def popularity(self, items: int) -> NDArray[np.int64]:
+        """Return int64[items]: by item handle, the users who know it; a view that the next change may alter."""
+        self._popularity = _grown(self._popularity, items)
+        return self._popularity[:items]
+
+    def activity(self, users: int) -> NDArray[np.int64]:
+        """Return int64[users]: by user handle, the items known; a view that the next change may alter."""
+        self._activity = _grown(self._activity, users)
+        return self._activity[:users]
+
+    def _base_row(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        if user >= self._base_users or user in self._forgotten:
+            return np.empty(0, np.int32), np.empty(0, np.float64)
+        return self._users.row(user)
+
+    def _base_strength(self, user: int, item: int) -> float | None:
+        items, strengths = self._base_row(user)
+        at = np.flatnonzero(items == item)
+        return float(strengths[at[0]]) if len(at) else None
+
+    def _count(self, user: int, item: int, by: int) -> None:
+        self._popularity = _grown(self._popularity, item + 1)
+        self._activity = _grown(self._activity, user + 1)
+        self._popularity[item] += by
+        self._activity[user] += by
+        self.version += 1
+
+
+def _grown(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    if size <= len(counts):
+        return counts
+    return np.concatenate([counts, np.zeros(max(size, 2 * len(counts)) - len(counts), np.int64)])

@@ -1,0 +1,64 @@
+"""Handles for IDs: the generation's rows first, then the IDs that appeared since."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+__all__ = ["Ids", "IdSpace"]
+
+
+class Ids(Protocol):
+    """The read-only IDs of a generation, in row order (`oryx_py.model.ids.IdTable`)."""
+
+    def __len__(self) -> int: ...
+
+    def find(self, id: str) -> int:  # noqa: A002 - the field's own word
+        """Return the row of an ID, -1 where the generation has none."""
+        ...
+
+    def id(self, row: int) -> str:
+        """Return the ID of a row."""
+        ...
+
+
+class IdSpace:
+    """Gives every ID a number that stays the same as long as the epoch lives.
+
+    Handles below `base` are rows of the generation; later ones are given in the order of arrival.
+    Owned by one `ModelState`; not safe for use by several threads.
+    """
+
+    def __init__(self, rows: Ids) -> None:
+        self._rows = rows
+        self.base = len(rows)
+        self._new: dict[str, int] = {}
+        self._names: list[str] = []
+
+    def __len__(self) -> int:
+        return self.base + len(self._names)
+
+    def find(self, id: str) -> int:  # noqa: A002
+        """Return the handle of an ID, -1 for one never seen."""
+        handle = self._new.get(id)
+        return self._rows.find(id) if handle is None else handle
+
+    def intern(self, id: str) -> int:  # noqa: A002
+        """Return the handle of an ID, a new one where there was none."""
+        handle = self.find(id)
+        if handle < 0:
+            handle = self._new[id] = len(self)
+            self._names.append(id)
+        return handle
+
+    def id(self, handle: int) -> str:
+        """Return the ID of a handle.
+
+        Raises:
+            IndexError: the handle was never given.
+        """
+        if handle < 0:
+            raise IndexError(handle)
+        return self._rows.id(handle) if handle < self.base else self._names[handle - self.base]
+
+    def ids(self, handles: Iterable[int]) -> list[str]:
+        """Return the IDs of several handles, in their order."""
+        return [self.id(int(handle)) for handle in handles]

@@ -1,0 +1,173 @@
+"""The state of one epoch, and the one fold that applies update messages to it.
+
+Speed and serving hold the same state and change it by the same function, so that what the one computes is what the
+other serves (invariant 3 of the design).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, partition_of
+from oryx_py.model.generation import Generation
+from oryx_py.model.histories import Histories
+from oryx_py.model.id_space import IdSpace
+from oryx_py.model.vectors import VectorTable
+
+__all__ = ["ModelState"]
+
+
+class ModelState:
+    """A generation, and everything that the update topic has said about it in one epoch.
+
+    One owner, one thread. Applying the same message twice changes nothing.
+
+    Args:
+        generation: what the epoch begins with; never changed.
+        epoch: the epoch's number; messages of others are ignored.
+        update_partitions: partitions of the update topic.
+    """
+
+    def __init__(self, generation: Generation, epoch: int, update_partitions: int = 1) -> None:
+        self.generation = generation
+        self.epoch = epoch
+        self.users = IdSpace(generation.users)
+        self.items = IdSpace(generation.items)
+        self.user_vectors = VectorTable(generation.user_factors)
+        self.item_vectors = VectorTable(generation.item_factors)
+        self.histories = Histories(generation.user_histories, generation.item_histories)
+        self.forgotten_items: set[int] = set()
+        """Handles of items forgotten in this epoch: they count as new, even with a row in the generation."""
+        self._update_partitions = update_partitions
+        covered = {int(partition): to for partition, (_, to) in generation.manifest.input.items()}
+        self._progress = [dict(covered) for _ in range(update_partitions)]
+        self._live: list[dict[int, bool]] = [{} for _ in range(update_partitions)]
+        self._user_input: dict[int, int] = {}
+        self._item_input: dict[int, int] = {}
+
+    def apply(self, update: Update, update_partition: int = 0) -> bool:
+        """Apply one message; the fold.
+
+        Returns False where the message changes nothing by the rules: it is of another epoch, or older than what was
+        applied to the same user or item (an equal offset is applied: repeats are harmless).
+
+        Raises:
+            BadMessage: the vector's length is not the generation's; the state is as before.
+        """
+        if update.epoch != self.epoch:
+            return False
+        match update:
+            case UserVector():
+                return self._apply_user_vector(update)
+            case UserGone():
+                return self._apply_user_gone(update)
+            case ItemVector():
+                return self._apply_item(update.item, update.item_input, update.vector)
+            case ItemGone():
+                applied = self._apply_item(update.item, update.item_input, None)
+                if applied:
+                    self.forgotten_items.add(self.items.intern(update.item))
+                return applied
+            case Progress():
+                self._apply_progress(update, update_partition)
+                return True
+            case _:
+                return False
+
+    def user_vector(self, user: int) -> NDArray[np.float32] | None:
+        """Return float32[k], None for a user who has no vector."""
+        return self.user_vectors.get(user)
+
+    def item_vector(self, item: int) -> NDArray[np.float32] | None:
+        """Return float32[k], None for an item that has no vector."""
+        return self.item_vectors.get(item)
+
+    def history(self, user: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return int64[n] known items' handles and float64[n] folded strengths."""
+        return self.histories.of_user(user)
+
+    def knows(self, user: int, item: int) -> bool:
+        """Say whether a pair's folded state is not "nothing"."""
+        return self.histories.strength(user, item) is not None
+
+    def popularity(self) -> NDArray[np.int64]:
+        """Return int64[items]: by item handle, how many users know it."""
+        return self.histories.popularity(len(self.items))
+
+    def activity(self) -> NDArray[np.int64]:
+        """Return int64[users]: by user handle, how many items are known."""
+        return self.histories.activity(len(self.users))
+
+    def user_input(self, user: int) -> int | None:
+        """Return the input offset of the newest message applied to a user, None for none in this epoch."""
+        return self._user_input.get(user)
+
+    def progress(self, update_partition: int = 0) -> Mapping[int, int]:
+        """Return by input partition the offset below which all users' updates of this partition are in."""
+        return MappingProxyType(self._progress[update_partition])
+
+    def live(self, update_partition: int = 0) -> Mapping[int, bool]:
+        """Return by input partition whether the epoch was announced live in this update partition."""
+        return MappingProxyType(self._live[update_partition])
+
+    def covers(self, user: str | None, offsets: Mapping[int, int]) -> bool:
+        """Say whether the interactions at these input offsets are in; without a user, for all users."""
+        if user is None:
+            partitions = range(self._update_partitions)
+        else:
+            home = partition_of(user, self._update_partitions)
+            partitions = range(home, home + 1)
+        return all(
+            self._progress[update_partition].get(partition, 0) > offset
+            for update_partition in partitions
+            for partition, offset in offsets.items()
+        )
+
+    def _is_stale(self, user: int, offset: int | None) -> bool:
+        return offset is not None and self._user_input.get(user, -1) > offset
+
+    def _apply_user_vector(self, update: UserVector) -> bool:
+        user = self.users.intern(update.user)
+        if self._is_stale(user, update.input):
+            return False
+        self.user_vectors.set(user, update.vector)
+        for item, strength in zip(update.items, update.strengths, strict=True):
+            self.histories.put(user, self.items.intern(item), strength)
+        if update.input is not None:
+            self._user_input[user] = update.input
+        return True
+
+    def _apply_user_gone(self, update: UserGone) -> bool:
+        user = self.users.intern(update.user)
+        if self._is_stale(user, update.input):
+            return False
+        if update.items is None:
+            self.histories.forget_user(user)
+            self.user_vectors.set(user, None)
+        else:
+            for item in update.items:
+                handle = self.items.find(item)
+                if handle >= 0:
+                    self.histories.remove(user, handle)
+        if update.input is not None:
+            self._user_input[user] = update.input
+        return True
+
+    def _apply_item(self, name: str, offset: int | None, vector: NDArray[np.float32] | None) -> bool:
+        item = self.items.intern(name)
+        if offset is not None:
+            if self._item_input.get(item, -1) > offset:
+                return False
+            self._item_input[item] = offset
+        self.item_vectors.set(item, vector)
+        return True
+
+    def _apply_progress(self, update: Progress, update_partition: int) -> None:
+        progress = self._progress[update_partition]
+        for partition, offset in update.input.items():
+            progress[partition] = max(offset, progress.get(partition, 0))
+        live = self._live[update_partition]
+        for partition, value in update.live.items():
+            live[partition] = live.get(partition, False) or value

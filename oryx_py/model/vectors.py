@@ -1,0 +1,114 @@
+"""Vectors by handle: the generation's matrix below, and what changed since above it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.errors import BadMessage
+
+__all__ = ["VectorTable"]
+
+Matrix = NDArray[np.float32]
+Handles = NDArray[np.int64]
+
+
+class VectorTable:
+    """A generation's factors, read-only, with a delta of new, moved and removed vectors over them.
+
+    The delta stands in one contiguous matrix, so that it can be scanned as it is. A handle once in the delta keeps
+    its slot until the epoch ends. Owned by one `ModelState`; not safe for use by several threads.
+
+    Args:
+        base: float32[n, k], the generation's factors; row r is the vector of handle r.
+    """
+
+    def __init__(self, base: Matrix) -> None:
+        self.base = base
+        self.version = 0
+        """Rises with every change."""
+        self._slots: dict[int, int] = {}
+        self._matrix = np.zeros((8, base.shape[1]), np.float32)
+        self._handles = np.zeros(8, np.int64)
+        self._present = np.zeros(8, np.bool_)
+        self._masked_rows = 0
+
+    @property
+    def features(self) -> int:
+        """The length k of every vector."""
+        return int(self.base.shape[1])
+
+    @property
+    def delta_handles(self) -> Handles:
+        """int64[m]: the handles whose vector is not the base's: new, moved or removed ones."""
+        return self._handles[: len(self._slots)]
+
+    @property
+    def delta_matrix(self) -> Matrix:
+        """float32[m, k]: their vectors, zeros where removed; a view that the next change may alter."""
+        return self._matrix[: len(self._slots)]
+
+    @property
+    def delta_present(self) -> NDArray[np.bool_]:
+        """bool[m]: which of them have a vector at all."""
+        return self._present[: len(self._slots)]
+
+    @property
+    def masked_rows(self) -> int:
+        """How many rows of the base the delta replaces."""
+        return self._masked_rows
+
+    def masked(self, row: int) -> bool:
+        """Say whether a row of the base is replaced by the delta."""
+        return row in self._slots
+
+    def get(self, handle: int) -> Matrix | None:
+        """Return a copy-free float32[k] view of a handle's vector, None where it has none."""
+        slot = self._slots.get(handle)
+        if slot is not None:
+            return self._matrix[slot] if self._present[slot] else None
+        return self.base[handle] if 0 <= handle < len(self.base) else None
+
+    def has(self, handles: Handles) -> NDArray[np.bool_]:
+        """Return bool[n]: which handles have a vector."""
+        return np.fromiter((self.get(int(h)) is not None for h in handles), np.bool_, len(handles))
+
+    def gather(self, handles: Handles) -> Matrix:
+        """Return float32[n, k], the handles' vectors as a copy; zeros where there is none."""
+        handles = np.asarray(handles, np.int64)
+        found = np.zeros((len(handles), self.features), np.float32)
+        in_base = (handles >= 0) & (handles < len(self.base))
+        found[in_base] = self.base[handles[in_base]]
+        if self._slots:
+            for at, handle in enumerate(handles.tolist()):
+                slot = self._slots.get(handle)
+                if slot is not None:
+                    found[at] = self._matrix[slot]
+        return found
+
+    def set(self, handle: int, vector: Matrix | None) -> None:
+        """Replace a handle's vector; None removes it.
+
+        Raises:
+            BadMessage: the vector has another length than the generation's.
+        """
+        if vector is not None and vector.shape != (self.features,):
+            raise BadMessage(f"a vector of length {vector.size} where the generation has {self.features} features")
+        slot = self._slots.get(handle)
+        if slot is None:
+            if vector is None and handle >= len(self.base):
+                return
+            slot = self._add(handle)
+        self._matrix[slot] = 0 if vector is None else vector
+        self._present[slot] = vector is not None
+        self.version += 1
+
+    def _add(self, handle: int) -> int:
+        slot = len(self._slots)
+        if slot == len(self._handles):
+            # New arrays, never resized ones: a scan under way keeps the matrix that it began with.
+            self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
+            self._handles = np.concatenate([self._handles, np.zeros_like(self._handles)])
+            self._present = np.concatenate([self._present, np.zeros_like(self._present)])
+        self._slots[handle] = slot
+        self._handles[slot] = handle
+        self._masked_rows += handle < len(self.base)
+        return slot

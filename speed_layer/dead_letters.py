@@ -1,0 +1,104 @@
+"""Where the writing of dead letters stands, apart from epochs, and the scan of what no epoch reads."""
+
+from collections.abc import Mapping
+
+from oryx_py.errors import BadInteraction
+from oryx_py.messages.inbound import read_input
+from oryx_py.ports import Clock, Consumer, Outgoing, Record
+from speed_layer.outgoing import dead_letter
+
+__all__ = ["DeadLetters"]
+
+
+class DeadLetters:
+    """Decides which unreadable records become dead letters: those at or above the group's position, each once.
+
+    The position is kept in Kafka under the consumer group's name. Between a dead letter's acknowledgement and the
+    commit of the position a crash writes it again; below the committed position none is ever written twice.
+
+    Args:
+        consumer: of the group; reads the topic where no epoch does, and holds the committed positions.
+        topic: the input topic.
+        start: by partition, where the topic begins, for a group that has no position yet.
+        dead_letter_topic: where to.
+        clock: for the interval of commits.
+        commit_every_s: longest time for which a position stays uncommitted while the layer runs.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        topic: str,
+        start: Mapping[int, int],
+        dead_letter_topic: str,
+        clock: Clock,
+        commit_every_s: float = 1.0,
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._dead_letter_topic = dead_letter_topic
+        self._clock = clock
+        self._commit_every_s = commit_every_s
+        committed = consumer.committed([(topic, partition) for partition in start])
+        self.positions = {
+            partition: max(offset, committed.get((topic, partition)) or 0) for partition, offset in start.items()
+        }
+        self._committed = dict(self.positions)
+        self._committed_at = clock.monotonic()
+        self._scanning = False
+
+    def of(self, record: Record, reason: str) -> Outgoing | None:
+        """Return a record's dead letter, None where it has one already."""
+        if record.offset < self.positions[record.partition]:
+            return None
+        return dead_letter(record, reason, self._dead_letter_topic)
+
+    def behind(self, positions: Mapping[int, int]) -> bool:
+        """Say whether records below these positions were not looked at yet."""
+        return any(self.positions[partition] < offset for partition, offset in positions.items())
+
+    def advance(self, positions: Mapping[int, int]) -> None:
+        """Note that all dead letters below these positions are acknowledged; commits now and then."""
+        for partition, offset in positions.items():
+            self.positions[partition] = max(offset, self.positions[partition])
+        if self._clock.monotonic() - self._committed_at >= self._commit_every_s:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit the positions that changed.
+
+        Raises:
+            BrokerUnavailable: not acknowledged; the next call tries again.
+        """
+        changed = {
+            (self._topic, partition): offset
+            for partition, offset in self.positions.items()
+            if offset != self._committed[partition]
+        }
+        if changed:
+            self._consumer.commit(changed)
+            self._committed = dict(self.positions)
+        self._committed_at = self._clock.monotonic()
+
+    def scan(self, max_records: int, timeout_s: float) -> tuple[list[Outgoing], dict[int, int]]:
+        """Read on by itself; return the dead letters found and the positions to `advance` to when they are sent."""
+        if not self._scanning:
+            self._consumer.assign({(self._topic, partition): offset for partition, offset in self.positions.items()})
+            self._scanning = True
+        found: list[Outgoing] = []
+        for event in self._consumer.poll(max_records, timeout_s):
+            if isinstance(event, Record):
+                try:
+                    read_input(event.value, event.partition, len(self.positions))
+                except BadInteraction as bad:
+                    letter = self.of(event, bad.reason)
+                    if letter is not None:
+                        found.append(letter)
+        return found, {partition: offset for (_, partition), offset in self._consumer.positions().items()}
+
+    def rest(self) -> None:
+        """Stop reading by itself: an epoch reads the topic now."""
+        if self._scanning:
+            self._consumer.assign({})
+            self._scanning = False

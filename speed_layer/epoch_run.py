@@ -1,0 +1,127 @@
+"""One epoch as the speed layer follows it: from the generation's offsets to the end of the input, and on."""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from oryx_py.messages import Update
+from oryx_py.model.registry import EpochStarted
+from oryx_py.ports import Consumer, Record
+from speed_layer.folding import EpochFold
+
+__all__ = ["EpochRun", "Phase"]
+
+
+class Phase(Enum):
+    """What an epoch's run is doing."""
+
+    SILENT = "folding again what was announced before a restart"
+    REPLAY = "replaying the input onto a new generation"
+    EMIT = "sending what the replay changed"
+    FOLLOW = "following the input"
+
+
+class EpochRun:
+    """Reads the input for one epoch and says what to send; owns the epoch's fold and its consumer.
+
+    Begins in SILENT where the update topic has announced positions of this epoch before: up to there the input is
+    folded and nothing sent, and then every vector of levels 2 and 3 once more. Begins in REPLAY otherwise: the input is
+    folded without solving until `caught_up_at` is reached, and then each touched user is sent once.
+
+    Args:
+        started: the epoch.
+        fold: on the epoch's generation.
+        consumer: of the input topic, for this run alone.
+        topic: the input topic.
+        announced: by input partition, the positions announced before; empty for a new epoch.
+        live: input partitions announced live before.
+    """
+
+    def __init__(
+        self,
+        started: EpochStarted,
+        fold: EpochFold,
+        consumer: Consumer,
+        *,
+        topic: str,
+        announced: Mapping[int, int],
+        live: Iterable[int],
+    ) -> None:
+        self.started = started
+        self.fold = fold
+        self._consumer = consumer
+        self._topic = topic
+        self.live = set(live)
+        """Input partitions live in this epoch."""
+        self.positions = dict(fold.state.progress())
+        """By input partition: the next offset to fold."""
+        self.announced = dict(self.positions)
+        """By input partition: below these offsets all updates are acknowledged."""
+        self._silent_until = dict(announced)
+        self.phase = Phase.SILENT if announced else Phase.REPLAY
+        self._assign()
+
+    @property
+    def horizon(self) -> dict[int, int]:
+        """By input partition: up to where this epoch is folded, or was before a restart."""
+        return {p: max(offset, self._silent_until.get(p, 0)) for p, offset in self.positions.items()}
+
+    def read(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Return the next records to fold; the positions move past them.
+
+        Raises:
+            LogGap: the topic no longer has what the generation lacks.
+        """
+        records = [event for event in self._consumer.poll(max_records, timeout_s) if isinstance(event, Record)]
+        self.positions |= {partition: offset for (_, partition), offset in self._consumer.positions().items()}
+        if self.phase is Phase.SILENT:
+            return self._up_to_announced(records)
+        return records
+
+    def caught_up(self, target: Mapping[int, int]) -> bool:
+        """Say whether everything below the target is read."""
+        return all(self.positions.get(partition, 0) >= offset for partition, offset in target.items())
+
+    def take(self, target: Mapping[int, int], max_users: int) -> list[Update]:
+        """Return the updates that are due now, in the order to send.
+
+        Args:
+            target: what a replay has to reach before it sends anything.
+            max_users: after a replay, solved at most in this call, so that another epoch is not kept waiting.
+        """
+        if self.phase is Phase.SILENT:
+            if not self.caught_up(self._silent_until):
+                return []
+            self.fold.flush()
+            self.phase = Phase.FOLLOW
+            self._assign()
+            return self.fold.resend()
+        if self.phase is Phase.REPLAY:
+            if not self.caught_up(target):
+                return []
+            self.phase = Phase.EMIT
+        if self.phase is Phase.FOLLOW:
+            return self.fold.flush()
+        updates = self.fold.flush(max_users)
+        if not self.fold.pending:
+            self.phase = Phase.FOLLOW
+        return updates
+
+    def close(self) -> None:
+        """Give the consumer back."""
+        self._consumer.close()
+
+    def _assign(self) -> None:
+        if self.phase is Phase.SILENT:
+            ahead = {p: o for p, o in self.positions.items() if o < self._silent_until.get(p, 0)}
+        else:
+            ahead = self.positions
+        self._consumer.assign({(self._topic, partition): offset for partition, offset in ahead.items()})
+
+    def _up_to_announced(self, records: list[Record]) -> list[Record]:
+        """Leave out what comes after the announced positions; it is read again, and sent, when following."""
+        beyond = {p for p, offset in self.positions.items() if offset > self._silent_until.get(p, 0)}
+        for partition in beyond:
+            self.positions[partition] = max(self._silent_until.get(partition, 0), self.fold.state.progress()[partition])
+        if beyond:
+            self._assign()
+        return [record for record in records if record.offset < self._silent_until.get(record.partition, 0)]

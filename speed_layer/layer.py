@@ -1,0 +1,281 @@
+"""The speed layer's loop.
+
+Each step, for each epoch held, the older first:
+
+1. read what has come on the input topic;
+2. fold it; what cannot be read becomes a dead letter;
+3. solve what was touched, by levels;
+4. send dead letters and updates, and wait for their acknowledgement;
+5. send ``PROGRESS`` up to the positions read;
+6. now and then, commit the position up to which dead letters are written.
+
+=================  ====================================================================================================
+killed after step  then the next start …
+=================  ====================================================================================================
+1, 2, 3            has lost nothing but its memory: it folds again what was announced, and goes on from there
+4                  sends again what was not announced; readers drop what they have
+5                  goes on from there; dead letters between the committed position and here are written again
+=================  ====================================================================================================
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import structlog
+
+from oryx_py.errors import BadInteraction, BrokerUnavailable, OryxError, Transient
+from oryx_py.messages import Update
+from oryx_py.messages.inbound import read_input
+from oryx_py.model.registry import EpochStarted
+from oryx_py.ports import Clock, Outgoing, Record
+from speed_layer.dead_letters import DeadLetters
+from speed_layer.epoch_run import EpochRun, Phase
+from speed_layer.metrics import Metrics
+from speed_layer.outbox import Outbox
+from speed_layer.outgoing import progress_records, update_records
+
+__all__ = ["Limits", "SpeedLayer", "Topics"]
+
+log = structlog.get_logger("speed")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names and sizes of what the layer reads and writes."""
+
+    input: str
+    input_partitions: int
+    update: str
+    update_partitions: int
+    max_record_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The layer's bounds and intervals."""
+
+    max_batch_records: int = 10_000
+    max_batch_users: int = 5_000
+    idle_progress_s: float = 1.0
+    registry_poll_s: float = 0.5
+    load_retry_s: float = 10.0
+    epoch_overlap_s: float = 60.0
+
+
+class SpeedLayer:
+    """Owns the epochs held, at most two; one thread calls `step` again and again.
+
+    Args:
+        topics: names and sizes.
+        limits: bounds and intervals.
+        runs: the epochs to begin with, oldest first.
+        newest_epoch: the newest epoch known; only later ones are taken.
+        epochs: reads the registry's epochs, ascending.
+        load: begins to load an epoch aside and returns its run when it is ready to be followed.
+        input_end: looks up the input topic's end offsets.
+        dead_letters: their position and scan.
+        outbox: where records go.
+        clock: for intervals.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        limits: Limits,
+        runs: Sequence[EpochRun],
+        newest_epoch: int,
+        epochs: Callable[[], Sequence[EpochStarted]],
+        load: Callable[[EpochStarted], "Future[EpochRun]"],
+        input_end: Callable[[], Mapping[int, int]],
+        dead_letters: DeadLetters,
+        outbox: Outbox,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._topics = topics
+        self._limits = limits
+        self.runs = list(runs)
+        self._newest_epoch = newest_epoch
+        self._epochs = epochs
+        self._load = load
+        self._loading: tuple[EpochStarted, Future[EpochRun]] | None = None
+        self._load_not_before = 0.0
+        self.trouble: str | None = None
+        """Why the newest generation could not be loaded; None where nothing is wrong."""
+        self._input_end = input_end
+        self._replay_targets: dict[int, Mapping[int, int]] = {}
+        self._dead_letters = dead_letters
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._registry_at = -1e9
+        self._announced_at: dict[int, float] = {}
+        self._live_at: dict[int, float] = {}
+
+    def step(self, timeout_s: float) -> None:
+        """Do one round for every epoch held; waits up to the timeout for something to do.
+
+        Raises:
+            Interrupted: the layer was asked to stop while records waited.
+            Stop: somebody has to act.
+        """
+        self._watch_registry()
+        self._adopt()
+        if not self.runs or self._dead_letters.behind(self.runs[0].positions):
+            self._scan_dead_letters(0.0 if self.runs else timeout_s)
+            return
+        self._dead_letters.rest()
+        alone = len(self.runs) == 1
+        for run in list(self.runs):
+            busy = run.phase is not Phase.FOLLOW or not alone
+            self._advance(run, min(timeout_s, 0.005) if busy else timeout_s)
+        self._retire()
+
+    def waiting_for(self) -> list[str]:
+        """Say what readiness waits for; empty where the newest epoch is followed live."""
+        reasons = [self.trouble] if self.trouble else []
+        if self._loading is not None:
+            reasons.append(f"loading generation {self._loading[0].generation}")
+        if not self.runs and not reasons:
+            reasons.append("no generation is published yet")
+        reasons += [
+            f"epoch {run.started.epoch}: {run.phase.value}" for run in self.runs[-1:] if run.phase is not Phase.FOLLOW
+        ]
+        return reasons
+
+    def close(self) -> None:
+        """Commit the dead letters' position and give the consumers back."""
+        try:
+            self._dead_letters.commit()
+        except BrokerUnavailable as unavailable:
+            log.warning("dead_letter_position_not_committed", reason=str(unavailable))
+        for run in self.runs:
+            run.close()
+
+    def _advance(self, run: EpochRun, timeout_s: float) -> None:
+        records = run.read(self._limits.max_batch_records, timeout_s)
+        while run is not self.runs[0] and run.phase is Phase.FOLLOW and not run.caught_up(self.runs[0].positions):
+            # The newer epoch is never announced behind the older one: whoever changes over loses nothing he has seen.
+            more = run.read(self._limits.max_batch_records, timeout_s)
+            if not more:
+                break
+            records += more
+        letters = self._fold(run, records)
+        first = run is self.runs[0]
+        with self._metrics.solve_seconds.time():
+            updates = run.take(self._target(run), self._limits.max_batch_users)
+        self._deliver(letters, updates)
+        if first:
+            self._dead_letters.advance(run.positions)
+        if run.phase is Phase.FOLLOW:
+            self._announce(run)
+            if first:
+                self._metrics.observe_batch(records, updates, self._clock.now_ms())
+
+    def _fold(self, run: EpochRun, records: Sequence[Record]) -> list[Outgoing]:
+        """Fold the records; return the dead letters among them, which are the older epoch's to write."""
+        letters: list[Outgoing] = []
+        for record in records:
+            try:
+                interaction = read_input(record.value, record.partition, self._topics.input_partitions)
+            except BadInteraction as bad:
+                letter = self._dead_letters.of(record, bad.reason)
+                if letter is not None and run is self.runs[0]:
+                    letters.append(letter)
+            else:
+                run.fold.add(interaction, record.partition, record.offset)
+        return letters
+
+    def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Update]) -> None:
+        topics = self._topics
+        records = list(letters)
+        for update in updates:
+            records += update_records(update, topics.update, topics.update_partitions, topics.max_record_bytes)
+        self._outbox.deliver(records)
+        self._metrics.dead_letters.inc(len(letters))
+
+    def _announce(self, run: EpochRun) -> None:
+        """Send ``PROGRESS``, if there is something to say or a second has passed without."""
+        epoch, now = run.started.epoch, self._clock.monotonic()
+        target = self._target(run)
+        for partition, position in run.positions.items():
+            if position >= target.get(partition, 0):
+                run.live.add(partition)
+        idle = run.positions == run.announced and epoch in self._announced_at
+        if idle and now - self._announced_at[epoch] < self._limits.idle_progress_s:
+            return
+        live = {partition: partition in run.live for partition in run.positions}
+        self._outbox.deliver(
+            progress_records(epoch, run.positions, live, self._topics.update, self._topics.update_partitions)
+        )
+        run.announced = dict(run.positions)
+        self._announced_at[epoch] = now
+        if all(live.values()) and epoch not in self._live_at:
+            self._live_at[epoch] = now
+            log.info("epoch_live", epoch=epoch, generation=run.started.generation)
+
+    def _target(self, run: EpochRun) -> Mapping[int, int]:
+        """Return what this run has to reach to be live: the older epoch's positions, else the input's end at first."""
+        if run is not self.runs[0]:
+            return self.runs[0].horizon
+        epoch = run.started.epoch
+        if epoch not in self._replay_targets:
+            self._replay_targets[epoch] = run.positions if run.live else self._input_end()
+        return self._replay_targets[epoch]
+
+    def _watch_registry(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._registry_at < self._limits.registry_poll_s:
+            return
+        self._registry_at = now
+        try:
+            epochs = self._epochs()
+        except Transient as trouble:
+            log.warning("registry_unreadable", reason=str(trouble))
+            return
+        due = self._loading is None and now >= self._load_not_before
+        if due and epochs and epochs[-1].epoch > self._newest_epoch:
+            log.info("epoch_found", epoch=epochs[-1].epoch, generation=epochs[-1].generation)
+            self._loading = (epochs[-1], self._load(epochs[-1]))
+
+    def _adopt(self) -> None:
+        """Take a generation that is loaded: beside the epoch that is live, in the place of one that is not."""
+        if self._loading is None or not self._loading[1].done():
+            return
+        started, future = self._loading
+        self._loading = None
+        try:
+            run = future.result()
+        except OryxError as trouble:
+            self.trouble = f"generation {started.generation} cannot be loaded: {trouble}"
+            log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
+            self._load_not_before = self._clock.monotonic() + self._limits.load_retry_s
+            return
+        self.trouble = None
+        self._newest_epoch = started.epoch
+        live = [held for held in self.runs if held.live.issuperset(held.positions)]
+        keep = (live or self.runs)[-1:]
+        for held in self.runs:
+            if held not in keep:
+                held.close()
+        self.runs = [*keep, run]
+        self._metrics.epoch.set(started.epoch)
+
+    def _scan_dead_letters(self, timeout_s: float) -> None:
+        letters, positions = self._dead_letters.scan(self._limits.max_batch_records, timeout_s)
+        self._deliver(letters, [])
+        self._dead_letters.advance(positions)
+
+    def _retire(self) -> None:
+        """Leave the older epoch when the newer has been live for so long that no replica serves the older."""
+        if len(self.runs) < 2:
+            return
+        live_at = self._live_at.get(self.runs[-1].started.epoch)
+        if live_at is not None and self._clock.monotonic() - live_at >= self._limits.epoch_overlap_s:
+            old = self.runs.pop(0)
+            self._replay_targets[self.runs[0].started.epoch] = dict(self.runs[0].positions)
+            old.close()
+            log.info("epoch_left", epoch=old.started.epoch)

@@ -1,0 +1,47 @@
+"""What the speed layer counts."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from oryx_py.messages import Update
+from oryx_py.ports import Record
+
+__all__ = ["Metrics"]
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """The layer's counters, gauges and histograms, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.interactions = Counter("oryx_speed_interactions", "Input records folded", registry=registry)
+        self.updates = Counter("oryx_speed_updates", "Updates sent and acknowledged", registry=registry)
+        self.dead_letters = Counter(
+            "oryx_speed_dead_letters", "Input records that could not be read", registry=registry
+        )
+        self.solve_seconds = Histogram(
+            "oryx_speed_solve_seconds", "Solving one micro-batch", registry=registry, buckets=SECONDS
+        )
+        self.latency_seconds = Histogram(
+            "oryx_speed_latency_seconds",
+            "From Kafka's time of an interaction to the acknowledgement of its updates",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.batch_records = Histogram(
+            "oryx_speed_batch_records",
+            "Records in a micro-batch",
+            registry=registry,
+            buckets=(1, 10, 100, 1_000, 10_000),
+        )
+        self.epoch = Gauge("oryx_speed_epoch", "The newest epoch followed", registry=registry)
+
+    def observe_batch(self, records: Sequence[Record], updates: Sequence[Update], now_ms: int) -> None:
+        """Count one micro-batch whose updates are acknowledged."""
+        self.updates.inc(len(updates))
+        if records:
+            self.interactions.inc(len(records))
+            self.batch_records.observe(len(records))
+            self.latency_seconds.observe(max(0.0, (now_ms - records[0].timestamp_ms) / 1000))

@@ -1,0 +1,92 @@
+"""Turns updates, progress and dead letters into records that fit their topics. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
+from oryx_py.ports import Outgoing, Record
+
+__all__ = ["dead_letter", "progress_records", "update_records"]
+
+DEAD_LETTER_BYTES = 64 * 1024
+"""Of a value that cannot be read, so much is kept (wire protocol)."""
+OVERHEAD_BYTES = 1024
+"""Room for what Kafka adds to a record: lengths, checksums, the batch's header."""
+
+
+def update_records(update: Update, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:
+    """Return an update as one record, or as several where its list of items is too long for one.
+
+    The parts have the vector and the input offset in common, so applying them one by one ends in the same state.
+
+    Args:
+        update: a user's or an item's message.
+        topic: the update topic.
+        partitions: its partitions; the ID chooses one.
+        max_bytes: the largest record that the topic takes.
+    """
+    message = encode(update)
+    size = len(message.key) + len(message.value) + sum(len(name) + len(value) for name, value in message.headers)
+    if size + OVERHEAD_BYTES > max_bytes and isinstance(update, (UserVector, UserGone)) and len(update.items or ()) > 1:
+        return [record for half in _halves(update) for record in update_records(half, topic, partitions, max_bytes)]
+    return [
+        Outgoing(
+            topic=topic,
+            key=message.key,
+            value=message.value,
+            headers=message.headers,
+            partition=partition_of(_subject(update), partitions),
+        )
+    ]
+
+
+def progress_records(
+    epoch: int, positions: Mapping[int, int], live: Mapping[int, bool], topic: str, partitions: int
+) -> list[Outgoing]:
+    """Return a ``PROGRESS`` for every partition of the update topic."""
+    message = encode(Progress(input=dict(positions), live=dict(live), epoch=epoch))
+    return [
+        Outgoing(topic=topic, key=message.key, value=message.value, headers=message.headers, partition=partition)
+        for partition in range(partitions)
+    ]
+
+
+def dead_letter(record: Record, reason: str, topic: str) -> Outgoing:
+    """Return the dead letter of an input record: its place as key, its value cut, reason, size and hash as headers."""
+    value = record.value or b""
+    return Outgoing(
+        topic=topic,
+        key=f"{record.partition}:{record.offset}".encode(),
+        value=value[:DEAD_LETTER_BYTES],
+        headers=(
+            ("reason", reason.encode()),
+            ("size", str(len(value)).encode()),
+            ("sha256", hashlib.sha256(value).hexdigest().encode()),
+        ),
+        partition=0,
+    )
+
+
+def _subject(update: Update) -> str:
+    match update:
+        case UserVector() | UserGone():
+            return update.user
+        case ItemVector() | ItemGone():
+            return update.item
+        case _:
+            raise TypeError(update)
+
+
+def _halves(update: UserVector | UserGone) -> tuple[UserVector | UserGone, UserVector | UserGone]:
+    items = update.items or ()
+    middle = len(items) // 2
+    if isinstance(update, UserGone):
+        return msgspec.structs.replace(update, items=items[:middle]), msgspec.structs.replace(
+            update, items=items[middle:]
+        )
+    return (
+        msgspec.structs.replace(update, items=items[:middle], strengths=update.strengths[:middle]),
+        msgspec.structs.replace(update, items=items[middle:], strengths=update.strengths[middle:]),
+    )

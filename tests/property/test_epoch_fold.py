@@ -1,0 +1,156 @@
+"""Laws of the speed layer's fold: exact at every level, whatever the batches, and the same for every reader."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oryx_py.events import Interaction
+from oryx_py.messages import Update, decode, encode, partition_of
+from oryx_py.model.state import ModelState
+from oryx_py.numerics import Objective
+from speed_layer.folding import EpochFold
+from tests.support.generations import AtRest, Pairs, at_rest, generation_of
+
+PARTITIONS = 2
+K = 3
+OLD_USERS, NEW_USERS = ["a", "b", "c"], ["m", "n", "o"]
+OLD_ITEMS, NEW_ITEMS = ["p", "q", "r", "s"], ["x", "y", "z"]
+OBJECTIVES = [
+    Objective.mllib_implicit(lambda_=0.1, alpha=2.0),
+    Objective.mllib_implicit(lambda_=0.1, alpha=0.5, log_strength=True, epsilon=0.1),
+    Objective.mllib_explicit(lambda_=0.2),
+    Objective.ials(alpha0=0.1, lambda_=0.05),
+]
+
+strengths = st.sampled_from([1.0, 2.5, 0.5, -1.0, 0.0, None, None])
+pairs_of_log = st.tuples(st.sampled_from(OLD_USERS + NEW_USERS), st.sampled_from(OLD_ITEMS + NEW_ITEMS), strengths)
+forgets = st.one_of(
+    st.tuples(st.sampled_from(OLD_USERS + NEW_USERS), st.just(""), st.none()),
+    st.tuples(st.just(""), st.sampled_from(OLD_ITEMS + NEW_ITEMS), st.none()),
+)
+records = st.lists(st.one_of(pairs_of_log, pairs_of_log, pairs_of_log, pairs_of_log, forgets), max_size=40)
+base_pairs = st.dictionaries(
+    st.sampled_from(OLD_USERS),
+    st.dictionaries(st.sampled_from(OLD_ITEMS), st.sampled_from([1.0, 3.0, 0.0, -2.0]), min_size=1, max_size=4),
+    min_size=1,
+    max_size=3,
+)
+
+
+def log_of(rows: Sequence[tuple[str, str, float | None]]) -> list[tuple[int, int, Interaction]]:
+    """Lay records into the partitions of their users; the forgetting of an item into every partition."""
+    log: list[tuple[int, int, Interaction]] = []
+    ends = [0] * PARTITIONS
+    for user, item, strength in rows:
+        interaction = Interaction(user=user, item=item, strength=strength)
+        for partition in range(PARTITIONS) if user == "" else [partition_of(user, PARTITIONS)]:
+            log.append((partition, ends[partition], interaction))
+            ends[partition] += 1
+    return log
+
+
+def model(base: Pairs, objective: Objective, seed: int = 0) -> tuple[ModelState, ModelState, EpochFold]:
+    """Return the speed layer's state, a reader's, and the fold."""
+    rng = np.random.default_rng(seed)
+    factors = {item: rng.normal(size=K).astype(np.float32) for item in OLD_ITEMS}
+    generation = generation_of(base, factors, objective, {p: (0, 0) for p in range(PARTITIONS)})
+    ours = ModelState(generation, epoch=7)
+    return ours, ModelState(generation, epoch=7), EpochFold(ours, PARTITIONS)
+
+
+def read(reader: ModelState, updates: Sequence[Update]) -> None:
+    """Let a reader apply updates as they come over the wire."""
+    for update in updates:
+        message = encode(update)
+        reader.apply(decode(message.key, message.value, message.headers))
+
+
+def assert_at_rest(state: ModelState, expected: AtRest) -> None:
+    """Compare the whole of a state with the oracle's."""
+    for name in OLD_USERS + NEW_USERS:
+        user = state.users.find(name)
+        items, values = state.history(user) if user >= 0 else (np.empty(0, np.int64), np.empty(0))
+        known = dict(zip(state.items.ids(items.tolist()), values.tolist(), strict=True))
+        assert known == pytest.approx(expected.pairs.get(name, {}), abs=1e-12), name
+        assert_close(state.user_vector(user) if user >= 0 else None, expected.users.get(name), f"user {name}")
+    for name in OLD_ITEMS + NEW_ITEMS:
+        item = state.items.find(name)
+        assert_close(state.item_vector(item) if item >= 0 else None, expected.items.get(name), f"item {name}")
+        holders = sum(name in known for known in expected.pairs.values())
+        assert (state.popularity()[item] if item >= 0 else 0) == holders, name
+
+
+def assert_close(found: np.ndarray | None, wanted: np.ndarray | None, what: str) -> None:
+    assert (found is None) == (wanted is None), what
+    if found is not None and wanted is not None:
+        assert np.linalg.norm(found - wanted) <= 1e-5 * np.linalg.norm(wanted) + 1e-12, what
+
+
+@settings(max_examples=150, deadline=None)
+@given(base=base_pairs, rows=records, cuts=st.sets(st.integers(0, 40)), which=st.sampled_from(range(len(OBJECTIVES))))
+def test_any_batching_ends_in_the_state_at_rest(base: Pairs, rows: list, cuts: set[int], which: int) -> None:
+    """However a log is cut into micro-batches, speed and readers hold what the oracle folds from the whole log."""
+    ours, reader, fold = model(base, OBJECTIVES[which])
+    log = log_of(rows)
+    for at, (partition, offset, interaction) in enumerate(log):
+        fold.add(interaction, partition, offset)
+        if at in cuts:
+            read(reader, fold.flush())
+    read(reader, fold.flush())
+    expected = at_rest(ours.generation, base, log, PARTITIONS)
+    assert_at_rest(ours, expected)
+    assert_at_rest(reader, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(base=base_pairs, rows=records, slice_=st.integers(1, 3))
+def test_a_replay_sent_in_slices_ends_in_the_same_state(base: Pairs, rows: list, slice_: int) -> None:
+    ours, reader, fold = model(base, OBJECTIVES[0])
+    log = log_of(rows)
+    for partition, offset, interaction in log:
+        fold.add(interaction, partition, offset)
+    while fold.pending:
+        read(reader, fold.flush(slice_))
+    read(reader, fold.flush())
+    assert_at_rest(reader, at_rest(ours.generation, base, log, PARTITIONS))
+
+
+@settings(max_examples=60, deadline=None)
+@given(base=base_pairs, rows=records, cut=st.integers(0, 40), lost=st.integers(0, 40))
+def test_a_restart_that_sends_again_changes_nothing(base: Pairs, rows: list, cut: int, lost: int) -> None:
+    """A process that died after sending part of a batch replays to what was announced, then sends the rest again."""
+    first, reader, fold = model(base, OBJECTIVES[0])
+    log = log_of(rows)
+    for at, (partition, offset, interaction) in enumerate(log):
+        fold.add(interaction, partition, offset)
+        if at + 1 == cut:
+            read(reader, fold.flush())
+    read(reader, fold.flush()[:lost])
+    second, _, again = model(base, OBJECTIVES[0])
+    for partition, offset, interaction in log[:cut]:
+        again.add(interaction, partition, offset)
+    again.flush()
+    read(reader, again.resend())
+    for partition, offset, interaction in log[cut:]:
+        again.add(interaction, partition, offset)
+    read(reader, again.flush())
+    expected = at_rest(first.generation, base, log, PARTITIONS)
+    assert_at_rest(second, expected)
+    assert_at_rest(reader, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(base=base_pairs, rows=records, twice=st.integers(0, 40))
+def test_a_message_read_twice_changes_nothing(base: Pairs, rows: list, twice: int) -> None:
+    ours, reader, fold = model(base, OBJECTIVES[3])
+    log = log_of(rows)
+    sent: list[Update] = []
+    for partition, offset, interaction in log:
+        fold.add(interaction, partition, offset)
+        sent += fold.flush()
+    read(reader, sent)
+    read(reader, sent[-twice:] if twice else [])
+    assert_at_rest(reader, at_rest(ours.generation, base, log, PARTITIONS))

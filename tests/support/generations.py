@@ -1,0 +1,175 @@
+"""Small generations in memory, and the slow, obvious answer to what a log of interactions makes of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.events import FoldSettings, Interaction
+from oryx_py.messages import partition_of
+from oryx_py.model.csr import Csr
+from oryx_py.model.generation import Generation
+from oryx_py.model.ids import IdTable
+from oryx_py.model.manifest import Counts, Manifest
+from oryx_py.numerics import Objective
+
+Pairs = dict[str, dict[str, float]]
+"""By user, by item: the folded strength."""
+
+
+class ListIds:
+    """IDs of a generation that was never written."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = list(ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def find(self, id: str) -> int:
+        return self._ids.index(id) if id in self._ids else -1
+
+    def id(self, row: int) -> str:
+        return self._ids[row]
+
+
+def generation_of(
+    pairs: Pairs,
+    item_factors: Mapping[str, NDArray[np.float32]],
+    objective: Objective,
+    covers: Mapping[int, tuple[int, int]],
+    name: str = "20260101T000000000-00000000",
+) -> Generation:
+    """Make the generation that training to these item factors would make of these folded histories."""
+    users, items = sorted(user for user in pairs if pairs[user]), sorted(item_factors)
+    Y = np.array([item_factors[item] for item in items], np.float32)
+    gram = Y.T.astype(np.float64) @ Y.astype(np.float64)
+    X = np.array([ridge(pairs[u], item_factors, gram, len(items), objective) for u in users], np.float32)
+    rows = [(r, items.index(i), s) for r, u in enumerate(users) for i, s in sorted(pairs[u].items())]
+    histories = Csr.from_pairs(
+        np.array([r for r, _, _ in rows], np.int64),
+        np.array([i for _, i, _ in rows], np.int64),
+        np.array([s for _, _, s in rows], np.float64),
+        len(users),
+    )
+    return Generation(
+        path=Path("/nowhere"),
+        name=name,
+        manifest=Manifest(
+            generation=name,
+            created_ms=0,
+            trainer="none",
+            feedback=objective.feedback,
+            features=Y.shape[1],
+            objective=objective,
+            fold=FoldSettings(feedback=objective.feedback),
+            as_of_ms=0,
+            counts=Counts(len(users), len(items), len(rows), len(rows), 0),
+            input=dict(covers),
+            files={},
+        ),
+        users=cast(IdTable, ListIds(users)),
+        items=cast(IdTable, ListIds(items)),
+        user_factors=X,
+        item_factors=Y,
+        user_histories=histories,
+        item_histories=histories.transposed(len(items)),
+        user_gram=X.T.astype(np.float64) @ X.astype(np.float64),
+        item_gram=gram,
+    )
+
+
+def ridge(
+    strengths: Mapping[str, float],
+    vectors: Mapping[str, NDArray[np.float32]],
+    gram: NDArray[np.float64],
+    rows: int,
+    objective: Objective,
+) -> NDArray[np.float64]:
+    """Solve A x = b of the design's text, term by term, over the pairs that have a vector."""
+    k = len(gram)
+    A, b, n = objective.g * gram.astype(np.float64), np.zeros(k), 0
+    for key, s in strengths.items():
+        if key not in vectors:
+            continue
+        y = vectors[key].astype(np.float64)
+        if objective.feedback == "explicit":
+            w, t, counted = 1.0, s, True
+        else:
+            f = np.log1p(abs(s) / objective.epsilon) if objective.log_strength else abs(s)
+            w = objective.alpha * f
+            t = objective.kappa + w if s > 0 else 0.0
+            counted = s > 0 if objective.counts == "positive" else s != 0
+        A = A + w * np.outer(y, y)
+        b = b + t * y
+        n += counted
+    if not b.any():
+        return np.zeros(k)
+    A = A + objective.lambda_ * (n + objective.rho * rows) ** objective.nu * np.eye(k)
+    return np.linalg.solve(A, b)
+
+
+@dataclass
+class AtRest:
+    """What must be known, and every vector, when all input has been folded."""
+
+    pairs: Pairs
+    users: dict[str, NDArray[np.float64] | None]
+    items: dict[str, NDArray[np.float64] | None]
+
+
+def at_rest(
+    generation: Generation, base: Pairs, log: Sequence[tuple[int, int, Interaction]], partitions: int
+) -> AtRest:
+    """Fold a log onto a generation's histories, one record after the other, then solve every level anew."""
+    pairs: Pairs = {user: dict(items) for user, items in base.items()}
+    touched: set[str] = set()
+    forgotten: set[str] = set()
+    for partition, _, interaction in log:
+        user, item, strength = interaction.user, interaction.item, interaction.strength
+        if strength is not None:
+            mine = pairs.setdefault(user, {})
+            adds = generation.manifest.feedback == "implicit"
+            mine[item] = mine.get(item, 0.0) + strength if adds else strength
+            touched.add(user)
+        elif user and item:
+            pairs.get(user, {}).pop(item, None)
+            touched.add(user)
+        elif user:
+            pairs[user] = {}
+            touched.add(user)
+        else:
+            forgotten.add(item)
+            for other, known in pairs.items():
+                if item in known:
+                    touched.add(other)
+                    if partition_of(other, partitions) == partition:
+                        del known[item]
+    rows = range(len(generation.items))
+    level0 = {generation.items.id(r): generation.item_factors[r] for r in rows} | dict.fromkeys(forgotten)
+    level0 = {item: vector for item, vector in level0.items() if vector is not None}
+    objective = generation.manifest.objective
+    users: dict[str, NDArray[np.float64] | None] = {}
+    level1: dict[str, NDArray[np.float32]] = {}
+    for user, known in pairs.items():
+        row = generation.users.find(user)
+        if any(item in level0 for item in known):
+            stored = generation.user_factors[row].astype(np.float64) if row >= 0 and user not in touched else None
+            solved = ridge(known, level0, generation.item_gram, len(generation.items), objective)
+            users[user] = solved if stored is None else stored
+            level1[user] = users[user].astype(np.float32)
+    items: dict[str, NDArray[np.float64] | None] = {i: v.astype(np.float64) for i, v in level0.items()}
+    new = {item for known in pairs.values() for item in known} - set(level0)
+    level2: dict[str, NDArray[np.float32]] = {}
+    for item in new:
+        holders = {user: known[item] for user, known in pairs.items() if item in known and user in level1}
+        if holders:
+            items[item] = ridge(holders, level1, generation.user_gram, len(generation.users), objective)
+            level2[item] = items[item].astype(np.float32)
+    for user, known in pairs.items():
+        if user not in level1 and any(item in level2 for item in known):
+            users[user] = ridge(known, level2, generation.item_gram, len(generation.items), objective)
+    return AtRest({u: p for u, p in pairs.items() if p}, users, items)
