@@ -1,23 +1,21 @@
 """Apache Kafka itself on one machine: broker and controller in one process of the caller."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import xxhash
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from oryx_py.errors import BrokerUnavailable, UserError
 from oryx_py.local import locks, ports
 from oryx_py.local.broker_home import BrokerHome, tail
+from oryx_py.local.class_archive import ClassArchive
 from oryx_py.local.jars import Jars, Progress, resolve_jars
 from oryx_py.local.java import Java, find_java
 from oryx_py.local.leash import leashed
@@ -52,7 +50,7 @@ class EmbeddedBroker:
         cache: Path | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        self._home = BrokerHome(dir.absolute())
+        self._home = BrokerHome(dir.resolve())
         self._wish = port
         self._heap_mb = heap_mb
         self._leash = leash
@@ -60,7 +58,7 @@ class EmbeddedBroker:
         self._on_progress = on_progress
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._fresh_archive: tuple[Path, Path] | None = None
+        self._archive: ClassArchive | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -100,8 +98,11 @@ class EmbeddedBroker:
         try:
             self._home.runfile.unlink(missing_ok=True)  # under the lock: it was left by a broker that is gone
             self._home.prepare()
-            self._home.format(self._java(java, jars), timeout_s)
-            self._launch_on_free_ports(java, jars, lock, deadline)
+            self._archive = archive = ClassArchive.of(java, jars.folder)
+            self._home.format(self._java(java, jars, *archive.read_options), deadline - time.monotonic())
+            sharing = archive.read_options or archive.write_options(self._home.tmp)
+            command = [*self._java(java, jars, *sharing), "kafka.Kafka", "server.properties"]
+            self._launch_on_free_ports(command, lock, deadline)
         finally:
             os.close(lock)
 
@@ -114,12 +115,12 @@ class EmbeddedBroker:
         try:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_KILL_S)
+            self._kill(process)
         running = read_runfile(self._home.runfile)
         if running is not None and running.pid == process.pid:
             self._home.runfile.unlink(missing_ok=True)
-        self._keep_archive(process.returncode)
+        if self._archive is not None and process.returncode == 128 + signal.SIGTERM:  # Java's own, regular end
+            self._archive.adopt(self._home.tmp)
 
     def __enter__(self) -> Self:
         self.start()
@@ -130,32 +131,32 @@ class EmbeddedBroker:
     ) -> None:
         self.stop()
 
-    def _launch_on_free_ports(self, java: Java, jars: Jars, lock: int, deadline: float) -> None:
-        for attempt in range(_PORT_ATTEMPTS):
+    def _launch_on_free_ports(self, command: list[str], lock: int, deadline: float) -> None:
+        for _ in range(_PORT_ATTEMPTS):
             chosen = self._home.choose_ports(self._wish)
             self._home.configure(chosen)
             log_start = self._home.log.stat().st_size if self._home.log.exists() else 0
             self._port = chosen.port
-            self._process = self._launch(java, jars, lock)
-            trouble = self._wait_until_ready(deadline)
+            self._process = process = self._launch(command, lock)
+            try:
+                trouble = self._wait_until_ready(process, deadline)
+            except BaseException:
+                self._kill(process)
+                raise
             if trouble is None:
-                break
+                now_ms = time.time_ns() // 1_000_000
+                write_runfile(self._home.runfile, RunFile(self.bootstrap_servers, process.pid, now_ms))
+                return
+            self._kill(process)
             end = [*tail(self._home.output, 0, 5), *tail(self._home.log, log_start, 40)]
-            self._process.kill()
-            self._process.wait(_KILL_S)
-            self._process = None
-            if attempt + 1 == _PORT_ATTEMPTS or not any(word in line for word in _TAKEN for line in end):
-                raise BrokerUnavailable("\n".join([f"{trouble}; the end of {self._home.log}:", *end[-12:]]))
-        assert self._process is not None
-        write_runfile(
-            self._home.runfile, RunFile(self.bootstrap_servers, self._process.pid, time.time_ns() // 1_000_000)
-        )
+            if not any(word in line for word in _TAKEN for line in end):
+                break
+        raise BrokerUnavailable("\n".join([f"{trouble}; the end of {self._home.log}:", *end[-12:]]))
 
-    def _launch(self, java: Java, jars: Jars, lock: int) -> subprocess.Popen[bytes]:
-        command = [*self._java(java, jars, *self._archive_options(java, jars)), "kafka.Kafka", "server.properties"]
+    def _launch(self, command: list[str], lock: int) -> subprocess.Popen[bytes]:
         with self._home.output.open("wb") as output:
             return subprocess.Popen(
-                leashed(command) if self._leash else command,
+                command,
                 cwd=self._home.dir,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -165,45 +166,25 @@ class EmbeddedBroker:
             )
 
     def _java(self, java: Java, jars: Jars, *options: str) -> list[str]:
-        return [
+        command = [
             *(str(java.path), f"-Xmx{self._heap_mb}m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             *("-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", "-XX:ErrorFile=logs/hs_err_%p.log"),
             *("-Djava.awt.headless=true", f"-Djava.io.tmpdir={self._home.tmp}", "-Dkafka.logs.dir=logs"),
             *("-Dlog4j2.configurationFile=log4j2.properties", *options, "-cp", jars.classpath),
         ]
+        return leashed(command) if self._leash else command
 
-    def _archive_options(self, java: Java, jars: Jars) -> list[str]:
-        """Share Java's parsed classes between starts: less than half the time. The first to stop writes the archive.
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.wait(_KILL_S)
+        self._process = None
 
-        It holds for one build of Java; any other ignores it and starts as if there were none.
-        """
-        archive = jars.folder / f"classes-{java.version}-{xxhash.xxh32_hexdigest(os.fsencode(java.path.resolve()))}.jsa"
-        self._fresh_archive = None
-        if archive.exists():
-            return [f"-XX:SharedArchiveFile={archive}"]
-        if not os.access(jars.folder, os.W_OK):
-            return []
-        fresh = self._home.tmp / archive.name
-        self._fresh_archive = (fresh, archive)
-        return [f"-XX:ArchiveClassesAtExit={fresh}"]
-
-    def _keep_archive(self, exit_code: int) -> None:
-        """Move a new archive of classes into the cache, if Java came to its regular end."""
-        if self._fresh_archive is None or exit_code != 128 + signal.SIGTERM:
-            return
-        fresh, archive = self._fresh_archive
-        partial = archive.with_suffix(f".{os.getpid()}.partial")
-        with suppress(OSError):  # it only makes the next start faster
-            shutil.copyfile(fresh, partial)
-            partial.replace(archive)
-
-    def _wait_until_ready(self, deadline: float) -> str | None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> str | None:
         """Return None when Kafka answers, else what went wrong."""
         while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
-                code = self._process.returncode if self._process else None
-                return f"Kafka ended while starting (exit code {code})"
-            if _accepts(self._port) and _answers(self.bootstrap_servers):
+            if process.poll() is not None:
+                return f"Kafka ended while starting (exit code {process.returncode})"
+            if _accepts(self._port) and _answers(self.bootstrap_servers, self._home.cluster_id):
                 return None
             time.sleep(_POLL_S)
         return "Kafka was not ready in time"
@@ -222,9 +203,11 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def _answers(bootstrap_servers: str) -> bool:
+def _answers(bootstrap_servers: str, cluster_id: str) -> bool:
+    """Return whether this very cluster answers: another's broker may have taken the port in between."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     try:
-        return bool(admin.list_topics(timeout=_METADATA_S).brokers)
+        metadata = admin.list_topics(timeout=_METADATA_S)
     except KafkaException:
         return False
+    return bool(metadata.brokers) and metadata.cluster_id == cluster_id

@@ -70,12 +70,22 @@ class BrokerHome:
         """Java's temporary folder."""
         return self.dir / "tmp"
 
+    @property
+    def _data(self) -> Path:
+        return self.dir / "data"
+
     def prepare(self) -> None:
         """Make the folders and sweep what a killed broker left."""
         shutil.rmtree(self.tmp, ignore_errors=True)
         for folder in (self.dir, self.tmp, self.log.parent):
             folder.mkdir(parents=True, exist_ok=True)
         (self.dir / "log4j2.properties").write_bytes(_TEMPLATES.joinpath("log4j2.properties").read_bytes())
+
+    @property
+    def cluster_id(self) -> str:
+        """The identity that the data folder was formatted with."""
+        lines = (self._data / "meta.properties").read_text(encoding="utf-8").splitlines()
+        return next(line.partition("=")[2].strip() for line in lines if line.startswith("cluster.id="))
 
     def choose_ports(self, asked: int) -> Ports:
         """Return the ports of the last start if the wish is the same and they are free, else the wish, else others."""
@@ -101,7 +111,7 @@ class BrokerHome:
             UserError: there are data that Kafka did not format.
             BrokerUnavailable: the tool failed.
         """
-        data, fresh = self.dir / "data", self.dir / _FORMATTING
+        data, fresh = self._data, self.dir / _FORMATTING
         if (data / "meta.properties").is_file():
             return
         if data.exists() and any(data.iterdir()):

@@ -110,7 +110,9 @@ class Producer(Protocol):
         RecordTooLarge (skip), TopicsChanged (there is no such topic or partition) or ConfigError (not allowed).
 
         Raises:
-            QueueFull: the bounded queue has no room; nothing was queued.
+            QueueFull: the bounded queue has no room.
+            OryxError: what the delivery's error would have been, where that is known at once.
+                In both cases nothing was queued and there will be no callback.
         """
 
     def flush(self, timeout_s: float) -> None:
@@ -119,8 +121,9 @@ class Producer(Protocol):
         Not for the callback's thread. Others' sends in the meantime lengthen the wait.
 
         Raises:
-            BrokerUnavailable: something is not acknowledged within ``timeout_s`` (it stays queued), or was given up
-                since the last flush; the cause chain has the first such error.
+            BrokerUnavailable: something is not acknowledged within ``timeout_s``; it stays queued.
+            OryxError: something was given up since the last flush; this is the first such delivery's error,
+                as a rule a BrokerUnavailable too.
         """
 
     def close(self, timeout_s: float = 5.0) -> None:
