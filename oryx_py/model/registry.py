@@ -1,0 +1,192 @@
+"""The registry: what became of each generation, which epoch serves which, and on which topics all of it rests.
+
+A log of commits, each a JSON list of entries; this module folds it and does no I/O (`oryx_py.adapters.registry_log`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+import msgspec
+
+from oryx_py.errors import CorruptLog
+
+__all__ = [
+    "Entry",
+    "EpochStarted",
+    "GenerationState",
+    "NumberedCommit",
+    "Registry",
+    "State",
+    "TopicIdentity",
+    "TopicsIdentity",
+    "decode_entries",
+    "encode_entries",
+]
+
+State = Literal["candidate", "published", "retired", "rejected"]
+
+# A retired generation may be published again: that is a rollback.
+_NEXT: Mapping[State | None, frozenset[State]] = {
+    None: frozenset({"candidate", "published", "rejected"}),
+    "candidate": frozenset({"candidate", "published", "rejected"}),
+    "published": frozenset({"published", "retired"}),
+    "retired": frozenset({"published", "retired"}),
+    "rejected": frozenset({"rejected"}),
+}
+
+
+class NumberedCommit(Protocol):
+    """What is needed of a commit (`oryx_py.ports.store.Commit`)."""
+
+    @property
+    def number(self) -> int:
+        """From 1, without holes."""
+        ...
+
+    @property
+    def payload(self) -> bytes:
+        """Its content."""
+        ...
+
+
+class GenerationState(msgspec.Struct, frozen=True, tag_field="entry", tag="generation"):
+    """What became of a generation; ``reason`` for people, as that of a rejection."""
+
+    generation: str
+    state: State
+    reason: str = ""
+
+
+class EpochStarted(msgspec.Struct, frozen=True, tag_field="entry", tag="epoch"):
+    """One publication of a generation.
+
+    ``start`` has for each partition of the update topic its end before ``MODEL-REF`` was sent (header ``from``): all
+    messages of the epoch are at or after it. ``time_ms`` since 1970, UTC. ``reason``: why, if not by the usual course.
+    """
+
+    epoch: int
+    generation: str
+    start: dict[int, int]
+    time_ms: int
+    reason: str = ""
+
+
+class TopicIdentity(msgspec.Struct, frozen=True):
+    """A topic's ID, which a re-created topic does not keep, and its number of partitions."""
+
+    id: str
+    partitions: int
+
+
+class TopicsIdentity(msgspec.Struct, frozen=True, tag_field="entry", tag="topics"):
+    """The cluster and the topics that the offsets belong to; the last one counts, after a migration."""
+
+    cluster_id: str
+    topics: dict[str, TopicIdentity]
+
+
+Entry = GenerationState | EpochStarted | TopicsIdentity
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(list[Entry])
+
+
+def encode_entries(entries: Sequence[Entry]) -> bytes:
+    """The payload of a commit."""
+    return _ENCODER.encode(entries)
+
+
+def decode_entries(commit: NumberedCommit) -> list[Entry]:
+    """The entries of a commit; keys that this version does not know are ignored.
+
+    Raises:
+        CorruptLog: it is no list of entries, or has a kind of entry that only a newer version knows.
+    """
+    try:
+        return _DECODER.decode(commit.payload)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptLog(
+            f"commit {commit.number} of the registry cannot be read ({error}): upgrade oryx-py or restore the commit"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registry as of one commit; ``number`` is that commit's, 0 before the first.
+
+    ``epochs`` ascend by one; ``generations`` has by name the last state of each; ``topics`` is None until set up.
+    """
+
+    number: int = 0
+    epochs: tuple[EpochStarted, ...] = ()
+    generations: Mapping[str, GenerationState] = field(default_factory=lambda: MappingProxyType({}))
+    topics: TopicsIdentity | None = None
+
+    @classmethod
+    def fold(cls, commits: Iterable[NumberedCommit], seen: "Registry | None" = None) -> "Registry":
+        """Apply commits in their order, onto what was ``seen`` or from the first one.
+
+        Raises:
+            CorruptLog: a commit cannot be read, is out of order, or contradicts those before it.
+        """
+        registry = seen or cls()
+        for commit in commits:
+            if commit.number != registry.number + 1:
+                raise CorruptLog(f"commit {commit.number} of the registry follows commit {registry.number}")
+            try:
+                registry = registry.after(decode_entries(commit))
+            except ValueError as error:
+                raise CorruptLog(f"commit {commit.number} of the registry: {error}; restore it from a copy") from None
+        return registry
+
+    def after(self, entries: Sequence[Entry]) -> "Registry":
+        """The registry after one more commit of these entries.
+
+        Raises:
+            ValueError: an entry contradicts what there is: an epoch that is not the next one, or of a generation that
+                is not published; a generation that cannot get that state.
+        """
+        registry = replace(self, number=self.number + 1)
+        for entry in entries:
+            match entry:
+                case GenerationState():
+                    registry = registry._with_state(entry)
+                case EpochStarted():
+                    registry = registry._with_epoch(entry)
+                case TopicsIdentity():
+                    registry = replace(registry, topics=entry)
+        return registry
+
+    @property
+    def newest_epoch(self) -> EpochStarted | None:
+        """The epoch with the highest number, None before the first."""
+        return self.epochs[-1] if self.epochs else None
+
+    @property
+    def next_epoch(self) -> int:
+        """The number of the epoch to come; the first is 1."""
+        return self.epochs[-1].epoch + 1 if self.epochs else 1
+
+    def epoch(self, number: int) -> EpochStarted | None:
+        """The epoch of a number, None where the registry has none."""
+        return self.epochs[number - 1] if 1 <= number <= len(self.epochs) else None
+
+    def state(self, generation: str) -> State | None:
+        """What became of a generation, None where the registry does not know it."""
+        known = self.generations.get(generation)
+        return known.state if known else None
+
+    def _with_state(self, entry: GenerationState) -> "Registry":
+        before = self.state(entry.generation)
+        if entry.state not in _NEXT[before]:
+            raise ValueError(f"generation {entry.generation} is {before or 'unknown'} and cannot become {entry.state}")
+        return replace(self, generations=MappingProxyType({**self.generations, entry.generation: entry}))
+
+    def _with_epoch(self, entry: EpochStarted) -> "Registry":
+        if entry.epoch != self.next_epoch:
+            raise ValueError(f"epoch {entry.epoch} cannot follow, the next one is {self.next_epoch}")
+        if self.state(entry.generation) != "published":
+            raise ValueError(f"epoch {entry.epoch} is of generation {entry.generation}, which is not published")
+        return replace(self, epochs=(*self.epochs, entry))
