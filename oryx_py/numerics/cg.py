@@ -1,17 +1,22 @@
 """Fold-in of many rows at once, as fast as this machine can within the contract's error."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.fold_in import Prior, fold_in
-from oryx_py.numerics.kernel import SPILL, solve_rows
+from oryx_py.numerics.kernel import solve_rows
 from oryx_py.numerics.objective import Objective
 
 _CHUNK = 1 << 18
 """Pairs that one call of the kernel takes: 4 MiB of weights and targets."""
+
+_SPILL = 1e-2
+"""Off-diagonal part of ``g YᵀY``, relative to the prior's least entry, up to which the factors' own basis serves."""
 
 
 def fold_in_many(
@@ -59,3 +64,60 @@ def fold_in_many(
         for chunk in chunks:
             work(chunk)
     return X
+
+
+def _solve(
+    indptr: IntVector,
+    indices: NDArray[np.integer],
+    strengths: DoubleVector,
+    factors: FloatMatrix,
+    prior: Prior,
+    objective: Objective,
+    X: FloatMatrix,
+) -> None:
+    """Solve the rows of one chunk into ``X``."""
+    pairs = slice(int(indptr[0]), int(indptr[-1]))
+    indptr = indptr - pairs.start
+    strengths = strengths[pairs]
+    rows: NDArray[np.int32] = _frozen(indices[pairs], np.int32)
+    w, t, counted = objective.weights(strengths)
+    before = np.concatenate(([0], np.cumsum(counted)))
+    ridges = objective.ridges(before[indptr[1:]] - before[indptr[:-1]], prior.rows)
+    g, plain = objective.g, prior.plain
+    turn = g * plain.spilled > _SPILL * (g * plain.values.min() + ridges)
+    turned = prior.turned if turn.any() else plain
+    singular = solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, X)
+    for row in np.flatnonzero(singular):
+        history = slice(indptr[row], indptr[row + 1])
+        X[row] = fold_in(strengths[history], factors[rows[history]], prior, objective)
+
+
+def _chunks(indptr: IntVector, size: int) -> list[slice]:
+    """Consecutive rows of about ``size`` pairs and at least one row."""
+    cuts = [0]
+    m = len(indptr) - 1
+    while cuts[-1] < m:
+        stop = int(np.searchsorted(indptr, indptr[cuts[-1]] + size, side="right")) - 1
+        cuts.append(min(max(stop, cuts[-1] + 1), m))
+    return [slice(start, stop) for start, stop in itertools.pairwise(cuts)] or [slice(0, 0)]
+
+
+def _frozen(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """The same values, contiguous and not writeable, so that the kernel is compiled for one kind of array alone."""
+    view = np.ascontiguousarray(array, dtype=dtype).view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+def _check(
+    indptr: IntVector, indices: NDArray[np.integer], strengths: DoubleVector, factors: FloatMatrix, prior: Prior
+) -> None:
+    if factors.ndim != 2 or prior.gram.shape[0] != factors.shape[1]:
+        raise ValueError(f"factors of shape {factors.shape} do not go with a Gram matrix of shape {prior.gram.shape}")
+    if len(indices) != len(strengths):
+        raise ValueError(f"{len(indices)} indices do not go with {len(strengths)} strengths")
+    if len(indptr) == 0 or indptr[0] < 0 or indptr[-1] > len(indices) or np.any(np.diff(indptr) < 0):
+        raise ValueError(f"indptr must not fall, and stay within 0 and {len(indices)}")
+    used = indices[indptr[0] : indptr[-1]]
+    if len(used) and (used.min() < 0 or used.max() >= len(factors)):
+        raise ValueError(f"indices must be rows of the {len(factors)} factors")

@@ -1,10 +1,12 @@
 """Fold-in of one row by a dense solve: the reference for every faster way."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatMatrix
+from oryx_py.numerics.basis import Basis, eigenvectors, identity
 from oryx_py.numerics.objective import Objective
 
 
@@ -24,6 +26,16 @@ class Prior:
     def __post_init__(self) -> None:
         if self.gram.ndim != 2 or self.gram.shape[0] != self.gram.shape[1]:
             raise ValueError(f"a Gram matrix is square, not of shape {self.gram.shape}")
+
+    @cached_property
+    def plain(self) -> Basis:
+        """The Gram matrix in the basis that the factors are in; computed once."""
+        return identity(self.gram)
+
+    @cached_property
+    def turned(self) -> Basis:
+        """The Gram matrix in the basis of its eigenvectors; computed once, and only where the plain one does not do."""
+        return eigenvectors(self.gram)
 
 
 def fold_in(strengths: DoubleVector, vectors: FloatMatrix, prior: Prior, objective: Objective) -> DoubleVector:

@@ -1,0 +1,423 @@
+"""The compiled kernel behind ``fold_in_many``: conjugate gradients, and Cholesky where they do not pay.
+
+A row's system is ``A = G + λ_u I + Σ w_i y_i y_iᵀ`` with ``G = g YᵀY``. Where the prior ``G + λ_u I`` is ``Q D Qᵀ``,
+put ``x = Q D^-½ x̂``, and ``Â = I + Σ w_i ŷ_i ŷ_iᵀ`` has no eigenvalue below 1. So
+
+    ``‖x − x*‖ ≤ D_min^-½ ‖r̂‖``
+
+bounds the error by what every iteration has at hand, and n pairs need at most n + 1 iterations. A is never formed: an
+iteration is one pass over the history's vectors. Two bases Q are used, whichever fits the row:
+
+- *The identity*, where factors are published in the eigenbasis of their Gram matrix. Rounded to float32 they leave G
+  nearly diagonal, not quite: conjugate gradients take its diagonal alone, and their answer is refined by the residual
+  of the true system until that meets the bound.
+- *The eigenvectors of G* otherwise, for two products with Q more an iteration.
+
+Everything is float64 except the vectors, which are read as they are. Each row is computed from its own pairs alone.
+
+Plain loops, no slices: numba takes seconds to compile an assignment to a slice. And one module for all of it: numba's
+cache looks for changes only in the file of the function that is called.
+"""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, DoubleVector, FloatMatrix, IntVector
+from oryx_py.numerics.basis import Basis
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+ERROR = 1e-6
+"""Bound of the relative error at which conjugate gradients stop: a tenth of the contract's, to which the rounding to
+float32 adds less than another hundredth."""
+
+PIVOT = 1e-13
+"""A pivot that cancels to less than this share of its diagonal entry says that the matrix is singular in float64."""
+
+GATHERED = 1 << 20
+"""Floats of history vectors that conjugate gradients may gather (4 MiB); caches would not hold more anyway."""
+
+TINY = 1e-90
+"""Sums of products of targets and factors below this would vanish when squared."""
+
+FEW = 9.0
+"""Iterations that must fit in the cost of a Cholesky solve for conjugate gradients to be tried."""
+
+# Sums may be reordered, which is what lets them use vector registers; NaN and infinity keep their meaning.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
+
+
+def _part(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A function that the kernel compiles in."""
+    return cast("Callable[_P, _R]", numba.njit(**_OPTIONS)(function))
+
+
+def _kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile at the first call; keep the result beside this file or, where that is read-only, in the user's cache.
+
+    Where neither can be written numba refuses to cache, and each process compiles for itself. A directory open to
+    others is no fallback, since a cache is code.
+    """
+    try:
+        compiled = numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        compiled = numba.njit(**_OPTIONS)(function)
+    return cast("Callable[_P, _R]", compiled)
+
+
+@_part
+def dot(a: DoubleVector, b: DoubleVector) -> float:
+    """``aᵀ b``."""
+    total = 0.0
+    for j in range(len(a)):
+        total += a[j] * b[j]
+    return total
+
+
+@_part
+def smallest(a: DoubleVector) -> float:
+    """``min a_j``."""
+    least = a[0]
+    for j in range(1, len(a)):
+        least = min(least, a[j])
+    return least
+
+
+@_part
+def largest(a: DoubleVector) -> float:
+    """``max |a_j|``."""
+    most = abs(a[0])
+    for j in range(1, len(a)):
+        most = max(most, abs(a[j]))
+    return most
+
+
+@_part
+def product(M: DoubleMatrix, p: DoubleVector, v: DoubleVector) -> None:
+    """``v = M p``."""
+    for i in range(len(p)):
+        v[i] = dot(M[i], p)
+
+
+@_part
+def history_product(Y: FloatMatrix, w: DoubleVector, n: int, p: DoubleVector, v: DoubleVector) -> None:
+    """``v = Σ w_i y_i y_iᵀ p`` over the first ``n`` rows of ``Y``."""
+    k = len(p)
+    for j in range(k):
+        v[j] = 0.0
+    i = 0
+    # Four rows at a time share the loads of p, and the loads and stores of v.
+    while i + 4 <= n:
+        a0 = a1 = a2 = a3 = 0.0
+        for j in range(k):
+            a0 += np.float64(Y[i, j]) * p[j]
+            a1 += np.float64(Y[i + 1, j]) * p[j]
+            a2 += np.float64(Y[i + 2, j]) * p[j]
+            a3 += np.float64(Y[i + 3, j]) * p[j]
+        a0 *= w[i]
+        a1 *= w[i + 1]
+        a2 *= w[i + 2]
+        a3 *= w[i + 3]
+        for j in range(k):
+            v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
+        i += 4
+    while i < n:
+        a0 = 0.0
+        for j in range(k):
+            a0 += np.float64(Y[i, j]) * p[j]
+        a0 *= w[i]
+        for j in range(k):
+            v[j] += a0 * Y[i, j]
+        i += 1
+
+
+@_part
+def scaled_product(
+    Y: FloatMatrix,
+    w: DoubleVector,
+    n: int,
+    basis: Basis,
+    s: DoubleVector,
+    p: DoubleVector,
+    v: DoubleVector,
+    u: DoubleVector,
+) -> None:
+    """``v = Σ w_i ŷ_i ŷ_iᵀ p`` with ``ŷ = D^-½ Qᵀ y``; ``s`` is D^-½, ``u`` scratch."""
+    k = len(p)
+    for j in range(k):
+        u[j] = s[j] * p[j]
+    if len(basis.Q) > 0:
+        product(basis.Q, u, v)
+        history_product(Y, w, n, v, u)
+        product(basis.Qt, u, v)
+    else:
+        history_product(Y, w, n, u, v)
+    for j in range(k):
+        v[j] *= s[j]
+
+
+@_part
+def descend(
+    Y: FloatMatrix,
+    w: DoubleVector,
+    n: int,
+    basis: Basis,
+    s: DoubleVector,
+    limit: float,
+    budget: float,
+    scratch: DoubleMatrix,
+) -> float:
+    """Improve x̂ by conjugate gradients from its residual r̂ until ``‖r̂‖² ≤ limit ‖x‖²``; the passes spent, or inf."""
+    x, r, p, v, u = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
+    k = len(x)
+    for j in range(k):
+        p[j] = r[j]
+    rr = dot(r, r)
+    passes = 1.0
+    while passes <= budget:
+        scaled_product(Y, w, n, basis, s, p, v, u)
+        for j in range(k):
+            v[j] += p[j]
+        pv = dot(p, v)
+        if not pv > 0.0:  # underflow
+            break
+        step = rr / pv
+        reduced = xx = 0.0
+        for j in range(k):
+            x[j] += step * p[j]
+            r[j] -= step * v[j]
+            reduced += r[j] * r[j]
+            xx += (s[j] * x[j]) ** 2
+        if reduced <= limit * xx:
+            return passes
+        turn = reduced / rr
+        rr = reduced
+        for j in range(k):
+            p[j] = r[j] + turn * p[j]
+        passes += 1.0
+    return np.inf
+
+
+@_part
+def conjugate_gradients(
+    Y: FloatMatrix,
+    w: DoubleVector,
+    n: int,
+    basis: Basis,
+    g: float,
+    s: DoubleVector,
+    b: DoubleVector,
+    limit: float,
+    budget: float,
+    scratch: DoubleMatrix,
+) -> bool:
+    """Replace b̂ by x̂ with a true ``‖r̂‖² ≤ limit ‖x‖²``; False, and b̂ kept, if ``budget`` passes do not get there."""
+    x, r, v, u = scratch[0], scratch[1], scratch[3], scratch[4]
+    k = len(x)
+    for j in range(k):
+        x[j] = 0.0
+        r[j] = b[j]
+    while True:
+        # Half of the error leaves the other half to what the recurrence does not see.
+        budget -= descend(Y, w, n, basis, s, 0.25 * limit, budget, scratch) + 1.0
+        if budget < 0.0:
+            return False
+        scaled_product(Y, w, n, basis, s, x, v, u)
+        for j in range(k):
+            r[j] = b[j] - x[j] - v[j]
+            u[j] = s[j] * x[j]
+        if g * basis.spilled > 0.0:
+            product(basis.spill, u, v)
+            for j in range(k):
+                r[j] -= s[j] * g * v[j]
+        if dot(r, r) <= limit * dot(u, u):
+            for j in range(k):
+                b[j] = x[j]
+            return True
+
+
+@_part
+def by_conjugate_gradients(
+    factors: FloatMatrix,
+    rows: NDArray[np.int32],
+    w: DoubleVector,
+    n: int,
+    basis: Basis,
+    g: float,
+    ridge: float,
+    b: DoubleVector,
+    Y: FloatMatrix,
+    scratch: DoubleMatrix,
+) -> bool:
+    """Replace b by x; False, and b kept, where Cholesky is expected to cost less, or has turned out to."""
+    k = len(b)
+    # Both in the time of a multiplication, as measured: sums over a triangle are slower than those over whole rows.
+    dense = 1.2 * n * k * k + 0.55 * k * k * k
+    one = 4.0 * n * k + 4.0 * len(basis.Q) * k
+    budget = dense / max(one, 1.0)
+    # The spill may take this much off the least eigenvalue, and as much from the norm in which the bound is taken.
+    least = g * smallest(basis.values) + ridge - 2.0 * g * basis.spilled
+    if budget < FEW or n > len(Y) or not least > 0.0 or largest(b) < TINY:
+        return False
+    for i in range(n):
+        for j in range(k):
+            Y[i, j] = factors[rows[i], j]
+    s, x = scratch[5], scratch[6]
+    if len(basis.Q) > 0:
+        product(basis.Qt, b, x)
+    else:
+        for j in range(k):
+            x[j] = b[j]
+    for j in range(k):
+        s[j] = 1.0 / np.sqrt(g * basis.values[j] + ridge)
+        x[j] *= s[j]
+    if not conjugate_gradients(Y, w, n, basis, g, s, x, ERROR * ERROR * least, budget, scratch):
+        return False
+    for j in range(k):
+        x[j] *= s[j]
+    if len(basis.Q) > 0:
+        product(basis.Q, x, b)
+    else:
+        for j in range(k):
+            b[j] = x[j]
+    return True
+
+
+@_part
+def add_history(
+    factors: FloatMatrix, rows: NDArray[np.int32], w: DoubleVector, n: int, A: DoubleMatrix, scratch: DoubleMatrix
+) -> None:
+    """Add ``Σ w_i y_i y_iᵀ`` to the lower triangle of A, i over the first ``n`` of ``rows``."""
+    k = len(A)
+    y0, y1, y2, y3 = scratch[0], scratch[1], scratch[2], scratch[3]
+    for i in range(0, n, 4):
+        # Four rows at a time share the loads and stores of A; those beyond the last are zeros.
+        for q in range(4):
+            root = np.sqrt(w[i + q]) if i + q < n else 0.0
+            row = rows[min(i + q, n - 1)]
+            for j in range(k):
+                scratch[q, j] = root * factors[row, j]
+        for j in range(k):
+            c0, c1, c2, c3 = y0[j], y1[j], y2[j], y3[j]
+            for q in range(j + 1):
+                A[j, q] += c0 * y0[q] + c1 * y1[q] + c2 * y2[q] + c3 * y3[q]
+
+
+@_part
+def cholesky(A: DoubleMatrix, b: DoubleVector) -> bool:
+    """Replace b by x with ``A x = b``, and A's lower triangle by its factor; False if A is singular in float64."""
+    k = len(b)
+    for i in range(k):
+        for j in range(i):
+            A[i, j] = (A[i, j] - dot(A[i, :j], A[j, :j])) / A[j, j]
+        pivot = A[i, i] - dot(A[i, :i], A[i, :i])
+        if not pivot > PIVOT * A[i, i]:
+            return False
+        A[i, i] = np.sqrt(pivot)
+    for i in range(k):
+        b[i] = (b[i] - dot(A[i, :i], b[:i])) / A[i, i]
+    for i in range(k - 1, -1, -1):
+        b[i] /= A[i, i]
+        for j in range(i):
+            b[j] -= A[i, j] * b[i]
+    return True
+
+
+@_part
+def by_cholesky(
+    factors: FloatMatrix,
+    rows: NDArray[np.int32],
+    w: DoubleVector,
+    n: int,
+    gram: DoubleMatrix,
+    g: float,
+    ridge: float,
+    b: DoubleVector,
+    A: DoubleMatrix,
+    scratch: DoubleMatrix,
+) -> bool:
+    """Replace b by x; False if A is singular in float64."""
+    for i in range(len(b)):
+        for j in range(i + 1):
+            A[i, j] = g * gram[i, j]
+        A[i, i] += ridge
+    add_history(factors, rows, w, n, A, scratch)
+    return cholesky(A, b)
+
+
+@_part
+def read_history(
+    factors: FloatMatrix,
+    indices: NDArray[np.int32],
+    w: DoubleVector,
+    t: DoubleVector,
+    first: int,
+    last: int,
+    rows: NDArray[np.int32],
+    weights: DoubleVector,
+    b: DoubleVector,
+) -> int:
+    """Put ``Σ t_i y_i`` into b, and pairs that have a weight into ``rows`` and ``weights``; returns their number."""
+    for j in range(len(b)):
+        b[j] = 0.0
+    n = 0
+    for i in range(first, last):
+        if t[i] != 0.0:
+            for j in range(len(b)):
+                b[j] += t[i] * factors[indices[i], j]
+        if w[i] > 0.0:
+            rows[n] = indices[i]
+            weights[n] = w[i]
+            n += 1
+    return n
+
+
+@_kernel
+def solve_rows(
+    indptr: IntVector,
+    indices: NDArray[np.int32],
+    w: DoubleVector,
+    t: DoubleVector,
+    ridges: DoubleVector,
+    factors: FloatMatrix,
+    gram: DoubleMatrix,
+    g: float,
+    plain: Basis,
+    turned: Basis,
+    turn: BoolVector,
+    X: FloatMatrix,
+) -> BoolVector:
+    """Solve m systems into ``X`` float32[m, k]; returns bool[m], true where a system is singular in float64.
+
+    ``indptr`` int64[m + 1] begins at 0; ``w`` and ``t`` float64 by pair; ``ridges`` float64[m]; ``turn`` bool[m] says
+    which rows take the basis ``turned``.
+    """
+    m, k = X.shape
+    singular = np.zeros(m, dtype=np.bool_)
+    longest = 0
+    for row in range(m):
+        longest = max(longest, indptr[row + 1] - indptr[row])
+    rows = np.empty(longest, dtype=np.int32)
+    weights = np.empty(longest)
+    Y = np.empty((min(longest, GATHERED // k), k), dtype=np.float32)
+    scratch = np.empty((7, k))
+    A = np.empty((k, k))
+    b = np.empty(k)
+    for row in range(m):
+        n = read_history(factors, indices, w, t, indptr[row], indptr[row + 1], rows, weights, b)
+        basis = turned if turn[row] else plain
+        ridge = ridges[row]
+        if (
+            largest(b) > 0.0
+            and not by_conjugate_gradients(factors, rows, weights, n, basis, g, ridge, b, Y, scratch)
+            and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, A, scratch)
+        ):
+            singular[row] = True
+        for j in range(k):
+            X[row, j] = b[j]
+    return singular
