@@ -1,7 +1,7 @@
 """A commit log in a directory of the local file system: one file a commit, created only if absent.
 
-A commit is a file of twelve digits and ``.json``: a line of JSON with its number and the xxh3_128 of its payload, then
-the payload. To append:
+A commit is a file of twelve digits and ``.json``: a line of JSON with its number, the xxh3_128 of its payload and a
+random name of its writer, then the payload. To append:
 
 1. write a hidden temporary file and fsync it;
 2. ``link`` it to the number's name, which fails where that exists: the commit;
@@ -37,6 +37,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 class _Header(msgspec.Struct, frozen=True):
     commit: int
     xxh3_128: str
+    writer: str
 
 
 class LocalCommitLog:
@@ -76,24 +77,22 @@ class LocalCommitLog:
                 raise ValueError(f"commit {number} does not follow the last one in {self._directory}")
             if path.exists():
                 raise CommitConflict(f"{path} exists")
-            temporary = self._directory / f".{number:012d}.{secrets.token_hex(8)}.tmp"
-            header = _Header(number, xxhash.xxh3_128_hexdigest(payload))
+            header = _Header(number, xxhash.xxh3_128_hexdigest(payload), secrets.token_hex(8))
+            temporary = self._directory / f".{number:012d}.{header.writer}.tmp"
             write_file(temporary, lambda file: file.write(msgspec.json.encode(header) + b"\n" + payload))
-            self._link(temporary, path)
+            self._link(temporary, path, header)
             sync_directory(self._directory)
             self._sweep(number)
 
-    def _link(self, temporary: Path, path: Path) -> None:
+    def _link(self, temporary: Path, path: Path, header: _Header) -> None:
         try:
             os.link(temporary, path)
-        except FileExistsError:
-            # Over NFS a link that was made can be reported as existing, when the answer was lost and the call repeated.
-            if not path.samefile(temporary):
-                temporary.unlink(missing_ok=True)
+        except (FileExistsError, FileNotFoundError):
+            # It exists, and its writer may have swept our file already. Over NFS that writer may be ourselves: when the
+            # answer to a call gets lost, the call is repeated.
+            temporary.unlink(missing_ok=True)
+            if _header(path.read_bytes(), path) != header:
                 raise CommitConflict(f"{path} was committed by another process") from None
-        except FileNotFoundError:
-            # Whoever committed this number swept our temporary file.
-            raise CommitConflict(f"{path} was committed by another process") from None
         except OSError as error:
             temporary.unlink(missing_ok=True)
             if error.errno not in _NO_LINKS:
@@ -121,16 +120,21 @@ class LocalCommitLog:
     def _commit(self, number: int) -> Commit:
         path = self._path(number)
         try:
-            first, _, payload = path.read_bytes().partition(b"\n")
+            raw = path.read_bytes()
         except FileNotFoundError:
             raise CorruptLog(f"{path} is missing, with later ones there: restore it from a copy") from None
-        try:
-            header = msgspec.json.decode(first, type=_Header)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise CorruptLog(f"{path} is damaged ({error}): restore it from a copy") from None
-        if header != _Header(number, xxhash.xxh3_128_hexdigest(payload)):
+        header = _header(raw, path)
+        payload = raw.partition(b"\n")[2]
+        if (header.commit, header.xxh3_128) != (number, xxhash.xxh3_128_hexdigest(payload)):
             raise CorruptLog(f"{path} is damaged, its number or checksum is another: restore it from a copy")
         return Commit(number, payload)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012d}.json"
+
+
+def _header(raw: bytes, path: Path) -> _Header:
+    try:
+        return msgspec.json.decode(raw.partition(b"\n")[0], type=_Header)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptLog(f"{path} is damaged ({error}): restore it from a copy") from None

@@ -1,0 +1,1 @@
+"""Conformance suites: what an adapter must do, run against fakes and the real thing."""
