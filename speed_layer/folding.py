@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemGone, ItemVector, Update, UserGone, UserVector
 from oryx_py.model.state import ModelState
-from oryx_py.numerics import Prior
+from oryx_py.numerics.fold_in import Prior
 from speed_layer.pending import Pending
 from speed_layer.systems import History, solve
 

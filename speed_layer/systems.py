@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics import Objective, Prior, fold_in_many
+from oryx_py.numerics.cg import fold_in_many
+from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.objective import Objective
 
 __all__ = ["History", "solve"]
 

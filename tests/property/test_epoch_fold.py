@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oryx_py.events import Interaction
 from oryx_py.messages import Update, decode, encode, partition_of
 from oryx_py.model.state import ModelState
-from oryx_py.numerics import Objective
+from oryx_py.numerics.objective import Objective
 from speed_layer.folding import EpochFold
 from tests.support.generations import AtRest, Pairs, at_rest, generation_of
 

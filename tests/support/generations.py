@@ -14,7 +14,7 @@ from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
 from oryx_py.model.ids import IdTable
 from oryx_py.model.manifest import Counts, Manifest
-from oryx_py.numerics import Objective
+from oryx_py.numerics.objective import Objective
 
 Pairs = dict[str, dict[str, float]]
 """By user, by item: the folded strength."""

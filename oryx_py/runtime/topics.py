@@ -1,0 +1,60 @@
+"""Whether the topics are still those that the stored offsets belong to."""
+
+from collections.abc import Iterable
+
+from oryx_py.errors import TopicsChanged
+from oryx_py.model.registry import TopicIdentity, TopicsIdentity
+from oryx_py.ports import TopicAdmin
+
+__all__ = ["check_identity", "identify", "partitions_of"]
+
+REMEDY = "use new topics and an empty store and history for a fresh start, or bring the old topics back"
+
+
+def identify(admin: TopicAdmin, topics: Iterable[str]) -> TopicsIdentity:
+    """Look up the identities of the cluster and of these topics.
+
+    Raises:
+        TopicsChanged: a topic does not exist.
+        BrokerUnavailable: no answer in time.
+    """
+    return TopicsIdentity(
+        cluster_id=admin.cluster_id(),
+        topics={topic: TopicIdentity(admin.topic_id(topic), partitions_of(admin, topic)) for topic in topics},
+    )
+
+
+def check_identity(recorded: TopicsIdentity | None, found: TopicsIdentity) -> None:
+    """Refuse topics that are not the recorded ones: their offsets mean something else.
+
+    Args:
+        recorded: as the registry has it; None where nothing is recorded yet, which is no fault.
+        found: as the broker has it now.
+
+    Raises:
+        TopicsChanged: another cluster, a topic created anew, or another number of partitions.
+    """
+    if recorded is None:
+        return
+    if recorded.cluster_id != found.cluster_id:
+        raise TopicsChanged(f"this is cluster {found.cluster_id}, the store belongs to {recorded.cluster_id}: {REMEDY}")
+    for topic, now in found.topics.items():
+        before = recorded.topics.get(topic)
+        if before is None:
+            continue
+        if before.partitions != now.partitions:
+            raise TopicsChanged(f"topic {topic} has {now.partitions} partitions, it had {before.partitions}: {REMEDY}")
+        if before.id != now.id:
+            raise TopicsChanged(f"topic {topic} was created anew since the store was begun: {REMEDY}")
+
+
+def partitions_of(admin: TopicAdmin, topic: str) -> int:
+    """Return a topic's number of partitions.
+
+    Raises:
+        TopicsChanged: there is no such topic.
+    """
+    partitions = admin.partitions(topic)
+    if partitions is None:
+        raise TopicsChanged(f"there is no topic {topic}: create it with `oryx setup`")
+    return partitions

@@ -1,0 +1,220 @@
+"""Puts the speed layer together from the settings, and runs it."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import structlog
+from prometheus_client import CollectorRegistry
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.config import Settings
+from oryx_py.errors import CorruptGeneration, Transient, UnsupportedFormat
+from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.model.epochs import Announcements, epochs_to_hold
+from oryx_py.model.generation import Generation
+from oryx_py.model.registry import EpochStarted
+from oryx_py.model.state import ModelState
+from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.objective import Objective
+from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
+from oryx_py.runtime.announcements import read_announcements
+from oryx_py.runtime.health import serve_health
+from oryx_py.runtime.stopping import Stopping
+from oryx_py.runtime.topics import check_identity, identify, partitions_of
+from speed_layer.dead_letters import DeadLetters
+from speed_layer.epoch_run import EpochRun
+from speed_layer.folding import EpochFold
+from speed_layer.layer import Limits, SpeedLayer, Topics
+from speed_layer.metrics import Metrics
+from speed_layer.outbox import Interrupted, Outbox
+from speed_layer.systems import solve
+
+__all__ = ["assemble", "run"]
+
+log = structlog.get_logger("speed")
+
+IDLE_S = 0.1
+"""Longest wait of one step: how soon a stop or a new epoch is noticed, not how long a record waits."""
+
+
+def run(settings: Settings, stopping: Stopping) -> int:
+    """Run the speed layer until it is asked to stop; returns the exit code.
+
+    Raises:
+        OryxError: it cannot begin or go on; the message says what to do.
+    """
+    clock = SystemClock()
+    registry = CollectorRegistry()
+    with ThreadPoolExecutor(1, thread_name_prefix="load") as loader:
+        layer = _patiently(lambda: _connect(settings, stopping, loader, registry), clock, stopping)
+        if layer is None:
+            return 0
+        health = serve_health(
+            settings.speed.metrics_host, settings.speed.metrics_port, ready=layer.waiting_for, registry=registry
+        )
+        log.info("speed_started", epochs=[run.started.epoch for run in layer.runs])
+        try:
+            while not stopping.requested:
+                layer.step(IDLE_S)
+        except Interrupted:
+            log.warning("stopped_before_all_was_acknowledged")
+        finally:
+            layer.close()
+            health.close()
+    return 0
+
+
+def _patiently(
+    begin: Callable[[], SpeedLayer], clock: Clock, stopping: Stopping, retry_s: float = 1.0
+) -> SpeedLayer | None:
+    """Begin as soon as broker and store answer; None if asked to stop before."""
+    while not stopping.requested:
+        try:
+            return begin()
+        except Transient as trouble:
+            log.warning("waiting_to_start", reason=str(trouble))
+            clock.sleep(retry_s)
+    return None
+
+
+def _connect(
+    settings: Settings, stopping: Stopping, loader: ThreadPoolExecutor, metrics: CollectorRegistry
+) -> SpeedLayer:
+    bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
+    return assemble(
+        settings,
+        admin=KafkaAdmin(bootstrap, client),
+        producer=KafkaProducer(bootstrap, client),
+        new_consumer=lambda group: KafkaConsumer(bootstrap, client, group),
+        store=open_store(settings.store_uri),
+        registry=open_registry(settings.store_uri),
+        clock=SystemClock(),
+        stopping=lambda: stopping.requested,
+        loader=loader,
+        metrics=Metrics(metrics),
+    )
+
+
+def assemble(
+    settings: Settings,
+    *,
+    admin: TopicAdmin,
+    producer: Producer,
+    new_consumer: Callable[[str | None], Consumer],
+    store: ArtefactStore,
+    registry: RegistryLog,
+    clock: Clock,
+    stopping: Callable[[], bool],
+    loader: ThreadPoolExecutor,
+    metrics: Metrics,
+) -> SpeedLayer:
+    """Build the layer as a start finds it: registry first, then what was announced, then the epochs held.
+
+    Args:
+        settings: all of them.
+        admin, producer, store, registry, clock: the ports.
+        new_consumer: makes a consumer whose commits go to this group, or nowhere.
+        stopping: whether the process is asked to stop.
+        loader: where later generations are loaded.
+        metrics: what is counted.
+
+    Raises:
+        Transient: broker or store do not answer.
+        Stop: somebody has to act.
+    """
+    topic = settings.input.topic
+    known = registry.read()
+    check_identity(known.topics, identify(admin, [topic, settings.update.topic]))
+    topics = Topics(
+        input=topic,
+        input_partitions=partitions_of(admin, topic),
+        update=settings.update.topic,
+        update_partitions=partitions_of(admin, settings.update.topic),
+        max_record_bytes=settings.input.max_record_bytes,
+    )
+    partitions = range(topics.input_partitions)
+    announcements = _announcements(known.epochs, topics, admin, new_consumer(None), clock)
+
+    def load(started: EpochStarted) -> EpochRun:
+        generation = Generation.open(store.local(started.generation))
+        state = ModelState(generation, started.epoch, topics.update_partitions)
+        announced = announcements.of(started.epoch)
+        fold = EpochFold(state, topics.input_partitions)
+        _warm(fold)
+        return EpochRun(
+            started, fold, new_consumer(None), topic=topic, announced=announced.input, live=announced.live
+        )
+
+    def load_aside(started: EpochStarted) -> "Future[EpochRun]":
+        return loader.submit(load, started)
+
+    held = epochs_to_hold(
+        known.epochs,
+        announcements,
+        partitions,
+        now_ms=clock.now_ms(),
+        overlap_s=settings.speed.epoch_overlap_s,
+    )
+    runs = _loaded(held, load)
+    limits = Limits(
+        max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s
+    )
+    return SpeedLayer(
+        topics=topics,
+        limits=limits,
+        runs=runs,
+        newest_epoch=runs[-1].started.epoch if runs else 0,
+        epochs=lambda: registry.read().epochs,
+        load=load_aside,
+        input_end=lambda: admin.end_offsets(topic),
+        dead_letters=DeadLetters(
+            new_consumer(settings.speed.group_id),
+            topic=topic,
+            start=admin.start_offsets(topic),
+            dead_letter_topic=settings.dead_letter_topic,
+            clock=clock,
+        ),
+        outbox=Outbox(producer, stopping),
+        clock=clock,
+        metrics=metrics,
+    )
+
+
+def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRun]) -> list[EpochRun]:
+    """Load what can be loaded; the layer itself tries the newest again, and says so in its readiness."""
+    runs: list[EpochRun] = []
+    for started in held:
+        try:
+            runs.append(load(started))
+        except (CorruptGeneration, UnsupportedFormat) as trouble:
+            log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
+    return runs
+
+
+def _announcements(
+    epochs: tuple[EpochStarted, ...], topics: Topics, admin: TopicAdmin, consumer: Consumer, clock: Clock
+) -> Announcements:
+    """Read what was announced, going back epoch by epoch until a live one is found."""
+    announcements = Announcements()
+    end = admin.end_offsets(topics.update)
+    partitions = range(topics.input_partitions)
+    try:
+        for oldest in reversed(epochs[:-1] or epochs):
+            announcements = read_announcements(consumer, topics.update, oldest.start, end, clock=clock)
+            if any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
+                break
+    finally:
+        consumer.close()
+    return announcements
+
+
+def _warm(fold: EpochFold) -> None:
+    """Compile the kernel before the first interaction waits for it."""
+    k = fold.state.item_vectors.features
+    one = np.ones((1, k), np.float32)
+    prior = Prior(gram=np.eye(k), rows=1)
+    solve([(np.zeros(1, np.int64), np.ones(1))], one, prior, Objective.mllib_implicit(lambda_=1.0, alpha=1.0))
