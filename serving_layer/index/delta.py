@@ -1,0 +1,62 @@
+"""What the generation's index does not know: items that are new, moved or gone since."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.model.vectors import VectorTable
+from serving_layer.ranking import SMALL_NORM, Factors, Handles, Metric, Query, margin, shortlist
+
+__all__ = ["Delta"]
+
+
+class Delta(NamedTuple):
+    """A look at the delta of a table of vectors.
+
+    ``handles`` int64[m], ``vectors`` float32[m, k], ``present`` bool[m]. They are views: the table's owner may change
+    a vector while another thread scans it, which decides no more than whether that one becomes a candidate; scores
+    are always those of the live vectors.
+    """
+
+    handles: Handles
+    vectors: Factors
+    present: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: VectorTable) -> Self:
+        """Look at a table; for its owner's thread."""
+        return cls(table.delta_handles, table.delta_matrix, table.delta_present)
+
+    @property
+    def cost(self) -> int:
+        """About how many multiplications a search takes."""
+        return int(self.vectors.size)
+
+    def masked(self, rows: int) -> Handles:
+        """Return the rows of the generation, of which there are ``rows``, that the delta replaces; in no order."""
+        return self.handles[self.handles < rows]
+
+    def candidates(self, query: Query, want: int, skip: Handles, metric: Metric) -> Handles:
+        """Return the handles among which the ``want`` best are; none of ``skip``."""
+        kept = self.present if not len(skip) else self.present & ~np.isin(self.handles, skip)
+        if np.count_nonzero(kept) <= want:
+            return self.handles[kept]
+        norm = float(np.sqrt((query * query).sum()))
+        norms = np.sqrt(np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64))
+        slack = self._slack(norms, norm, metric)
+        if not np.isfinite(slack):
+            return self.handles[kept]
+        scores = (self.vectors @ (query / norm).astype(np.float32)).astype(np.float64)
+        if metric == "cosine":
+            scores = np.divide(scores, norms, out=np.zeros_like(scores), where=norms > 0)
+        return self.handles[shortlist(np.where(kept, scores, -np.inf), want, slack)]
+
+    def _slack(self, norms: Query, norm: float, metric: Metric) -> float:
+        features, largest = self.vectors.shape[1], float(norms.max())
+        if norm == 0:
+            return np.inf
+        if metric == "dot":
+            return margin(features, largest, norm)
+        fits = norms.min(initial=np.inf, where=norms > 0) > SMALL_NORM and largest < 1 / SMALL_NORM
+        return margin(features, 1.0) if fits else np.inf

@@ -1,0 +1,28 @@
+"""How the items of a generation are searched."""
+
+from typing import Protocol
+
+from serving_layer.ranking import Handles, Metric, Query, Ranked
+
+__all__ = ["ItemIndex"]
+
+
+class ItemIndex(Protocol):
+    """Finds the best rows of a generation's item factors, which never change; any thread may call it."""
+
+    @property
+    def rows(self) -> int:
+        """How many items there are."""
+        ...
+
+    @property
+    def cost(self) -> int:
+        """About how many multiplications a search takes."""
+        ...
+
+    def best(self, query: Query, want: int, skip: Handles, metric: Metric) -> Ranked:
+        """Return the ``want`` best rows, fewer only where there are no more, by exact score, ties by row.
+
+        ``query`` float64[k]; ``skip`` int64[s], ascending and unique: rows to leave out.
+        """
+        ...
