@@ -1,5 +1,6 @@
 """A generation as it is read: mapped, checked, never changed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,12 +49,18 @@ class Generation:
     item_gram: NDArray[np.float64]
 
     @classmethod
-    def open(cls, path: Path, verify: Literal["sizes", "checksums"] = "checksums") -> "Generation":
+    def open(
+        cls,
+        path: Path,
+        verify: Literal["sizes", "checksums"] = "checksums",
+        on_checked: Callable[[int, int], None] = lambda _checked, _all: None,
+    ) -> "Generation":
         """Map a committed generation.
 
         Sizes, dtypes and shapes are always checked, and that the Gram matrices are finite. "checksums" reads every file
         once: its checksum, and that what is in it fits together. "sizes" opens in milliseconds; take it where the same
-        files were checked before on this machine.
+        files were checked before on this machine. ``on_checked`` is told, file by file, how many of how many bytes have
+        the right checksum.
 
         Raises:
             CorruptGeneration: a file is missing, damaged, or does not fit; the message names it.
@@ -61,7 +68,7 @@ class Generation:
             StoreUnavailable: the disk does not give a file.
         """
         with storage(path):
-            generation = cls._mapped(path, _checked_manifest(path, verify))
+            generation = cls._mapped(path, _checked_manifest(path, verify, on_checked))
             if verify == "checksums":
                 generation._check_content()
         return generation
@@ -97,11 +104,16 @@ class Generation:
             ("users", self.user_histories, len(self.items)),
             ("items", self.item_histories, len(self.users)),
         ):
-            if fault := histories.fault(columns) or (None if histories.ascends() else "indices of a row do not ascend"):
-                raise CorruptGeneration(f"{self.path / side}.history.*.npy: {fault}: {REMEDY}")
+            fault = histories.fault(columns)
+            if fault is None and not histories.ascends():
+                fault = ("indices", "does not ascend within each row")
+            if fault:
+                raise CorruptGeneration(f"{self.path / side}.history.{fault[0]}.npy {fault[1]}: {REMEDY}")
 
 
-def _checked_manifest(path: Path, verify: Literal["sizes", "checksums"]) -> Manifest:
+def _checked_manifest(
+    path: Path, verify: Literal["sizes", "checksums"], on_checked: Callable[[int, int], None]
+) -> Manifest:
     manifest = read_manifest(path / MANIFEST)
     if unlisted := sorted(set(generation_files()) - set(manifest.files)):
         raise CorruptGeneration(f"{path / MANIFEST} does not list {unlisted[0]}: {REMEDY}")
@@ -110,8 +122,11 @@ def _checked_manifest(path: Path, verify: Literal["sizes", "checksums"]) -> Mani
     for name, entry in manifest.files.items():
         check_size(path / name, entry)
     if verify == "checksums":
+        checked, size = 0, sum(entry.bytes for entry in manifest.files.values())
         for name, entry in manifest.files.items():
             check_content(path / name, entry)
+            checked += entry.bytes
+            on_checked(checked, size)
     return manifest
 
 
