@@ -24,7 +24,7 @@ class Basis(NamedTuple):
 
 def identity(gram: DoubleMatrix) -> Basis:
     """The basis that the factors are in; everything off the diagonal is spill."""
-    values = np.ascontiguousarray(np.diag(gram))
+    values = np.diag(gram).copy()
     spill = gram - np.diag(values)
     norm = float(np.linalg.norm(spill))
     return Basis(values, _none(), _none(), spill if norm > 0 else _none(), norm)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, IntVector
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in import SINGULAR, Prior, fold_in
 from oryx_py.numerics.kernel import solve_rows
 from oryx_py.numerics.objective import Objective
 
@@ -43,7 +43,7 @@ def fold_in_many(
     Raises:
         ValueError: The arrays do not fit together, or an index is not a row of ``factors``.
     """
-    indptr, indices = np.asarray(indptr), np.asarray(indices)
+    indptr, indices = np.asarray(indptr, dtype=np.int64), np.asarray(indices)
     strengths = np.asarray(strengths, dtype=np.float64)
     _check(indptr, indices, strengths, factors, prior)
     m, k = len(indptr) - 1, factors.shape[1]
@@ -83,11 +83,11 @@ def _solve(
     w, t, counted = objective.weights(strengths)
     before = np.concatenate(([0], np.cumsum(counted)))
     ridges = objective.ridges(before[indptr[1:]] - before[indptr[:-1]], prior.rows)
-    g, plain = objective.g, prior.plain
+    g, plain = float(objective.g), prior.plain
     turn = g * plain.spilled > _SPILL * (g * plain.values.min() + ridges)
     turned = prior.turned if turn.any() else plain
-    singular = solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, X)
-    for row in np.flatnonzero(singular):
+    failed = solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, SINGULAR, X)
+    for row in np.flatnonzero(failed):
         history = slice(indptr[row], indptr[row + 1])
         X[row] = fold_in(strengths[history], factors[rows[history]], prior, objective)
 

@@ -9,23 +9,32 @@ from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatMatrix
 from oryx_py.numerics.basis import Basis, eigenvectors, identity
 from oryx_py.numerics.objective import Objective
 
+SINGULAR = 1e-13
+"""A pivot that cancels to less than this share of its diagonal entry says that the matrix is singular in float64."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prior:
     """What a fold-in knows of all rows of the fixed side: a generation's, unchanged until the next.
 
-    ``gram`` float64[k, k] is ``YᵀY`` of the factors as published; ``rows`` is their number, ``|I|``.
+    ``gram`` float64[k, k] is ``YᵀY`` of the factors as published (kept as a copy that cannot be written); ``rows`` is
+    their number, ``|I|``.
 
     Raises:
-        ValueError: ``gram`` is not square.
+        ValueError: ``gram`` is not a square matrix of finite numbers, or ``rows`` is negative.
     """
 
     gram: DoubleMatrix
     rows: int
 
     def __post_init__(self) -> None:
-        if self.gram.ndim != 2 or self.gram.shape[0] != self.gram.shape[1]:
-            raise ValueError(f"a Gram matrix is square, not of shape {self.gram.shape}")
+        gram = np.array(self.gram, dtype=np.float64, order="C")
+        if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or not np.isfinite(gram).all():
+            raise ValueError(f"a Gram matrix is square and finite; this one is of shape {gram.shape}")
+        if self.rows < 0:
+            raise ValueError(f"the number of rows cannot be {self.rows}")
+        gram.flags.writeable = False
+        object.__setattr__(self, "gram", gram)
 
     @cached_property
     def plain(self) -> Basis:
@@ -58,9 +67,9 @@ def fold_in(strengths: DoubleVector, vectors: FloatMatrix, prior: Prior, objecti
 def solve(A: DoubleMatrix, b: DoubleVector) -> DoubleVector:
     """The solution of a symmetric positive definite system; that of least norm where it is only semidefinite."""
     try:
-        np.linalg.cholesky(A)
+        pivots = np.diag(np.linalg.cholesky(A)) ** 2
+        regular = bool((pivots > SINGULAR * np.diag(A)).all())
     except np.linalg.LinAlgError:
-        x = np.linalg.lstsq(A, b, rcond=None)[0]
-    else:
-        x = np.linalg.solve(A, b)
+        regular = False
+    x = np.linalg.solve(A, b) if regular else np.linalg.lstsq(A, b, rcond=SINGULAR)[0]
     return np.asarray(x, dtype=np.float64)

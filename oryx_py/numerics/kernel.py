@@ -36,17 +36,14 @@ ERROR = 1e-6
 """Bound of the relative error at which conjugate gradients stop: a tenth of the contract's, to which the rounding to
 float32 adds less than another hundredth."""
 
-PIVOT = 1e-13
-"""A pivot that cancels to less than this share of its diagonal entry says that the matrix is singular in float64."""
-
 GATHERED = 1 << 20
 """Floats of history vectors that conjugate gradients may gather (4 MiB); caches would not hold more anyway."""
 
 TINY = 1e-90
 """Sums of products of targets and factors below this would vanish when squared."""
 
-FEW = 9.0
-"""Iterations that must fit in the cost of a Cholesky solve for conjugate gradients to be tried."""
+FEW = 12.0
+"""Passes that must fit in the cost of a Cholesky solve for conjugate gradients to be tried; n + 2 always are enough."""
 
 # Sums may be reordered, which is what lets them use vector registers; NaN and infinity keep their meaning.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
@@ -76,7 +73,7 @@ def dot(a: DoubleVector, b: DoubleVector) -> float:
     total = 0.0
     for j in range(len(a)):
         total += a[j] * b[j]
-    return total
+    return float(total)
 
 
 @_part
@@ -85,7 +82,7 @@ def smallest(a: DoubleVector) -> float:
     least = a[0]
     for j in range(1, len(a)):
         least = min(least, a[j])
-    return least
+    return float(least)
 
 
 @_part
@@ -94,7 +91,7 @@ def largest(a: DoubleVector) -> float:
     most = abs(a[0])
     for j in range(1, len(a)):
         most = max(most, abs(a[j]))
-    return most
+    return float(most)
 
 
 @_part
@@ -256,13 +253,13 @@ def by_conjugate_gradients(
 ) -> bool:
     """Replace b by x; False, and b kept, where Cholesky is expected to cost less, or has turned out to."""
     k = len(b)
-    # Both in the time of a multiplication, as measured: sums over a triangle are slower than those over whole rows.
-    dense = 1.2 * n * k * k + 0.55 * k * k * k
+    # Both in multiplications of an iteration, as measured; tests.bench.fold_in shows where the two cross.
+    dense = n * k * (1.1 * k + 24.0) + 0.55 * k * k * k
     one = 4.0 * n * k + 4.0 * len(basis.Q) * k
     budget = dense / max(one, 1.0)
     # The spill may take this much off the least eigenvalue, and as much from the norm in which the bound is taken.
     least = g * smallest(basis.values) + ridge - 2.0 * g * basis.spilled
-    if budget < FEW or n > len(Y) or not least > 0.0 or largest(b) < TINY:
+    if budget < min(FEW, n + 2.0) or n > len(Y) or not least > 0.0 or largest(b) < TINY:
         return False
     for i in range(n):
         for j in range(k):
@@ -309,14 +306,14 @@ def add_history(
 
 
 @_part
-def cholesky(A: DoubleMatrix, b: DoubleVector) -> bool:
-    """Replace b by x with ``A x = b``, and A's lower triangle by its factor; False if A is singular in float64."""
+def cholesky(A: DoubleMatrix, b: DoubleVector, singular: float) -> bool:
+    """Replace b by x, and A's lower triangle by its factor; False if a pivot is not above that share of its entry."""
     k = len(b)
     for i in range(k):
         for j in range(i):
             A[i, j] = (A[i, j] - dot(A[i, :j], A[j, :j])) / A[j, j]
         pivot = A[i, i] - dot(A[i, :i], A[i, :i])
-        if not pivot > PIVOT * A[i, i]:
+        if not pivot > singular * A[i, i]:
             return False
         A[i, i] = np.sqrt(pivot)
     for i in range(k):
@@ -339,6 +336,7 @@ def by_cholesky(
     ridge: float,
     b: DoubleVector,
     A: DoubleMatrix,
+    singular: float,
     scratch: DoubleMatrix,
 ) -> bool:
     """Replace b by x; False if A is singular in float64."""
@@ -347,7 +345,7 @@ def by_cholesky(
             A[i, j] = g * gram[i, j]
         A[i, i] += ridge
     add_history(factors, rows, w, n, A, scratch)
-    return cholesky(A, b)
+    return cholesky(A, b, singular)
 
 
 @_part
@@ -390,15 +388,16 @@ def solve_rows(
     plain: Basis,
     turned: Basis,
     turn: BoolVector,
+    singular: float,
     X: FloatMatrix,
 ) -> BoolVector:
     """Solve m systems into ``X`` float32[m, k]; returns bool[m], true where a system is singular in float64.
 
     ``indptr`` int64[m + 1] begins at 0; ``w`` and ``t`` float64 by pair; ``ridges`` float64[m]; ``turn`` bool[m] says
-    which rows take the basis ``turned``.
+    which rows take the basis ``turned``; a pivot of less than ``singular`` times its entry stands for 0.
     """
     m, k = X.shape
-    singular = np.zeros(m, dtype=np.bool_)
+    failed = np.zeros(m, dtype=np.bool_)
     longest = 0
     for row in range(m):
         longest = max(longest, indptr[row + 1] - indptr[row])
@@ -415,9 +414,9 @@ def solve_rows(
         if (
             largest(b) > 0.0
             and not by_conjugate_gradients(factors, rows, weights, n, basis, g, ridge, b, Y, scratch)
-            and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, A, scratch)
+            and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, A, singular, scratch)
         ):
-            singular[row] = True
+            failed[row] = True
         for j in range(k):
             X[row, j] = b[j]
-    return singular
+    return failed
