@@ -1,0 +1,1 @@
+"""``oryx demo``: the whole loop on one machine, and what it is worth."""

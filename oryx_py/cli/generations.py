@@ -1,0 +1,91 @@
+"""``oryx generations`` and ``oryx rollback``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oryx_py.cli.invocation import invocation
+from oryx_py.cli.visible import offsets, visible
+from oryx_py.errors import OryxError
+
+if TYPE_CHECKING:
+    from oryx_py.model.registry import Registry
+    from oryx_py.ports import ArtefactStore
+
+__all__ = ["COLUMNS", "generation_rows", "generations", "rollback"]
+
+COLUMNS = ("generation", "state", "epoch", "users", "items", "pairs", "input up to", "reason")
+
+
+def generations(context: typer.Context) -> None:
+    """Show the trained models, the newest last.
+
+    "epoch" has the publications of each, the last one is served; "input up to" has,
+    by partition, the first offset of the input topic that the model does not cover.
+    A generation is a candidate when it is written, published when it is served, and
+    retired or rejected afterwards.
+
+    Example:
+
+      oryx generations
+    """
+    from oryx_py.adapters.places import open_registry, open_store
+
+    call = invocation(context)
+    uri = call.settings().store_uri
+    rows = generation_rows(open_registry(uri).read(), open_store(uri))
+    if not rows:
+        call.screen.note("there is no generation yet: `oryx batch --once` trains one from what was ingested")
+        return
+    call.screen.table(COLUMNS, rows, right=(3, 4, 5))
+
+
+def generation_rows(registry: "Registry", store: "ArtefactStore") -> list[Sequence[str]]:
+    """Return a row for each generation that the registry or the store knows, in `COLUMNS`, ascending."""
+    from oryx_py.model.manifest import MANIFEST, read_manifest
+
+    epochs: dict[str, list[str]] = {}
+    for started in registry.epochs:
+        epochs.setdefault(started.generation, []).append(str(started.epoch))
+    stored = set(store.generations())
+    rows: list[Sequence[str]] = []
+    for name in sorted(stored | set(registry.generations)):
+        known = registry.generations.get(name)
+        state = known.state if known else "unregistered"
+        what = ["-"] * 4
+        reason = known.reason if known else ""
+        if name in stored:
+            try:
+                manifest = read_manifest(store.local(name) / MANIFEST)
+            except OryxError as error:
+                reason = str(error)
+            else:
+                counts = manifest.counts
+                what = [f"{counts.users:,}", f"{counts.items:,}", f"{counts.pairs:,}", offsets(manifest.next_offsets)]
+        else:
+            reason = reason or "not in the store any more"
+        rows.append((name, state, " ".join(epochs.get(name, ["-"])), *what, visible(reason)))
+    return rows
+
+
+def rollback(
+    context: typer.Context,
+    generation: Annotated[
+        str | None, typer.Argument(metavar="[GENERATION]", help="Which; without it, the one served before.")
+    ] = None,
+) -> None:
+    """Publish an earlier generation again, as a new epoch.
+
+    No interaction is lost: the speed layer goes back to what that generation covers,
+    and replays everything since onto it, before the service changes over.
+
+    Examples:
+
+      oryx rollback
+      oryx generations && oryx rollback 20260731T142530123-7f3a9c04
+    """
+    from batch_layer.bootstrap import rollback as publish_again
+
+    call = invocation(context)
+    publish_again(call.settings(), generation)
