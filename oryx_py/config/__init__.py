@@ -1,1 +1,23 @@
 """Settings: one TOML file and the environment, validated into frozen groups."""
+
+from oryx_py.config.groups import Api, Batch, Kafka, Local, Log, Model, Serving, Settings, Speed
+from oryx_py.config.loading import DEFAULT_FILE, Loaded, load
+from oryx_py.config.render import Row, reference, rows
+
+__all__ = [
+    "DEFAULT_FILE",
+    "Api",
+    "Batch",
+    "Kafka",
+    "Loaded",
+    "Local",
+    "Log",
+    "Model",
+    "Row",
+    "Serving",
+    "Settings",
+    "Speed",
+    "load",
+    "reference",
+    "rows",
+]

@@ -1,0 +1,216 @@
+"""The settings: frozen groups, each key as `reference.toml` explains it. Units stand in the names."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+__all__ = [
+    "Api",
+    "Batch",
+    "DeadLetter",
+    "History",
+    "Input",
+    "Items",
+    "Kafka",
+    "Local",
+    "Log",
+    "Model",
+    "Serving",
+    "Settings",
+    "Speed",
+    "Store",
+    "Update",
+]
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+CountOrNone = Annotated[int, msgspec.Meta(ge=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Topic = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+
+EMBEDDED_PARTITIONS = 4
+CLUSTER_PARTITIONS = 16
+
+
+class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the settings file."""
+
+
+class Kafka(_Group, frozen=True):
+    """How Kafka is reached."""
+
+    bootstrap_servers: Name = "local"
+    client: dict[str, str] = {}
+    replication: Count = 1
+
+
+class Input(_Group, frozen=True):
+    """The topic of interactions."""
+
+    topic: Topic = "OryxInput"
+    partitions: CountOrNone = 0
+    max_record_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1_048_576
+
+
+class Update(_Group, frozen=True):
+    """The topic of models and updates."""
+
+    topic: Topic = "OryxUpdate"
+    partitions: Count = 1
+
+
+class Items(_Group, frozen=True):
+    """The internal topic of new items."""
+
+    topic: Topic = "OryxItems"
+
+
+class DeadLetter(_Group, frozen=True):
+    """The topic of what could not be read."""
+
+    topic: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,249}$")] = ""
+
+
+class Local(_Group, frozen=True):
+    """Everything on one machine."""
+
+    dir: Name = "oryx-data"
+    broker_port: Port = 9092
+    broker_heap_mb: Annotated[int, msgspec.Meta(ge=128)] = 256
+
+
+class Store(_Group, frozen=True):
+    """Generations and their registry."""
+
+    uri: str = ""
+
+
+class History(_Group, frozen=True):
+    """Every interaction ever read."""
+
+    uri: str = ""
+
+
+class Model(_Group, frozen=True):
+    """What is trained."""
+
+    feedback: Literal["implicit", "explicit"] = "implicit"
+    features: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
+    iterations: Count = 10
+    lambda_: Seconds = msgspec.field(default=0.05, name="lambda")
+    alpha: Positive = 1.0
+    log_strength: bool = False
+    epsilon: Positive = 1e-5
+    seed: int = 1
+
+
+class Batch(_Group, frozen=True):
+    """The batch layer."""
+
+    interval_s: Positive = 300.0
+    trainer: Literal["mllib"] = "mllib"
+    spark_master: Name = "local[*]"
+    spark: dict[str, str] = {}
+    metrics_host: Name = "127.0.0.1"
+    metrics_port: Port = 0
+
+
+class Speed(_Group, frozen=True):
+    """The speed layer."""
+
+    group_id: Name = "oryx-speed"
+    epoch_overlap_s: Seconds = 60.0
+    max_batch_records: Count = 10_000
+    metrics_host: Name = "127.0.0.1"
+    metrics_port: Port = 0
+
+
+class Api(_Group, frozen=True):
+    """The REST interface."""
+
+    default_format: Literal["json", "csv"] = "json"
+    context_path: Annotated[str, msgspec.Meta(pattern=r"^/[^?#]*$")] = "/"
+    read_only: bool = False
+    read_after_write_timeout_ms: Count = 2_000
+    request_timeout_ms: Count = 10_000
+    max_body_bytes: Count = 16 * 1024 * 1024
+    max_inflated_bytes: Count = 64 * 1024 * 1024
+    max_concurrent_requests: Count = 512
+
+
+class Serving(_Group, frozen=True):
+    """The serving layer."""
+
+    host: Name = "127.0.0.1"
+    port: Port = 8080
+    require_live: bool = True
+    epoch_patience_s: Seconds = 60.0
+    shutdown_grace_s: Seconds = 10.0
+    api: Api = Api()
+
+
+class Log(_Group, frozen=True):
+    """What the layers write about themselves."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Settings(_Group, frozen=True):
+    """All settings; `base` is the folder that relative paths begin at: that of the settings file, else the present one."""
+
+    kafka: Kafka = Kafka()
+    input: Input = Input()
+    update: Update = Update()
+    items: Items = Items()
+    dead_letter: DeadLetter = DeadLetter()
+    local: Local = Local()
+    store: Store = Store()
+    history: History = History()
+    model: Model = Model()
+    batch: Batch = Batch()
+    speed: Speed = Speed()
+    serving: Serving = Serving()
+    log: Log = Log()
+    base: str = ""
+
+    @property
+    def local_dir(self) -> Path:
+        """The folder of everything that one machine keeps, absolute."""
+        return (Path(self.base) / self.local.dir).absolute()
+
+    @property
+    def store_uri(self) -> str:
+        """Where generations and their registry are: an absolute path, or a URI as it was set."""
+        return self._place(self.store.uri, "store")
+
+    @property
+    def history_uri(self) -> str:
+        """Where the history is: an absolute path, or a URI as it was set."""
+        return self._place(self.history.uri, "history")
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """The topic of dead letters."""
+        return self.dead_letter.topic or f"{self.input.topic}.dead-letter"
+
+    @property
+    def input_partitions(self) -> int:
+        """How many partitions the input topic is created with."""
+        default = EMBEDDED_PARTITIONS if self.kafka.bootstrap_servers == "local" else CLUSTER_PARTITIONS
+        return self.input.partitions or default
+
+    def _place(self, uri: str, below: str) -> str:
+        if "://" in uri:
+            return uri
+        return str((Path(self.base) / uri).absolute() if uri else self.local_dir / below)
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return the settings as nested dictionaries with the file's names, without `base`."""
+    tables: dict[str, Any] = msgspec.to_builtins(settings)
+    del tables["base"]
+    return tables

@@ -1,0 +1,222 @@
+"""The loop on real Kafka and real Spark: what is posted is learned, at once and for good."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
+from oryx_py.ports import EndOfPartition, Record
+from tests.e2e.conftest import NewSystem
+from tests.support.answers import assert_answers, input_size
+from tests.support.system import System, eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("loop"), pytest.mark.timeout(600)]
+
+ITEMS = [f"i{n}" for n in range(30)] + ["a/b", 'ü,"x"', "%2F"]
+
+
+def history(users: int = 40, seed: int = 1) -> str:
+    """Two tastes: users of even number like even items."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for user in range(users):
+        for item in rng.choice(np.arange(user % 2, 30, 2), 8, replace=False):
+            lines.append(f"u{user},i{item},{rng.integers(1, 4)}")
+    return "\n".join([*lines, "u0,a/b,1", 'u1,"ü,""x""",2', "u0,%2F,1"])
+
+
+@pytest.fixture(scope="module")
+def system(new_system: NewSystem) -> Iterator[System]:
+    """A system with a generation, speed and serving running."""
+    system = new_system()
+    system.start("serve")
+    system.start("speed")
+    system.wait_up()
+    assert system.get("/ready").status == 503
+    assert system.get("/recommend/u0").status == 503
+    system.ingest(history())
+    system.oryx("batch", "--once")
+    system.wait_ready()
+    yield system
+
+
+def test_the_generation_and_the_stream_answer_as_recomputed(system: System) -> None:
+    assert_answers(system)
+
+
+def test_a_posted_interaction_changes_the_next_list(system: System) -> None:
+    """A user of even items turns to odd ones, and the list follows; a new user gets one at once."""
+    before = [row["id"] for row in system.get("/recommend/u0?howMany=5").json()]
+    for item in ("i1", "i3", "i5", "i7", "i9"):
+        posted = system.post("u0", item, 20)
+    after = system.get(f"/recommend/u0?howMany=5&after={posted.offset}")
+    assert [row["id"] for row in after.json()] != before
+    assert not {"i1", "i3", "i5", "i7", "i9"} & {row["id"] for row in after.json()}
+
+    assert system.get("/recommend/newcomer").status == 404
+    posted = system.post("newcomer", "i2")
+    posted = system.post("newcomer", "i4")
+    rows = system.get(f"/recommend/newcomer?howMany=5&after={posted.offset}").json()
+    assert sum(int(row["id"][1:]) % 2 == 0 for row in rows if row["id"][1:].isdigit()) >= 4
+
+
+def test_a_new_item_is_recommended_and_a_delete_takes_it_out(system: System) -> None:
+    for user in range(2, 20, 2):
+        posted = system.post(f"u{user}", "brand-new/ü", 5)
+    rows = system.get(f"/recommend/u20?howMany=33&after={posted.offset}").json()
+    assert "brand-new/ü" in [row["id"] for row in rows]
+    answer = system.request("DELETE", "/pref/u2/brand-new%2F%C3%BC")
+    assert answer.status == 204
+    known = system.get(f"/knownItems/u2?after={answer.offset}").json()
+    assert "brand-new/ü" not in known
+    assert_answers(system)
+
+
+def test_a_poison_message_becomes_a_dead_letter_and_the_layers_go_on(system: System) -> None:
+    """Binary, too few fields, the largest line the topic takes, another user's partition: each with its reason."""
+    bootstrap = str(system.settings["KAFKA__BOOTSTRAP_SERVERS"])
+    topic = str(system.settings["INPUT__TOPIC"])
+    poison = [b"\xff\xfe\x00\x80", b"only-one-field", b"u,i,NaN", b"u" * (1_048_576 - 200), b'["u","i"', b""]
+    producer = KafkaProducer(bootstrap, {})
+    for value in poison:
+        producer.send(topic, value, partition=0)
+    producer.flush(30)
+    producer.close()
+    posted = system.post("after-poison", "i2")
+    assert system.get(f"/recommend/after-poison?after={posted.offset}").status == 200
+    letters = read_all(system, f"{topic}.dead-letter", len(poison))
+    assert len(letters) == len(poison)
+    headers = [dict(letter.headers) for letter in letters]
+    assert all(header["reason"] for header in headers)
+    assert sorted(int(header["size"]) for header in headers) == sorted(map(len, poison))
+    assert max(len(letter.value or b"") for letter in letters) == 64 * 1024
+    assert_answers(system)
+
+
+def read_all(system: System, topic: str, at_least: int) -> list[Record]:
+    """Read a topic's partition 0 until it has so many records and ends."""
+    consumer = KafkaConsumer(str(system.settings["KAFKA__BOOTSTRAP_SERVERS"]), {})
+    try:
+        consumer.assign({(topic, 0): 0})
+        found: list[Record] = []
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            events = consumer.poll(1000, 0.5)
+            found += [event for event in events if not isinstance(event, EndOfPartition)]
+            if len(found) >= at_least and any(isinstance(event, EndOfPartition) for event in events):
+                break
+        return found
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status"),
+    [
+        ("POST", "/ingest", b"u,i,1\nbroken\nu,j,NaN\n", {}, 400),
+        ("POST", "/ingest", b"u,i,1\n" * 4_000_000, {}, 413),
+        ("POST", "/ingest", b"u,i,1\n", {"Content_Type": "image/png"}, 415),
+        ("POST", "/ingest", b"\x1f\x8bnot gzip", {"Content_Encoding": "gzip"}, 400),
+        ("POST", "/ingest", b'[{"user":"u","item":"i","strength":"much"}]', {"Content_Type": "application/json"}, 400),
+        ("POST", "/pref/u/i", b"infinity", {}, 400),
+        ("GET", "/recommend/nobody-at-all", None, {}, 404),
+        ("GET", "/recommend/u0?howMany=0", None, {}, 400),
+        ("GET", "/recommend/u0", None, {"Accept": "image/png"}, 406),
+        ("PUT", "/recommend/u0", b"", {}, 405),
+    ],
+)
+def test_bad_input_is_refused_as_a_problem_and_nothing_is_stored(
+    system: System, method: str, path: str, body: bytes | None, headers: dict[str, str], status: int
+) -> None:
+    size = input_size(system)
+    answer = system.request(method, path, body, **headers)
+    assert answer.status == status, answer.body
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert input_size(system) == size
+
+
+@pytest.mark.parametrize("layer", ["speed", "serve"])
+def test_a_killed_layer_comes_back_with_the_same_answers(system: System, layer: str) -> None:
+    """kill -9 while interactions come in; what was acknowledged counts once, before and after."""
+    numbers = itertools.count()
+    stop = threading.Event()
+    acknowledged: list[str] = []
+
+    def send() -> None:
+        while not stop.is_set():
+            user = f"{layer}-{next(numbers) % 7}"
+            try:
+                system.post(user, ITEMS[next(numbers) % len(ITEMS)], 1)
+            except (OSError, AssertionError):
+                time.sleep(0.02)
+            else:
+                acknowledged.append(user)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        eventually(lambda: len(acknowledged) > 20, 60)
+        system.kill(layer)
+        time.sleep(0.5)  # interactions go on without the layer
+        system.start(layer)
+        system.wait_ready()
+        seen = len(acknowledged)
+        eventually(lambda: len(acknowledged) > seen + 20, 60)
+    finally:
+        stop.set()
+        sender.join()
+    assert_answers(system)
+
+
+def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system: System) -> None:
+    """While Spark trains: no request fails, and what is posted meanwhile is in the answers after the change.
+
+    Then the rollback: the generation before, with everything that came since.
+    """
+    first = system.get("/ready").generation
+    stop = threading.Event()
+    failures: list[str] = []
+    posted = itertools.count()
+    generations: list[str] = []
+
+    def write() -> None:
+        for number in posted:
+            if stop.is_set():
+                return
+            system.post(f"during-{number % 11}", ITEMS[number % len(ITEMS)], 1 + number % 3)
+
+    def read() -> None:
+        while not stop.is_set():
+            answer = system.get("/recommend/u0?howMany=3")
+            if answer.status != 200:
+                failures.append(f"{answer.status} {answer.body!r}")
+            generations.append(answer.generation)
+
+    threads = [threading.Thread(target=write), threading.Thread(target=read), threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    try:
+        system.oryx("batch", "--once")
+        second = system.wait_generation(first)
+        seen = next(posted)
+        eventually(lambda: next(posted) > seen + 50, 60)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures[:5]
+    assert set(generations) == {first, second}
+    rest = assert_answers(system)
+    assert all(rest.pairs[f"during-{n}"] for n in range(11))
+
+    system.oryx("rollback")
+    assert system.wait_generation(second) == first
+    assert_answers(system)

@@ -1,0 +1,85 @@
+"""Whether a running system answers what a slow recomputation from the input topic says."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import numpy as np
+
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer
+from oryx_py.adapters.places import open_store
+from oryx_py.errors import BadInteraction
+from oryx_py.events import Interaction
+from oryx_py.messages.inbound import read_input
+from oryx_py.model.generation import Generation
+from oryx_py.ports import EndOfPartition
+from tests.support.generations import AtRest, Pairs, at_rest
+from tests.support.system import System
+
+__all__ = ["assert_answers", "expected", "input_log", "input_size"]
+
+
+def assert_answers(system: System) -> AtRest:
+    """Check every user's known items and scores against the whole input topic; return what was expected."""
+    log = list(input_log(system))
+    after = ",".join(f"{p}:{max(o for q, o, _ in log if q == p)}" for p in sorted({p for p, _, _ in log}))
+    generation = system.get(f"/mostPopularItems?after={after}").generation
+    rest = expected(system, generation, log)
+    wrong: list[str] = []
+    items = sorted(item for item, vector in rest.items.items() if vector is not None)
+    users = {user for _, _, interaction in log if (user := interaction.user)}
+    for user in sorted(users):
+        known = system.get(f"/knownItems/{quote(user, safe='')}?after={after}")
+        assert known.status == 200, known.body
+        assert known.generation == generation
+        if sorted(known.json()) != sorted(rest.pairs.get(user, {})):
+            wrong.append(f"{user} knows {sorted(known.json())}, not {sorted(rest.pairs.get(user, {}))}")
+        vector = rest.users.get(user)
+        if vector is None:
+            continue
+        some = items[:: max(1, len(items) // 20)]
+        path = "/".join(quote(item, safe="") for item in some)
+        scores = system.get(f"/estimate/{quote(user, safe='')}/{path}").json()
+        wanted = [float(vector @ rest.items[item]) for item in some]
+        if not np.allclose(scores, wanted, rtol=1e-4, atol=1e-4 * float(np.linalg.norm(vector)) + 1e-9):
+            wrong.append(f"{user} scores {scores}, not {wanted}")
+    assert not wrong, "\n".join(wrong[:10])
+    return rest
+
+
+def expected(system: System, generation: str, log: list[tuple[int, int, Interaction]]) -> AtRest:
+    """Return the state at rest of a generation with all input that it does not cover."""
+    opened = Generation.open(open_store(str(system.folder / "store")).local(generation))
+    base: Pairs = {}
+    for row in range(len(opened.users)):
+        items, strengths = opened.user_histories.row(row)
+        base[opened.users.id(row)] = {opened.items.id(int(i)): float(s) for i, s in zip(items, strengths, strict=True)}
+    covered = opened.manifest.next_offsets
+    rest = [record for record in log if record[1] >= covered.get(record[0], 0)]
+    return at_rest(opened, base, rest, int(str(system.settings["INPUT__PARTITIONS"])))
+
+
+def input_log(system: System) -> Iterator[tuple[int, int, Interaction]]:
+    """Read the whole input topic; what cannot be read is left out, as everywhere."""
+    bootstrap, topic = str(system.settings["KAFKA__BOOTSTRAP_SERVERS"]), str(system.settings["INPUT__TOPIC"])
+    start = KafkaAdmin(bootstrap, {}).start_offsets(topic)
+    consumer = KafkaConsumer(bootstrap, {})
+    try:
+        consumer.assign({(topic, partition): offset for partition, offset in start.items()})
+        unread = set(start)
+        while unread:
+            for event in consumer.poll(1000, 1.0):
+                if isinstance(event, EndOfPartition):
+                    unread.discard(event.partition)
+                    continue
+                try:
+                    yield event.partition, event.offset, read_input(event.value, event.partition, len(start))
+                except BadInteraction:
+                    continue
+    finally:
+        consumer.close()
+
+
+def input_size(system: System) -> int:
+    """How many records the input topic has."""
+    admin = KafkaAdmin(str(system.settings["KAFKA__BOOTSTRAP_SERVERS"]), {})
+    return sum(admin.end_offsets(str(system.settings["INPUT__TOPIC"])).values())
