@@ -145,9 +145,7 @@ def assemble(
         announced = announcements.of(started.epoch)
         fold = EpochFold(state, topics.input_partitions)
         _warm(fold)
-        return EpochRun(
-            started, fold, new_consumer(None), topic=topic, announced=announced.input, live=announced.live
-        )
+        return EpochRun(started, fold, new_consumer(None), topic=topic, announced=announced.input, live=announced.live)
 
     def load_aside(started: EpochStarted) -> "Future[EpochRun]":
         return loader.submit(load, started)
@@ -160,9 +158,7 @@ def assemble(
         overlap_s=settings.speed.epoch_overlap_s,
     )
     runs = _loaded(held, load)
-    limits = Limits(
-        max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s
-    )
+    limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s)
     return SpeedLayer(
         topics=topics,
         limits=limits,

@@ -90,8 +90,9 @@ class EpochFold:
             ItemVector(item=state.items.id(item), vector=state.item_vector(item), users=(), epoch=state.epoch)
             for item in self._holders
         ]
-        for user in sorted(self._level3):
-            updates.append(self._message(user, {}, state.user_input(user), state.user_vector(user)))
+        updates += [
+            self._message(user, {}, state.user_input(user), state.user_vector(user)) for user in sorted(self._level3)
+        ]
         return updates
 
     def _nothing(self) -> Pending:

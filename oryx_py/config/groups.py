@@ -160,7 +160,7 @@ class Log(_Group, frozen=True):
 
 
 class Settings(_Group, frozen=True):
-    """All settings; `base` is the folder that relative paths begin at: that of the settings file, else the present one."""
+    """All settings; relative paths begin at `base`, the settings file's folder; "" is the present one."""
 
     kafka: Kafka = Kafka()
     input: Input = Input()

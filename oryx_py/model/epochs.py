@@ -1,12 +1,12 @@
 """What the update topic has announced of each epoch, and which epochs a starting process holds. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from oryx_py.messages import Progress
 from oryx_py.model.registry import EpochStarted
 
-__all__ = ["Announcements", "Announced", "epochs_to_hold"]
+__all__ = ["Announced", "Announcements", "epochs_to_hold"]
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["Ids", "IdSpace"]
+__all__ = ["IdSpace", "Ids"]
 
 
 class Ids(Protocol):

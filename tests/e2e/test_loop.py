@@ -3,7 +3,6 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,7 +29,7 @@ def history(users: int = 40, seed: int = 1) -> str:
 
 
 @pytest.fixture(scope="module")
-def system(new_system: NewSystem) -> Iterator[System]:
+def system(new_system: NewSystem) -> System:
     """A system with a generation, speed and serving running."""
     system = new_system()
     system.start("serve")
@@ -41,7 +40,7 @@ def system(new_system: NewSystem) -> Iterator[System]:
     system.ingest(history())
     system.oryx("batch", "--once")
     system.wait_ready()
-    yield system
+    return system
 
 
 def test_the_generation_and_the_stream_answer_as_recomputed(system: System) -> None:

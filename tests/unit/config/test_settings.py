@@ -1,6 +1,7 @@
 """Settings: defaults, file, environment, and errors of one line that say what to change."""
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
 
 def test_every_key_of_the_reference_is_explained() -> None:
     lines = reference().splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if line and not line.startswith(("#", "[")):
             assert before.startswith(("#", "host", "max_body", "metrics_host", "[serving]")) or "=" in before, line
 
