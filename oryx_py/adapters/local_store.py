@@ -38,15 +38,6 @@ class LocalStore:
         self._staged = self._root / ".staged"
         self._deleted = self._root / ".deleted"
 
-    @classmethod
-    def at(cls, uri: str) -> "LocalStore":
-        """The store at a ``file://`` URI or a path.
-
-        Raises:
-            ConfigError: the URI is of another kind.
-        """
-        return cls(_path(uri))
-
     def uri(self, generation: str) -> str:
         """The ``file://`` URI of a generation's directory, be it there or not."""
         return (self._root / _checked(generation)).as_uri()

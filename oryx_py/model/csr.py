@@ -62,16 +62,19 @@ class Csr:
         rows = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.indptr))
         return Csr.from_pairs(self.indices, rows, self.strengths, count)
 
-    def fault(self, columns: int) -> str | None:
-        """What is wrong with it against an other side of ``columns`` rows, None for nothing."""
+    def fault(self, columns: int) -> tuple[str, str] | None:
+        """The array that is wrong, and how, where the other side has ``columns`` rows; None where nothing is."""
         if not len(self.indptr) or self.indptr[0] != 0 or (np.diff(self.indptr) < 0).any():
-            return "indptr does not ascend from 0"
+            return "indptr", "does not ascend from 0"
         if not self.indptr[-1] == len(self.indices) == len(self.strengths):
-            return f"indptr ends at {self.indptr[-1]} of {len(self.indices)} indices, {len(self.strengths)} strengths"
+            return (
+                "indptr",
+                f"ends at {self.indptr[-1]}, of {len(self.indices)} indices, {len(self.strengths)} strengths",
+            )
         if len(self.indices) and not (self.indices.min() >= 0 and self.indices.max() < columns):
-            return f"indices from {self.indices.min()} to {self.indices.max()} are not all in 0 … {columns - 1}"
+            return "indices", f"has {self.indices.min()} to {self.indices.max()}, not all in 0 … {columns - 1}"
         if not np.isfinite(self.strengths).all():
-            return "strengths are not all finite"
+            return "strengths", "is not all finite"
         return None
 
     def ascends(self) -> bool:

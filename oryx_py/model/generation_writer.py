@@ -112,7 +112,8 @@ def _side(name: str, ids: Sequence[str] | ArrowStrings | PackedIds, factors: NDA
     packed = PackedIds.of(ids)
     if not len(packed):
         raise NotReady(f"there are no {name} to make a generation of: send interactions first")
-    published = np.ascontiguousarray(factors, np.float32)
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused below
+        published = np.ascontiguousarray(factors, np.float32)
     if published.ndim != 2 or len(published) != len(packed) or not published.shape[1]:
         raise ValueError(f"{name}: factors of shape {published.shape} do not go with {len(packed)} IDs")
     if (wrong := np.flatnonzero(~np.isfinite(published).all(axis=1))).size:
@@ -126,7 +127,7 @@ def _checked(histories: Csr, users: _Side, items: _Side) -> Csr:
     if len(histories) != len(users.ids):
         raise ValueError(f"user_histories has {len(histories)} rows for {len(users.ids)} users")
     if fault := histories.fault(len(items.ids)):
-        raise ValueError(f"user_histories: {fault}")
+        raise ValueError(f"user_histories.{fault[0]} {fault[1]}")
     if (empty := np.flatnonzero(np.diff(histories.indptr) == 0)).size:
         raise ValueError(f"the user in row {empty[0]} has no history: such users get no row")
     return histories

@@ -87,7 +87,7 @@ class IdTable:
         packed = PackedIds(
             map_array(offsets, np.int64, (None if rows is None else rows + 1,)), map_array(data, np.uint8, (None,))
         )
-        if len(packed) < 0 or packed.offsets[0] != 0 or packed.offsets[-1] != len(packed.data):
+        if not len(packed.offsets) or packed.offsets[0] != 0 or packed.offsets[-1] != len(packed.data):
             raise CorruptGeneration(f"{offsets} does not fit {data.name}: {REMEDY}")
         count = (len(packed),)
         return cls(packed, map_array(hashes, np.uint64, count), map_array(order, np.int32, count), hash_function)

@@ -1,0 +1,124 @@
+"""The fold of the history's commits: no offset twice, none left out."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.errors import CommitConflict, CorruptLog, UnsupportedFormat
+from oryx_py.model.history import History, HistoryCommit, HistoryFile, encode_commit
+from oryx_py.ports.store import Commit
+from oryx_py.testing.memory_log import MemoryCommitLog
+
+
+def file(number: int) -> HistoryFile:
+    return HistoryFile(f"rows/{number}.parquet", rows=10 * number, bytes=1000)
+
+
+def commit(number: int, *files: int, rejected: int = 0, **spans: tuple[int, int]) -> HistoryCommit:
+    """Spans by ``p0``, ``p1``, …"""
+    return HistoryCommit(
+        number=number,
+        files=tuple(file(n) for n in files),
+        input={int(name[1:]): span for name, span in spans.items()},
+        rejected=rejected,
+        time_ms=number,
+    )
+
+
+def fold(*of: HistoryCommit) -> History:
+    return History.fold(Commit(number, encode_commit(each)) for number, each in enumerate(of, 1))
+
+
+def test_a_history_without_commits_has_nothing() -> None:
+    history = fold()
+    assert (history.number, history.files, dict(history.offsets), history.rows) == (0, (), {}, 0)
+
+
+def test_the_fold_has_all_files_and_the_next_offsets() -> None:
+    history = fold(
+        commit(1, 1, 2, p0=(0, 5), p1=(7, 9), rejected=1),
+        commit(2, p0=(5, 5)),
+        commit(3, 3, p0=(5, 8), p2=(0, 4), rejected=2),
+    )
+    assert history.files == (file(1), file(2), file(3))
+    assert history.offsets == {0: 8, 1: 9, 2: 4}
+    assert history.input == {0: (0, 8), 1: (7, 9), 2: (0, 4)}
+    assert (history.number, history.rows, history.rejected) == (3, 60, 3)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), max_size=6), st.integers(0, 6))
+def test_reading_on_is_reading_anew(steps: list[list[int]], seen: int) -> None:
+    ends, all_of_them = [0, 0, 0], []
+    for number, lengths in enumerate(steps, 1):
+        spans = {partition: (ends[partition], ends[partition] + n) for partition, n in enumerate(lengths)}
+        ends = [end for _, end in spans.values()]
+        each = HistoryCommit(number=number, files=(file(number),), input=spans, rejected=0, time_ms=number)
+        all_of_them.append(Commit(number, encode_commit(each)))
+    whole = History.fold(all_of_them)
+    assert History.fold(all_of_them[seen:], History.fold(all_of_them[:seen])) == whole
+    assert whole.offsets == (dict(enumerate(ends)) if steps else {})
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        (commit(2, 2, p0=(6, 8)), r"offsets 6–8 do not follow 5"),
+        (commit(2, 2, p0=(4, 8)), r"offsets 4–8 do not follow 5"),
+        (commit(2, 2, p0=(5, 4)), r"offsets 5–4 do not follow 5"),
+        (commit(2, 2, p1=(3, 1)), r"offsets 3–1 do not follow 3"),
+        (commit(2, 1, p0=(5, 8)), r"rows/1\.parquet was committed before"),
+        (commit(3, 2, p0=(5, 8)), "it says it is commit 3, not 2"),
+    ],
+)
+def test_what_leaves_out_or_repeats_offsets_is_refused(second: HistoryCommit, reason: str) -> None:
+    """By the reader, and before that by the writer."""
+    first = commit(1, 1, p0=(0, 5))
+    with pytest.raises(CorruptLog, match=f"commit 2 of the history: .*{reason}"):
+        fold(first, second)
+    with pytest.raises(ValueError, match=reason):
+        fold(first).after(second)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b'{"format": "1.0"}', b"\xff", b'{"format": 1}'])
+def test_what_is_no_commit_stops_the_reader(payload: bytes) -> None:
+    with pytest.raises(CorruptLog, match=r"commit 1 of the history cannot be read.*restore"):
+        History.fold([Commit(1, payload)])
+
+
+def test_a_newer_format_asks_for_an_upgrade() -> None:
+    with pytest.raises(UnsupportedFormat, match=r"commit 1 of the history has format 2\.0"):
+        History.fold([Commit(1, b'{"format": "2.0", "parts": []}')])
+
+
+def test_a_commit_that_is_missing_stops_the_reader() -> None:
+    with pytest.raises(CorruptLog, match="commit 2 of the history follows commit 0"):
+        History.fold([Commit(2, encode_commit(commit(2, 1)))])
+
+
+def test_unknown_keys_are_ignored() -> None:
+    document = json.loads(encode_commit(commit(1, 1, p0=(0, 5)))) | {"format": "1.4", "mood": "good"}
+    assert History.fold([Commit(1, json.dumps(document).encode())]) == fold(commit(1, 1, p0=(0, 5)))
+
+
+def test_of_two_writers_the_second_has_to_look_again() -> None:
+    log = MemoryCommitLog()
+    one, other = HistoryLog(log), HistoryLog(log)
+    seen = other.read()
+    first = one.append(one.read(), [file(1)], {0: (0, 5)}, rejected=0, time_ms=1)
+    with pytest.raises(CommitConflict):
+        other.append(seen, [file(2)], {0: (0, 7)}, rejected=0, time_ms=2)
+    assert other.read(seen) == first
+    second = other.append(other.read(seen), [file(2)], {0: (5, 7)}, rejected=1, time_ms=2)
+    assert one.read() == second
+    assert second.offsets == {0: 7}
+
+
+def test_a_hole_is_never_written() -> None:
+    log = MemoryCommitLog()
+    seen = HistoryLog(log).append(History(), [file(1)], {0: (0, 5)}, rejected=0, time_ms=1)
+    with pytest.raises(ValueError, match="do not follow 5"):
+        HistoryLog(log).append(seen, [file(2)], {0: (6, 7)}, rejected=0, time_ms=2)
+    assert len(log.read()) == 1
