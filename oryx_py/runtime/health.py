@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import TCPServer
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -82,7 +83,6 @@ class _Server(HTTPServer):
     """Hands connections to a fixed number of threads and cuts those that take too long."""
 
     request_queue_size = 16
-    allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], ready: Ready, registry: CollectorRegistry) -> None:
         if ":" in address[0]:
@@ -95,9 +95,8 @@ class _Server(HTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # The base class also looks up the host's name, which can take seconds and is not used.
-        socket.socket.bind(self.socket, self.server_address)
-        self.server_address = self.socket.getsockname()
+        # Not HTTPServer's own: it also looks up the host's name, which can take seconds and is not used.
+        TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
