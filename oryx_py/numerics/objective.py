@@ -46,9 +46,10 @@ class Objective(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for name in ("g", "kappa", "alpha", "lambda_", "rho", "nu", "epsilon"):
-            value = getattr(self, name)
+            value = float(getattr(self, name))
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"the objective's {name.rstrip('_')} must be finite and not negative, not {value}")
+            msgspec.structs.force_setattr(self, name, value)
         if not self.epsilon:
             raise ValueError("the objective's epsilon must be above 0")
 

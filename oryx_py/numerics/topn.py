@@ -9,7 +9,7 @@ def top_n(scores: FloatVector, n: int, ids_rank: IntVector | None = None) -> Int
     """Indices of the ``n`` highest scores, best first; int64[min(n, len(scores))].
 
     ``scores`` float32[m]. Equal scores come in ascending ``ids_rank`` int64[m] (without it: ascending index), also
-    where a tie is cut off. NaN, no score at all, comes after everything else.
+    where a tie is cut off. NaN, no score at all, counts as -inf.
     """
     m = len(scores)
     n = min(max(n, 0), m)
