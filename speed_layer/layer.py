@@ -134,6 +134,11 @@ class SpeedLayer:
             self._advance(run, min(timeout_s, 0.005) if busy else timeout_s)
         self._retire()
 
+    @property
+    def announced_epochs(self) -> frozenset[int]:
+        """Epochs for which this process has sent ``PROGRESS``."""
+        return frozenset(self._announced_at)
+
     def waiting_for(self) -> list[str]:
         """Say what readiness waits for; empty where the newest epoch is followed live."""
         reasons = [self.trouble] if self.trouble else []

@@ -1,9 +1,12 @@
 """Whether a running system answers what a slow recomputation from the input topic says."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer
 from oryx_py.adapters.places import open_store
@@ -11,11 +14,15 @@ from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction
 from oryx_py.messages.inbound import read_input
 from oryx_py.model.generation import Generation
+from oryx_py.model.state import ModelState
 from oryx_py.ports import EndOfPartition
 from tests.support.generations import AtRest, Pairs, at_rest
+from tests.support.speed import SpeedWorld
 from tests.support.system import System
 
-__all__ = ["assert_answers", "expected", "input_log", "input_size"]
+__all__ = ["assert_answers", "assert_state", "expected", "input_log", "input_size"]
+
+Vector = NDArray[np.floating[Any]]
 
 
 def assert_answers(system: System) -> AtRest:
@@ -44,6 +51,37 @@ def assert_answers(system: System) -> AtRest:
             wrong.append(f"{user} scores {scores}, not {wanted}")
     assert not wrong, "\n".join(wrong[:10])
     return rest
+
+
+def assert_state(
+    world: SpeedWorld, name: str, base: Pairs, state: ModelState, *, complete: bool = True, tolerance: float = 1e-5
+) -> None:
+    """Check a reader's whole state against the slow fold of the input topic; `complete` where it must have all of it."""
+    generation = state.generation
+    covered = generation.manifest.next_offsets
+    log: list[tuple[int, int, Interaction]] = []
+    for record in world.read(world.settings.input.topic, world.partitions):
+        reached = state.progress().get(record.partition, 0)
+        assert not complete or record.offset < reached, "PROGRESS does not reach the end"
+        if covered.get(record.partition, 0) <= record.offset < reached:
+            with suppress(BadInteraction):
+                interaction = read_input(record.value, record.partition, world.partitions)
+                log.append((record.partition, record.offset, interaction))
+    rest = at_rest(generation, base, log, world.partitions)
+    for user in {*rest.pairs, *(interaction.user for _, _, interaction in log)}:
+        handle = state.users.find(user)
+        items, strengths = state.history(handle) if handle >= 0 else (np.empty(0, np.int64), np.empty(0))
+        assert dict(zip(state.items.ids(items.tolist()), strengths.tolist(), strict=True)) == rest.pairs.get(user, {})
+        _assert_close(state.user_vector(handle) if handle >= 0 else None, rest.users.get(user), tolerance)
+    for item in {*rest.items, *(interaction.item for _, _, interaction in log)}:
+        handle = state.items.find(item)
+        _assert_close(state.item_vector(handle) if handle >= 0 else None, rest.items.get(item), tolerance)
+
+
+def _assert_close(found: Vector | None, wanted: Vector | None, tolerance: float) -> None:
+    assert (found is None) == (wanted is None)
+    if found is not None and wanted is not None:
+        assert np.linalg.norm(found - wanted) <= tolerance * np.linalg.norm(wanted) + 1e-12
 
 
 def expected(system: System, generation: str, log: list[tuple[int, int, Interaction]]) -> AtRest:

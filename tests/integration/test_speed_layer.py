@@ -1,0 +1,219 @@
+"""The speed layer on a real broker: exact at rest whatever dies, and whatever epoch comes."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.events import Interaction
+from oryx_py.messages import partition_of
+from speed_layer.outbox import Interrupted
+from tests.support.answers import assert_state
+from tests.support.generations import Pairs
+from tests.support.speed import SpeedWorld
+
+pytestmark = [pytest.mark.kafka]
+
+ITEMS = ["p", "q", "r", "s"]
+BASE: Pairs = {"a": {"p": 1.0, "q": 2.0}, "b": {"r": 1.0}, "c": {"q": 1.0, "s": 3.0}}
+
+
+@pytest.fixture
+def world(kafka_broker: Any, tmp_path: Path) -> Iterator[SpeedWorld]:
+    servers = kafka_broker.bootstrap_servers
+    producer = KafkaProducer(servers, {})
+    made = SpeedWorld(
+        tmp_path,
+        f"speed-{os.getpid()}-{time.time_ns()}",
+        admin=KafkaAdmin(servers, {}),
+        producer=producer,
+        new_consumer=lambda group: KafkaConsumer(servers, {}, group),
+    )
+    yield made
+    made.close()
+    producer.close()
+
+
+def some(seed: int, count: int = 40) -> list[Interaction]:
+    """Interactions of old and new users with old and new items, deletes among them."""
+    rng = np.random.default_rng(seed)
+    users, items = ["a", "b", "c", "m", "n", "o"], [*ITEMS, "x", "y"]
+    return [
+        Interaction(
+            user=str(rng.choice(users)),
+            item=str(rng.choice(items)),
+            strength=None if rng.random() < 0.2 else float(rng.integers(1, 4)),
+        )
+        for _ in range(count)
+    ]
+
+
+def test_what_came_before_and_what_comes_after_the_start_is_folded_exactly(world: SpeedWorld) -> None:
+    world.send(*some(1))
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.settle(layer, epoch)
+    world.send(*some(2))
+    world.settle(layer, epoch)
+    layer.close()
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+@pytest.mark.parametrize("step", ["fold", "deliver", "half", "announce"])
+def test_a_process_killed_at_any_step_loses_nothing_and_counts_nothing_twice(world: SpeedWorld, step: str) -> None:
+    """It dies in the middle of a batch; another one starts, and readers end where the oracle does."""
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.settle(layer, epoch)
+    world.send(*some(3))
+    world.settle(layer, epoch)
+    world.send(*some(4))
+    _die_at(layer, step)
+    with pytest.raises(_Killed):
+        world.run(layer, lambda: False)
+    world.send(*some(5))
+    again = world.start()
+    world.settle(again, epoch)
+    again.close()
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _die_at(layer: Any, step: str) -> None:
+    """Make the next batch die: before anything is sent, after all, after half of it, or before PROGRESS."""
+    deliver, announce, outbox = layer._deliver, layer._announce, layer._outbox
+
+    def dying_deliver(letters: Any, updates: Any) -> None:
+        if step == "half":
+            deliver(letters, updates[: len(updates) // 2])
+        if step == "deliver":
+            deliver(letters, updates)
+        if updates:
+            raise _Killed
+        deliver(letters, updates)
+
+    def dying_announce(run: Any) -> None:
+        if run.positions != run.announced:
+            raise _Killed
+        announce(run)
+
+    if step == "announce":
+        layer._announce = dying_announce
+    elif step == "fold":
+        layer._deliver = lambda letters, updates: (_ for _ in ()).throw(_Killed()) if updates else None
+    else:
+        layer._deliver = dying_deliver
+    assert outbox is layer._outbox
+
+
+def test_a_new_epoch_gets_what_came_while_it_was_trained(world: SpeedWorld) -> None:
+    """The old epoch goes on until the new one is live; the new one covers everything from its own offsets."""
+    first = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.send(*some(6))
+    world.settle(layer, first)
+    world.send(*some(7))
+    second = world.publish("g2", {"a": {"p": 1.0}, "z": {"s": 2.0}}, ITEMS, {0: 5, 1: 7}, seed=9)
+    world.send(*some(8))
+    world.settle(layer, second)
+    layer.close()
+    assert_state(world, "g2", {"a": {"p": 1.0}, "z": {"s": 2.0}}, world.reader("g2", second))
+    assert_state(world, "g1", BASE, world.reader("g1", first), complete=False)
+
+
+def test_a_rollback_brings_the_old_generation_with_everything_since(world: SpeedWorld) -> None:
+    first = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.send(*some(10))
+    second = world.publish("g2", BASE, ITEMS, {0: 3}, seed=3)
+    world.settle(layer, second)
+    third = world.begin("g1")
+    world.send(*some(11))
+    world.settle(layer, third)
+    layer.close()
+    assert third > second > first
+    assert_state(world, "g1", BASE, world.reader("g1", third))
+
+
+def test_the_new_epoch_is_live_only_when_it_has_reached_the_old_one(world: SpeedWorld) -> None:
+    first = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.send(*some(12))
+    world.settle(layer, first)
+    second = world.publish("g2", BASE, ITEMS, {}, seed=2)
+    world.settle(layer, second)
+    layer.close()
+    old: dict[int, int] = {}
+    for progress in world.progress():
+        if progress.epoch == first:
+            old = dict(progress.input)
+        elif any(progress.live.values()):
+            assert all(progress.input[p] >= old.get(p, 0) for p, live in progress.live.items() if live)
+
+
+def test_a_generation_that_cannot_be_read_leaves_the_old_one_working(world: SpeedWorld) -> None:
+    first = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.settle(layer, first)
+    world.publish("g2", BASE, ITEMS, {}, seed=2)
+    (world.store.local("g2") / "items.npy").write_bytes(b"rubbish")
+    world.run(layer, lambda: layer.trouble is not None)
+    assert "g2" in layer.waiting_for()[0]
+    world.send(*some(13))
+    end = world.admin.end_offsets(world.settings.input.topic)
+    world.run(layer, lambda: layer.runs[0].announced == end)
+    layer.close()
+    assert_state(world, "g1", BASE, world.reader("g1", first))
+
+
+def test_dead_letters_are_written_before_there_is_a_model_and_never_twice(world: SpeedWorld) -> None:
+    user = next(name for name in "abcdefgh" if partition_of(name, 2) == 0)
+    stranger = next(name for name in "abcdefgh" if partition_of(name, 2) == 1)
+    poison = [b"\xff\xfe", b"u", b"", b"u,i,nan", f"{stranger},p,1".encode(), b"x" * 500_000]
+    for value in poison:
+        world.send_raw(value)
+    layer = world.start()
+    world.run(layer, lambda: len(world.read(world.settings.dead_letter_topic)) == len(poison))
+    layer.close()
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    again = world.start()
+    world.send_raw(b"more rubbish")
+    world.send(Interaction(user=user, item="p", strength=1.0))
+    world.settle(again, epoch)
+    again.close()
+    letters = world.read(world.settings.dead_letter_topic)
+    assert [letter.key for letter in letters] == [f"0:{n}".encode() for n in range(len(poison) + 1)]
+    assert [dict(letter.headers)["size"] for letter in letters[:3]] == [b"2", b"1", b"0"]
+    assert "partition" in dict(letters[4].headers)["reason"].decode()
+    assert len(letters[5].value or b"") == 64 * 1024
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+def test_a_stop_while_the_broker_is_away_ends_the_wait(world: SpeedWorld) -> None:
+    """Nobody has to kill a layer because Kafka is gone."""
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    world.settle(layer, epoch)
+    world.send(*some(14))
+
+    class Away:
+        def send(self, *_: object, **__: object) -> None:
+            return
+
+        def flush(self, timeout_s: float) -> None:
+            from oryx_py.errors import BrokerUnavailable
+
+            world.stopped = True
+            raise BrokerUnavailable("away")
+
+    layer._outbox._producer = Away()  # type: ignore[assignment]
+    with pytest.raises(Interrupted):
+        world.run(layer, lambda: False)

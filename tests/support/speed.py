@@ -1,0 +1,189 @@
+"""A speed layer in the test's own thread, with topics, store and registry of its own."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.config import load
+from oryx_py.errors import BadMessage
+from oryx_py.events import FoldSettings, Interaction, encode_csv
+from oryx_py.messages import Progress, decode
+from oryx_py.model.csr import Csr
+from oryx_py.model.generation import Generation, write_generation
+from oryx_py.model.registry import EpochStarted, GenerationState
+from oryx_py.model.state import ModelState
+from oryx_py.numerics.objective import Objective
+from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
+from speed_layer.bootstrap import assemble
+from speed_layer.layer import SpeedLayer
+from speed_layer.metrics import Metrics
+from tests.support.generations import Pairs, generation_of
+
+__all__ = ["K", "SpeedWorld"]
+
+K = 4
+OBJECTIVE = Objective.mllib_implicit(lambda_=0.1, alpha=1.0)
+
+
+class SpeedWorld:
+    """Publishes generations and interactions, runs a speed layer step by step, and reads what it sends.
+
+    Args:
+        folder: for the store.
+        name: unlike any other world's on the broker.
+        admin, producer, new_consumer: of a broker, real or not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        admin: TopicAdmin,
+        producer: Producer,
+        new_consumer: Callable[[str | None], Consumer],
+        partitions: int = 2,
+    ) -> None:
+        self.partitions = partitions
+        self.admin, self.producer, self.new_consumer = admin, producer, new_consumer
+        self.settings = load(
+            None,
+            {
+                "ORYX__LOCAL__DIR": str(folder),
+                "ORYX__INPUT__TOPIC": f"{name}-input",
+                "ORYX__UPDATE__TOPIC": f"{name}-update",
+                "ORYX__SPEED__GROUP_ID": f"{name}-speed",
+                "ORYX__SPEED__EPOCH_OVERLAP_S": "0",
+            },
+        ).settings
+        for topic, count in (
+            (self.settings.input.topic, partitions),
+            (self.settings.update.topic, 1),
+            (self.settings.dead_letter_topic, 1),
+        ):
+            admin.create(TopicSpec(topic, count, 1, {}))
+        self.store = open_store(self.settings.store_uri)
+        self.registry = open_registry(self.settings.store_uri)
+        self.stopped = False
+        self._loader = ThreadPoolExecutor(1)
+
+    def close(self) -> None:
+        self._loader.shutdown()
+
+    def send(self, *interactions: Interaction) -> None:
+        """Put interactions on the input topic, each in its user's partition."""
+        for interaction in interactions:
+            self.producer.send(self.settings.input.topic, encode_csv(interaction), key=interaction.user.encode())
+        self.producer.flush(30)
+
+    def send_raw(self, value: bytes, partition: int = 0) -> None:
+        self.producer.send(self.settings.input.topic, value, partition=partition)
+        self.producer.flush(30)
+
+    def publish(self, name: str, pairs: Pairs, items: Sequence[str], covers: Mapping[int, int], seed: int = 0) -> int:
+        """Write a generation that covers the input below these offsets, begin its epoch, and return that."""
+        rng = np.random.default_rng(seed)
+        factors = {item: rng.normal(size=K).astype(np.float32) for item in items}
+        made = generation_of(pairs, factors, OBJECTIVE, {p: (0, covers.get(p, 0)) for p in range(self.partitions)})
+        write_generation(
+            self.store.stage(name),
+            name=name,
+            user_ids=[made.users.id(row) for row in range(len(made.users))],
+            item_ids=[made.items.id(row) for row in range(len(made.items))],
+            user_factors=made.user_factors,
+            item_factors=made.item_factors,
+            user_histories=Csr(made.user_histories.indptr, made.user_histories.indices, made.user_histories.strengths),
+            objective=OBJECTIVE,
+            fold=FoldSettings(feedback="implicit"),
+            trainer="none",
+            created_ms=0,
+            as_of_ms=0,
+            input=made.manifest.input,
+            interactions=0,
+            rejected=0,
+        )
+        self.store.commit(name)
+        return self.begin(name)
+
+    def begin(self, name: str) -> int:
+        """Begin an epoch of a generation that is in the store."""
+        seen = self.registry.read()
+        start = self.admin.end_offsets(self.settings.update.topic)
+        epoch = EpochStarted(seen.next_epoch, name, start, 0)
+        self.registry.append(seen, [GenerationState(name, "published"), epoch])
+        return epoch.epoch
+
+    def start(self) -> SpeedLayer:
+        """Start a speed layer as a process would; dropping it without `close` is what kill -9 leaves."""
+        return assemble(
+            self.settings,
+            admin=self.admin,
+            producer=self.producer,
+            new_consumer=self.new_consumer,
+            store=self.store,
+            registry=self.registry,
+            clock=SystemClock(),
+            stopping=lambda: self.stopped,
+            loader=self._loader,
+            metrics=Metrics(CollectorRegistry()),
+        )
+
+    def run(self, layer: SpeedLayer, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Step until something holds."""
+        deadline = time.monotonic() + timeout_s
+        while not until():
+            assert time.monotonic() < deadline, f"not in time; waiting for {layer.waiting_for()}"
+            layer.step(0.02)
+
+    def settle(self, layer: SpeedLayer, epoch: int, timeout_s: float = 30.0) -> None:
+        """Step until this epoch is followed alone and has announced all input."""
+        end = self.admin.end_offsets(self.settings.input.topic)
+
+        def settled() -> bool:
+            held = [run.started.epoch for run in layer.runs]
+            return (
+                held == [epoch]
+                and all(layer.runs[0].announced.get(p, 0) >= o for p, o in end.items() if o)
+                and (not layer.waiting_for() and epoch in layer.announced_epochs)
+            )
+
+        self.run(layer, settled, timeout_s)
+
+    def read(self, topic: str, partitions: int = 1) -> list[Record]:
+        """Read a whole topic."""
+        consumer = self.new_consumer(None)
+        try:
+            consumer.assign({(topic, partition): 0 for partition in range(partitions)})
+            found: list[Record] = []
+            ended: set[int] = set()
+            while len(ended) < partitions:
+                for event in consumer.poll(1000, 1.0):
+                    if isinstance(event, EndOfPartition):
+                        ended.add(event.partition)
+                    else:
+                        found.append(event)
+            return found
+        finally:
+            consumer.close()
+
+    def reader(self, name: str, epoch: int) -> ModelState:
+        """Return the state of a reader of the update topic at its end."""
+        state = ModelState(Generation.open(self.store.local(name)), epoch)
+        for record in self.read(self.settings.update.topic):
+            try:
+                state.apply(decode(record.key, record.value, record.headers))
+            except BadMessage as bad:
+                raise AssertionError(f"the speed layer sent {record}") from bad
+        return state
+
+    def progress(self) -> list[Progress]:
+        """Return every PROGRESS sent."""
+        records = self.read(self.settings.update.topic)
+        updates = [decode(record.key, record.value, record.headers) for record in records]
+        return [update for update in updates if isinstance(update, Progress)]
