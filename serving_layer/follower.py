@@ -1,0 +1,164 @@
+"""Follows the update topic for one epoch."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from oryx_py.errors import BadMessage, OryxError
+from oryx_py.messages import Update, decode
+from oryx_py.ports import Consumer, EndOfPartition, Record
+
+__all__ = ["Chunk", "Follower"]
+
+log = structlog.get_logger("serving")
+
+CHUNK_RECORDS = 64
+"""Applying so many takes the loop about a millisecond."""
+_CHUNKS_AHEAD = 2
+_POLL_S = 0.25
+_MODEL_REF = b"MODEL-REF"
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What was read at once, in order."""
+
+    updates: list[tuple[int, Update]] = field(default_factory=list)
+    """With the update partition of each; only the epoch's own."""
+    bad: list[str] = field(default_factory=list)
+    """Where messages could not be read, and why."""
+    new_epoch: bool = False
+    """A MODEL-REF was among them: the registry may have a newer epoch."""
+    caught_up: bool = False
+    """All that the topic had when following began is read."""
+    fraction: float = 0.0
+    """How much of that is read, 0 … 1."""
+
+
+class Follower:
+    """Reads the update topic in a thread of its own, from an epoch's start, and hands the epoch's messages to the loop.
+
+    Each epoch has its own: what one needs from the beginning is read again from Kafka instead of kept in memory, and
+    the epoch that is served stays as fresh as ever meanwhile. At most two chunks wait for the loop.
+
+    Args:
+        new_consumer: makes the consumer, in the thread that uses it.
+        topic: the update topic.
+        epoch: whose messages to hand over.
+        start: by partition, where to begin.
+        end: by partition, the topic's end when following begins.
+        deliver: called on the loop with each chunk; must not raise.
+        stalled: called on the loop, once, with the reason when nothing more will come.
+    """
+
+    def __init__(
+        self,
+        new_consumer: Callable[[], Consumer],
+        *,
+        topic: str,
+        epoch: int,
+        start: Mapping[int, int],
+        end: Mapping[int, int],
+        deliver: Callable[[Chunk], None],
+        stalled: Callable[[str], None],
+    ) -> None:
+        self._new_consumer = new_consumer
+        self._topic = topic
+        self._epoch = epoch
+        self._epoch_header = b"%d" % epoch
+        self._start = dict(start)
+        self._end = dict(end)
+        self._unread = {partition for partition, offset in end.items() if start.get(partition, 0) < offset}
+        self._told = False
+        self._deliver = deliver
+        self._stalled = stalled
+        self._loop = asyncio.get_running_loop()
+        self._slots = threading.Semaphore(_CHUNKS_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"follow-epoch-{epoch}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; returns at once, and nothing is handed over any more."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Wait for the thread's end; not on the loop."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        reason = None
+        try:
+            consumer = self._new_consumer()
+            try:
+                self._follow(consumer)
+            finally:
+                consumer.close()
+        except OryxError as error:
+            reason = str(error)
+        except Exception as error:
+            log.exception("follower_failed", epoch=self._epoch)
+            reason = f"following the update topic failed: {error!r}"
+        if reason is not None:
+            self._call(lambda: None if self._stop.is_set() else self._stalled(reason))
+
+    def _follow(self, consumer: Consumer) -> None:
+        consumer.assign({(self._topic, partition): self._start.get(partition, 0) for partition in self._end})
+        while not self._stop.is_set():
+            chunk = self._chunk(consumer.poll(CHUNK_RECORDS, _POLL_S), consumer)
+            if chunk is not None:
+                self._hand_over(chunk)
+
+    def _chunk(self, events: Sequence[Record | EndOfPartition], consumer: Consumer) -> Chunk | None:
+        chunk = Chunk()
+        for event in events:
+            if isinstance(event, EndOfPartition):
+                self._unread.discard(event.partition)
+            else:
+                self._read(event, chunk)
+        if not self._told:
+            self._look_how_far(consumer, chunk)
+        elif not (chunk.updates or chunk.bad or chunk.new_epoch):
+            return None
+        chunk.caught_up = self._told
+        return chunk
+
+    def _look_how_far(self, consumer: Consumer, chunk: Chunk) -> None:
+        positions = {partition: position for (_, partition), position in consumer.positions().items()}
+        self._unread = {partition for partition in self._unread if positions[partition] < self._end[partition]}
+        self._told = not self._unread
+        total = sum(end - self._start.get(partition, 0) for partition, end in self._end.items())
+        left = sum(self._end[partition] - positions[partition] for partition in self._unread)
+        chunk.fraction = 1 - left / total if total > 0 and self._unread else 1.0
+
+    def _read(self, record: Record, chunk: Chunk) -> None:
+        of_epoch = next((value for name, value in record.headers if name == "epoch"), None)
+        if record.key == _MODEL_REF:
+            chunk.new_epoch = True
+        elif of_epoch is None or of_epoch == self._epoch_header:
+            try:
+                update = decode(record.key, record.value, record.headers)
+            except BadMessage as error:
+                chunk.bad.append(f"{record.topic}[{record.partition}]@{record.offset}: {error.reason}")
+            else:
+                chunk.updates.append((record.partition, update))
+
+    def _hand_over(self, chunk: Chunk) -> None:
+        while not self._slots.acquire(timeout=_POLL_S):
+            if self._stop.is_set():
+                return
+        self._call(lambda: self._take(chunk))
+
+    def _take(self, chunk: Chunk) -> None:
+        self._slots.release()
+        if not self._stop.is_set():
+            self._deliver(chunk)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed: the process ends
+            self._stop.set()

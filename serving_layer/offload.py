@@ -1,0 +1,24 @@
+"""Work that is too long for the loop goes to another thread."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Final, ParamSpec, TypeVar
+
+__all__ = ["INLINE_COST", "offload"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+INLINE_COST: Final = 1_500_000
+"""Multiplications that the loop does itself, a third of a millisecond; going to a thread and back costs a tenth."""
+
+
+async def offload(pool: Executor, cost: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that touches nothing of the loop's: here if it is quick, else in the pool.
+
+    ``cost`` is about how many multiplications it takes.
+    """
+    if cost <= INLINE_COST:
+        return function(*args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(pool, lambda: function(*args, **kwargs))

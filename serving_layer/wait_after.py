@@ -1,0 +1,63 @@
+"""Taking the model for a request, and with ``after`` only once it includes what the client wrote."""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+from oryx_py.errors import NotReady
+from serving_layer import keys
+from serving_layer.handlers.params import offsets_to_wait_for
+from serving_layer.model_manager import Models
+from serving_layer.problems import Problem
+from serving_layer.served import ServedModel
+
+__all__ = ["take_model"]
+
+
+async def take_model(request: web.Request, user: str | None = None) -> ServedModel:
+    """Return the model that this request is answered from; to be called once.
+
+    With ``after``, waits until the PROGRESS of what is served covers those offsets: in the update partition that holds
+    the ``user``, or in all of them where the answer is no user's. Should another epoch be served meanwhile, its
+    PROGRESS counts, and the request is answered from that one.
+
+    Raises:
+        NotReady: there is no model.
+        Problem: 400 for an ``after`` that cannot be read or names no partition, 504 when it does not come true in time.
+    """
+    offsets = offsets_to_wait_for(request)
+    models = request.app[keys.MODELS]
+    if not offsets:
+        model = _now(models)
+    else:
+        partitions = request.app[keys.INPUT_PARTITIONS]
+        if (unknown := max(offsets)) >= partitions:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, f"after names partition {unknown}, the input topic has {partitions} from 0"
+            )
+        wait_s = request.app[keys.API].read_after_write_timeout_ms / 1000
+        try:
+            async with asyncio.timeout(wait_s):
+                model = await _covering(models, user, offsets)
+        except TimeoutError:
+            raise Problem(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                f"what was written is not in the model after {wait_s:g} s: ask again later, or leave out after",
+            ) from None
+    request[keys.TAKEN] = model
+    return model
+
+
+async def _covering(models: Models, user: str | None, offsets: Mapping[int, int]) -> ServedModel:
+    while not (model := _now(models)).state.covers(user, offsets):
+        await models.changed()
+    return model
+
+
+def _now(models: Models) -> ServedModel:
+    model = models.served()
+    if model is None:
+        raise NotReady(models.readiness().reason)
+    return model
