@@ -21,10 +21,10 @@ COLUMNS = ("generation", "state", "epoch", "users", "items", "pairs", "input up 
 def generations(context: typer.Context) -> None:
     """Show the trained models, the newest last.
 
-    "epoch" has the publications of each, the last one is served; "input up to" has,
-    by partition, the first offset of the input topic that the model does not cover.
-    A generation is a candidate when it is written, published when it is served, and
-    retired or rejected afterwards.
+    "epoch" has the publications of each: the highest number is served. "input
+    up to" has, by partition, the first offset of the input topic that the model
+    does not cover. A generation is a candidate when it is written, published
+    when it is served, and retired or rejected afterwards.
 
     Example:
 
@@ -77,13 +77,14 @@ def rollback(
 ) -> None:
     """Publish an earlier generation again, as a new epoch.
 
-    No interaction is lost: the speed layer goes back to what that generation covers,
-    and replays everything since onto it, before the service changes over.
+    No interaction is lost: the speed layer goes back to what that generation
+    covers, and replays everything since onto it, before the service changes
+    over.
 
     Examples:
 
       oryx rollback
-      oryx generations && oryx rollback 20260731T142530123-7f3a9c04
+      oryx rollback 20260731T142530123-7f3a9c04
     """
     from batch_layer.bootstrap import rollback as publish_again
 

@@ -1,13 +1,16 @@
 """``oryx recommend``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oryx_py.cli.invocation import Invocation, invocation
 from oryx_py.cli.visible import visible
 
-__all__ = ["HowMany", "Url", "recommend", "service_url"]
+if TYPE_CHECKING:
+    from oryx_py.config import Settings
+
+__all__ = ["HowMany", "Url", "recommend", "service_url", "url_of"]
 
 Url = Annotated[
     str | None,
@@ -45,10 +48,14 @@ def recommend(
 
 
 def service_url(call: Invocation, url: str | None) -> str:
-    """Return the address given, or that of the service that the settings describe, seen from this machine."""
-    if url is not None:
-        return url
-    serving = call.settings().serving
-    host = "127.0.0.1" if serving.host in {"0.0.0.0", "", "::"} else serving.host  # noqa: S104 - to be looked for
+    """Return the address given, or that of the service that the settings describe."""
+    return url if url is not None else url_of(call.settings())
+
+
+def url_of(settings: "Settings") -> str:
+    """Return the address of these settings' service, as seen from this machine."""
+    host = settings.serving.host
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address of this machine, the loopback among them
+        host = "127.0.0.1"
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{serving.port}{serving.api.context_path.rstrip('/')}"
+    return f"http://{host}:{settings.serving.port}{settings.serving.api.context_path.rstrip('/')}"

@@ -3,18 +3,16 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
+from oryx_py.cli.choices import Topic
 from oryx_py.cli.visible import offsets, shortened, visible
 from oryx_py.errors import BadInteraction, BadMessage
 from oryx_py.events import Action, Interaction, parse_value
 from oryx_py.messages import ItemGone, ItemVector, ModelRef, Progress, Update, UserGone, UserVector, decode
 from oryx_py.ports import Record
 
-__all__ = ["TOPICS", "Topic", "raw", "readable"]
-
-Topic: TypeAlias = Literal["input", "update", "dead-letter", "items"]
-TOPICS: Final[tuple[Topic, ...]] = ("input", "update", "dead-letter", "items")
+__all__ = ["raw", "readable"]
 
 _VALUE_CHARACTERS: Final = 200
 _LISTED: Final = 5

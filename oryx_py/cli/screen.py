@@ -43,11 +43,11 @@ class Screen:
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print one line of a result."""
-        self.out.print(Text(text, style), soft_wrap=True)
+        _print(self.out, text, style)
 
     def note(self, text: str, style: str = "dim") -> None:
         """Print one line about what happens, to standard error."""
-        self.err.print(Text(text, style), soft_wrap=True)
+        _print(self.err, text, style)
 
     def heading(self, text: str) -> None:
         """Print the title of a part: ruled on a terminal, a line after an empty one elsewhere."""
@@ -61,8 +61,9 @@ class Screen:
         """Print rows below their headings; columns in ``right`` hold numbers."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if self.interactive else "")
         for place, name in enumerate(columns):
-            justify = "right" if place in right else "left"
-            table.add_column(Text(name), justify=justify, no_wrap=not self.interactive, overflow="fold")
+            table.add_column(
+                Text(name), justify="right" if place in right else "left", no_wrap=not self.interactive, overflow="fold"
+            )
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self.out.print(table)
@@ -97,7 +98,7 @@ class Screen:
 
             class Bar:
                 def update(self, done: float, note: str = "", total: float | None = None) -> None:
-                    bars.update(task, completed=done, note=note, **({} if total is None else {"total": total}))
+                    bars.update(task, completed=done, note=note, total=total)
 
             yield Bar()
 
@@ -132,6 +133,13 @@ class _Lines:
     def _counted(self, done: float) -> str:
         of = f" of {self._total:,.0f}" if self._total else ""
         return f"{done:,.0f}{of} {self._unit}".rstrip()
+
+
+def _print(console: Console, text: str, style: str) -> None:
+    if console.is_terminal:
+        console.print(Text(text, style), soft_wrap=True)
+    else:  # as it is: Rich makes spaces of tabs
+        print(text, file=console.file, flush=True)
 
 
 def _console(stream: TextIO) -> Console:

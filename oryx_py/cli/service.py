@@ -165,7 +165,7 @@ class Service:
                 )
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise NoAnswer(f"{self.url} did not answer a {method} ({error or type(error).__name__})") from error
+            raise NoAnswer(f"{self.url} did not answer a {method} ({str(error) or type(error).__name__})") from error
         except BaseException:  # half a request or half an answer is in the connection
             self._connection.close()
             raise

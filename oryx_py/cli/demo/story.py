@@ -49,8 +49,7 @@ def invented(seed: int) -> Story:
     rng = np.random.default_rng(seed)
     first, last = int(world.timestamps_ms[0]), int(world.timestamps_ms[-1])
     joined = {
-        user: last - int((last - first) * rng.random() / 3)
-        for user in sorted(set(world.users.tolist()))[::_NEWCOMERS]
+        user: last - int((last - first) * rng.random() / 3) for user in sorted(set(world.users.tolist()))[::_NEWCOMERS]
     }
     columns = (world.users, world.items, world.strengths, world.timestamps_ms)
     interactions = [

@@ -1,6 +1,6 @@
 """Files of interactions: CSV, TSV, JSON lines, Parquet, each also compressed by gzip."""
 
 from oryx_py.cli.files.opening import InteractionFile, open_interactions
-from oryx_py.cli.files.rows import FORMATS, Format, Row, Unit
+from oryx_py.cli.files.rows import Row
 
-__all__ = ["FORMATS", "Format", "InteractionFile", "Row", "Unit", "open_interactions"]
+__all__ = ["InteractionFile", "Row", "open_interactions"]

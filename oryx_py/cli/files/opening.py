@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from oryx_py.cli.choices import Format, Unit
 from oryx_py.cli.files.lines import csv_rows, json_rows, tsv_rows
 from oryx_py.cli.files.parquet import parquet_rows
-from oryx_py.cli.files.rows import Format, Row, Times, Unit
+from oryx_py.cli.files.rows import Row, Times
 from oryx_py.errors import UserError
 
 __all__ = ["InteractionFile", "open_interactions"]
@@ -94,7 +95,7 @@ def _of_lines(raw: BinaryIO, size: int | None, format_: Format | None, times: Ti
     stream = io.BufferedReader(cast("io.RawIOBase", raw), _PEEK_BYTES)
     if stream.peek(2)[:2] == b"\x1f\x8b":
         stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), 1 << 16)
-    found = format_ or _format_in(stream)
+    found = format_ or _format_in(_peeked(stream))
     position = raw.tell if size is not None else (lambda: 0)
     return InteractionFile(_READERS[found](stream, times), found, size, position, times)
 
@@ -104,12 +105,16 @@ def _format_of(path: Path) -> Format | None:
     return _SUFFIXES.get(plain.suffix.lower())
 
 
-def _format_in(stream: io.BufferedReader) -> Format:
+def _format_in(start: bytes) -> Format:
     """Judge by the first line: JSON begins with a bracket, and a tab is a separator where one is."""
-    try:
-        first = stream.peek(_PEEK_BYTES).split(b"\n", 1)[0].lstrip()
-    except (OSError, EOFError):  # damaged: the reader will say so, with the line
-        return "csv"
+    first = start.split(b"\n", 1)[0].lstrip()
     if first[:1] in {b"{", b"["}:
         return "jsonl"
     return "tsv" if b"\t" in first else "csv"
+
+
+def _peeked(stream: "io.BufferedReader[io.RawIOBase]") -> bytes:
+    try:
+        return stream.peek(_PEEK_BYTES)
+    except (OSError, EOFError):  # damaged: the reader will say so, with the line
+        return b""

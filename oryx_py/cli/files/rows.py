@@ -2,20 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
+from oryx_py.cli.choices import Unit
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction
 
-__all__ = ["FORMATS", "Format", "Row", "Times", "Unit", "columns_of", "is_header"]
-
-Format: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet"]
-FORMATS: Final[tuple[Format, ...]] = ("csv", "tsv", "jsonl", "parquet")
-
-Unit: TypeAlias = Literal["auto", "s", "ms"]
-"""Of timestamps since 1970; "auto" decides by the first one in the file."""
+__all__ = ["ORDER", "Row", "Times", "columns_of", "is_header"]
 
 Row: TypeAlias = tuple[int, Interaction | BadInteraction]
 """A line's (in Parquet: a row's) number, from 1, and what it says, or why it cannot be used."""

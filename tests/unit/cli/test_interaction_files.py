@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oryx_py.cli.files import Format, Unit, open_interactions
+from oryx_py.cli.choices import Format, Unit
+from oryx_py.cli.files import open_interactions
 from oryx_py.cli.files.lines import MAX_LINE_BYTES
 from oryx_py.errors import BadInteraction, UserError
 from oryx_py.events import Interaction

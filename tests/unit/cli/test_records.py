@@ -1,11 +1,14 @@
 """What `oryx tail` prints of records: readable, in one line, and harmless to the terminal."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.cli.records import TOPICS, Topic, raw, readable
+from oryx_py.cli.choices import Topic
+from oryx_py.cli.records import raw, readable
 from oryx_py.cli.visible import shortened, visible
 from oryx_py.messages import ItemGone, ItemVector, ModelRef, Progress, Update, UserGone, UserVector, encode
 from oryx_py.ports import Record
@@ -111,7 +114,7 @@ def test_raw_is_what_kafkas_console_consumer_prints() -> None:
 
 
 @given(
-    topic=st.sampled_from(TOPICS),
+    topic=st.sampled_from(get_args(Topic)),
     value=st.none() | st.binary(max_size=60),
     key=st.none() | st.sampled_from([b"UP", b"PROGRESS", b"MODEL-REF", b"MODEL"]) | st.binary(max_size=10),
     headers=st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=10)), max_size=3).map(tuple),

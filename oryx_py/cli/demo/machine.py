@@ -1,0 +1,201 @@
+"""The demo's own machine: Kafka, speed and serving in a temporary folder, gone without a trace afterwards."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.cli import machine
+from oryx_py.cli.recommend import url_of
+from oryx_py.cli.screen import Screen
+from oryx_py.cli.service import Service
+from oryx_py.config import Settings, load
+from oryx_py.errors import NotReady, OryxError
+from oryx_py.local import ports
+from oryx_py.local.broker_home import tail
+from oryx_py.local.child import Child, RunningChild
+from oryx_py.local.lines import LogFiles
+from oryx_py.local.supervisor import Supervisor
+from oryx_py.model.generation import Generation
+
+__all__ = ["Machine", "temporary_machine"]
+
+_SETTINGS = """\
+# Written by `oryx demo`.
+[local]
+broker_port = {broker_port}
+
+[serving]
+port = {port}
+
+[log]
+format = "console"
+"""
+_STEP_S = 0.1
+_TRAINING_S = 600.0
+_READY_S = 120.0
+_STOP_S = 20.0
+
+
+class Machine:
+    """The running programs, and what can be asked of them.
+
+    Attributes:
+        folder: everything lies below it.
+        config: the settings file, for other terminals.
+        settings: what is in it.
+        service: the REST interface.
+    """
+
+    def __init__(self, folder: Path, config: Path, settings: Settings, service: Service, logs: LogFiles) -> None:
+        self.folder, self.config, self.settings, self.service = folder, config, settings, service
+        self._logs = logs
+        self.failure: BaseException | None = None
+        """Why the programs do not run any more; None while they do."""
+
+    def check(self) -> None:
+        """Raise what ended the programs, if they have ended.
+
+        Raises:
+            OryxError: they have.
+        """
+        if self.failure is not None:
+            raise self.failure
+
+    def train(self, waiting: Callable[[], None]) -> Generation:
+        """Run the batch layer once; ``waiting`` is called again and again meanwhile.
+
+        Raises:
+            OryxError: it failed; the message has the end of its output.
+        """
+        child = Child(name="batch", command=machine.command(self.config, "batch", "--once"))
+        running = RunningChild(child, self._logs)
+        deadline = time.monotonic() + _TRAINING_S
+        code = None
+        try:
+            while (code := running.wait(_STEP_S)) is None:
+                waiting()
+                self.check()
+                if time.monotonic() > deadline:
+                    raise NotReady(f"training did not end within {_TRAINING_S:.0f} s")
+        finally:
+            if code is None:
+                with _undisturbed():
+                    running.stop(_STOP_S)
+        newest = open_registry(self.settings.store_uri).read().newest_epoch
+        if code or newest is None:
+            end = tail(LogFiles.path(self.folder / "logs", "batch"), 0, 12)
+            raise OryxError("\n".join([f"training ended with exit code {code}; the end of its output:", *end]))
+        return Generation.open(open_store(self.settings.store_uri).local(newest.generation))
+
+    def wait_until_ready(self, waiting: Callable[[str], None]) -> None:
+        """Return when the service recommends; ``waiting`` is told what it waits for.
+
+        Raises:
+            NotReady: it does not in its time.
+        """
+        deadline = time.monotonic() + _READY_S
+        while True:
+            answer = self.service.readiness()
+            if answer is not None and answer.status == 200:
+                return
+            reason = "the service does not answer" if answer is None else answer.reason()
+            waiting(reason)
+            self.check()
+            if time.monotonic() > deadline:
+                raise NotReady(f"the service is not ready after {_READY_S:.0f} s: {reason}")
+            time.sleep(_STEP_S)
+
+
+@contextmanager
+def temporary_machine(screen: Screen, keep: bool) -> Iterator[Machine]:
+    """Start the programs on free ports for a block; whatever ends it, they are stopped and the folder is removed.
+
+    Raises:
+        OryxError: one of them cannot be started.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="oryx-demo-"))
+    try:
+        with _no_settings_of_the_user(), _sigterm_unwinds():
+            machine.fetch_jars(screen)
+            yield from _running(folder, screen)
+    finally:
+        with _undisturbed():
+            if keep:
+                screen.note(f"kept: {folder}")
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _running(folder: Path, screen: Screen) -> Iterator[Machine]:
+    port = ports.choose(())
+    config = folder / "oryx.toml"
+    config.write_text(_SETTINGS.format(broker_port=ports.choose((), taken={port}), port=port), encoding="utf-8")
+    settings = load(config, os.environ).settings
+    programs = machine.children(settings, ["speed", "serve"], config, {})
+    logs = LogFiles(folder / "logs", [*(program.name for program in programs), "batch"])
+    stop, ready = threading.Event(), threading.Event()
+    here = Machine(folder, config, settings, Service(url_of(settings)), logs)
+
+    def run() -> None:
+        say = lambda name, text: screen.note(f"{name} {text}", style="yellow")  # noqa: E731
+        try:
+            Supervisor(programs, show=logs, say=say, grace_s=_STOP_S).run(stop.wait, on_ready=ready.set)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that asks
+            here.failure = error
+
+    # The programs end with the thread that started them: this one lives until all have stopped.
+    thread = threading.Thread(target=run, name="supervisor")
+    thread.start()
+    try:
+        while not ready.wait(_STEP_S):
+            here.check()
+        yield here
+    finally:
+        with _undisturbed():
+            stop.set()
+            thread.join()
+            here.service.close()
+            logs.close()
+
+
+@contextmanager
+def _no_settings_of_the_user() -> Iterator[None]:
+    """Hide ``ORYX__…`` from the demo and its programs: it must not meet anybody's real topics."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("ORYX__")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Make SIGTERM end the block from within, as Ctrl-C does, so that nothing is left behind."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore further signals while things are put in order; that takes some seconds at most."""
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,87 @@
+"""Somebody new says three times what they like, and sees their list change."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+import numpy as np
+
+from oryx_py.cli.demo.story import Story
+from oryx_py.cli.service import Scored, Service
+from oryx_py.events import Interaction
+
+__all__ = ["NEWCOMER", "Step", "liked_things", "likes", "strong"]
+
+NEWCOMER = "demo/newcomer"
+"""With a slash, since IDs may have one."""
+
+_FAVOURITE_GENRES = ("Animation", "Sci-Fi", "Science Fiction", "Horror", "Western")
+_LIKES = 3
+_SHOWN = 5
+
+
+class _Counted(msgspec.Struct, frozen=True):
+    id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the newcomer sees: before (``liked`` None) and after each like.
+
+    ``stored_ms`` from the request to the acknowledgement by Kafka, ``seen_ms`` from the same moment to the new list.
+    """
+
+    liked: str | None
+    best: Sequence[str]
+    stored_ms: float = 0.0
+    seen_ms: float = 0.0
+
+
+def liked_things(story: Story, trained: Sequence[Interaction], service: Service) -> list[str]:
+    """Return three items that one person may like: the best known of a genre, or one and its likes in the model."""
+    popular = [item for item, _ in Counter(interaction.item for interaction in trained).most_common()]
+    for genre in _FAVOURITE_GENRES:
+        found = [item for item in popular if genre in story.genres.get(item, ())][:_LIKES]
+        if len(found) == _LIKES:
+            return found
+    first = popular[len(popular) // 20]
+    alike = service.get(["similarity", first], {"howMany": _LIKES - 1}).read(list[Scored])
+    return [first, *(item.id for item in alike)]
+
+
+def likes(
+    items: Sequence[str],
+    strength: float,
+    service: Service,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Step]:
+    """Yield what a new user sees before and after each like.
+
+    Raises:
+        OryxError: the service does not answer as it should.
+    """
+    yield Step(None, _best(service, ""))
+    for item in items:
+        started = clock()
+        offset = service.prefer(NEWCOMER, item, strength)
+        stored = clock()
+        best = _best(service, offset)
+        yield Step(item, best, (stored - started) * 1000, (clock() - started) * 1000)
+
+
+def strong(trained: Sequence[Interaction]) -> float:
+    """Return the strength of a clear like in these data: what one in ten reaches."""
+    return float(np.quantile([interaction.strength or 0.0 for interaction in trained], 0.9))
+
+
+def _best(service: Service, after: str) -> list[str]:
+    """The newcomer's list; what is popular for a stranger."""
+    answer = service.recommend(NEWCOMER, _SHOWN, after)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        popular = service.get(["mostPopularItems"], {"howMany": _SHOWN}).read(list[_Counted])
+        return [item.id for item in popular]
+    return [item.id for item in answer.read(list[Scored])]

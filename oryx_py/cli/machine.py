@@ -1,0 +1,138 @@
+"""Everything on one machine: which programs that is, and when each is ready. For ``up`` and for ``demo``."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from oryx_py.adapters.kafka import KafkaAdmin
+from oryx_py.adapters.setup_topics import ensure_topics
+from oryx_py.cli.recommend import url_of
+from oryx_py.cli.screen import Screen
+from oryx_py.cli.service import Service
+from oryx_py.cli.setup import topic_specs
+from oryx_py.config import Settings
+from oryx_py.errors import UserError
+from oryx_py.local import locks, ports
+from oryx_py.local.child import Child
+from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.local.jars import resolve_jars
+from oryx_py.local.java import find_java
+from oryx_py.local.runfile import read_runfile, runfile_path
+
+__all__ = ["LAYERS", "check_free", "children", "command", "fetch_jars", "has_own_broker", "set_up_topics"]
+
+LAYERS = ("batch", "speed", "serve")
+"""In the order of starting; they are stopped in the reverse order, so that what comes in last is still taken."""
+
+_BROKER_READY_S = 90.0
+_SERVICE_READY_S = 60.0
+
+
+def has_own_broker(settings: Settings) -> bool:
+    """Say whether these settings use the embedded broker."""
+    return settings.kafka.bootstrap_servers == "local"
+
+
+def check_free(settings: Settings) -> None:
+    """Look before anything is started.
+
+    Raises:
+        UserError: a broker runs in this folder, or the service's port is taken.
+    """
+    if has_own_broker(settings) and locks.is_held(settings.local_dir / "broker" / "lock"):
+        raise UserError(
+            f"a broker already runs in {settings.local_dir}: stop that `oryx up` or `oryx broker`, "
+            "or choose another folder with local.dir"
+        )
+    port = settings.serving.port
+    if port and not ports.is_free(port):
+        raise UserError(f"port {port} is taken: choose another, as in `ORYX__SERVING__PORT={port + 1} oryx up`")
+
+
+def fetch_jars(screen: Screen) -> None:
+    """Make sure that the broker's jars are there, with a bar the first time.
+
+    Raises:
+        MissingDependency: there is no Java, or the jars can't be had.
+    """
+    with screen.progress("fetching Kafka's jars, once", None, "jars") as bar:
+        resolve_jars(find_java(), on_progress=lambda done, total: bar.update(done, total=total))
+
+
+def set_up_topics(settings: Settings) -> None:
+    """Create the topics that are missing.
+
+    Raises:
+        TopicsChanged: one is not as it should be.
+        BrokerUnavailable: Kafka does not answer.
+    """
+    admin = KafkaAdmin(resolve_bootstrap(settings), settings.kafka.client)
+    ensure_topics(admin, topic_specs(settings), create=True)
+
+
+def children(
+    settings: Settings,
+    layers: Sequence[str],
+    config: Path | None,
+    environ: Mapping[str, str],
+) -> list[Child]:
+    """Return the programs: the broker where the settings have none of their own, then these layers.
+
+    The broker counts as ready when it answers and has the topics, so that no layer has to wait for them.
+
+    Args:
+        settings: that ``config`` and the environment give.
+        layers: of `LAYERS`.
+        config: the settings file, None where there is none.
+        environ: added to every child's environment.
+    """
+    programs = [
+        Child(
+            name=layer,
+            command=command(config, layer),
+            environ=environ,
+            ready=(lambda: _answers(settings)) if layer == "serve" else None,
+            ready_timeout_s=_SERVICE_READY_S,
+        )
+        for layer in layers
+    ]
+    if has_own_broker(settings):
+        kafka = Child(
+            name="broker",
+            command=command(config, "broker"),
+            environ=environ,
+            ready=lambda: _broker_ready(settings),
+            ready_timeout_s=_BROKER_READY_S,
+        )
+        programs.insert(0, kafka)
+    return programs
+
+
+def command(config: Path | None, *arguments: str) -> list[str]:
+    """Return the command line of one of our own commands, in this very installation."""
+    options = [] if config is None else ["--config", str(config)]
+    return [sys.executable, "-m", "oryx_py.cli", *options, *arguments]
+
+
+def _broker_ready(settings: Settings) -> bool:
+    running = read_runfile(runfile_path(settings.local_dir))
+    if running is None or not _alive(running.pid):
+        return False
+    set_up_topics(settings)
+    return True
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _answers(settings: Settings) -> bool:
+    with Service(url_of(settings), timeout_s=2.0) as service:
+        return service.readiness() is not None

@@ -1,0 +1,66 @@
+"""``oryx up``."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oryx_py.cli.extras import need
+from oryx_py.cli.invocation import invocation
+from oryx_py.cli.recommend import url_of
+
+if TYPE_CHECKING:
+    from oryx_py.config import Settings
+
+__all__ = ["up"]
+
+
+def up(
+    context: typer.Context,
+    no_batch: Annotated[bool, typer.Option("--no-batch", help="Without the batch layer.")] = False,
+) -> None:
+    """Run everything on this machine, in this terminal, until Ctrl-C.
+
+    Kafka (unless kafka.bootstrap_servers names another), the batch layer at its
+    interval, the speed layer and the service, each a process of its own. One
+    that ends is started again, after a wait that grows. One Ctrl-C stops all of
+    them in order. Data stay in local.dir; the next `oryx up` goes on with them.
+
+    Examples:
+
+      oryx up
+      ORYX__SERVING__PORT=8081 ORYX__BATCH__INTERVAL_S=60 oryx up
+    """
+    need("all", "pyspark", "pyarrow", "pandas", "numba", "aiohttp", "uvloop", "faiss")
+    from oryx_py.cli import machine
+    from oryx_py.local.lines import PrefixedLines
+    from oryx_py.local.supervisor import Supervisor
+    from oryx_py.runtime.stopping import Stopping
+
+    call = invocation(context)
+    settings = call.settings()
+    machine.check_free(settings)
+    if machine.has_own_broker(settings):
+        machine.fetch_jars(call.screen)
+    else:
+        machine.set_up_topics(settings)
+    readable = settings.log.format == "auto" and call.screen.interactive
+    environ = {"ORYX__LOG__FORMAT": "console"} if readable else {}
+    layers = [layer for layer in machine.LAYERS if not (no_batch and layer == "batch")]
+    programs = machine.children(settings, layers, call.config, environ)
+    show = PrefixedLines(sys.stdout, [*(program.name for program in programs), "oryx"], colours=call.screen.interactive)
+    supervisor = Supervisor(programs, show=show, say=lambda name, text: show("oryx", f"{name} {text}"))
+    stopping = Stopping()
+    with stopping.on_signals():
+        supervisor.run(stopping.wait, on_ready=lambda: _welcome(settings, show))
+    call.screen.line("all stopped")
+
+
+def _welcome(settings: "Settings", show: Callable[[str, str], None]) -> None:
+    url = url_of(settings)
+    for text in (
+        f"everything runs: {url} answers, {url}/ready says what recommendations wait for",
+        "next, in another terminal: oryx ingest FILE, then oryx recommend USER; Ctrl-C here stops all",
+    ):
+        show("oryx", text)
