@@ -32,6 +32,8 @@ _T = TypeVar("_T")
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Offsets: TypeAlias = dict[_Count, _Count]
 
+_MAX_REASON = 200
+
 
 class _X(msgspec.Struct, array_like=True, tag="X", gc=False):
     user: str
@@ -147,7 +149,8 @@ def _json(decoder: msgspec.json.Decoder[_T], text: bytes, what: str) -> _T:
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(f"{what}: {error}") from None
+        # msgspec repeats what it found, however long.
+        raise BadMessage(f"{what}: {str(error)[:_MAX_REASON]}") from None
 
 
 def _int(headers: Mapping[str, bytes | None], name: str) -> int | None:
