@@ -78,6 +78,7 @@ class Local(_Group, frozen=True):
     """Everything on one machine."""
 
     dir: Name = "oryx-data"
+    broker_host: Name = "127.0.0.1"
     broker_port: Port = 9092
     broker_heap_mb: Annotated[int, msgspec.Meta(ge=128)] = 256
 

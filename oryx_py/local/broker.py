@@ -32,7 +32,8 @@ _KILL_S = 10.0
 class EmbeddedBroker:
     """A Kafka of one process, with its data in ``dir``, which outlives it and every ``kill -9``.
 
-    ``port`` is a wish: when it is taken, another is found and kept over restarts. 0 means any. One thread at a time may
+    ``host`` is the name under which clients find it; with another than 127.0.0.1 it listens, unprotected, on every
+    address: for a closed network, as that of containers. ``port`` is a wish: when it is taken, another is found and kept over restarts. 0 means any. One thread at a time may
     call ``start`` and ``stop``; it must live as long as the broker, which the kernel kills with it unless ``leash`` is
     False (Linux).
 
@@ -46,11 +47,12 @@ class EmbeddedBroker:
         port: int = 9092,
         heap_mb: int = 256,
         *,
+        host: str = ports.HOST,
         leash: bool = True,
         cache: Path | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        self._home = BrokerHome(dir.resolve())
+        self._home = BrokerHome(dir.resolve(), host)
         self._wish = port
         self._heap_mb = heap_mb
         self._leash = leash

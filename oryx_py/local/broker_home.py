@@ -44,6 +44,8 @@ class BrokerHome:
     """One broker's folder; relative paths keep commas, colons and accents in its name out of Kafka's settings."""
 
     dir: Path
+    host: str = ports.HOST
+    """The name by which clients reach the broker; another than the loopback's makes it listen on every address."""
 
     @property
     def lock(self) -> Path:
@@ -135,7 +137,13 @@ class BrokerHome:
 
     def _write_properties(self, chosen: Ports, data: str) -> None:
         template = Template(_TEMPLATES.joinpath("server.properties").read_text(encoding="utf-8"))
-        text = template.substitute(port=chosen.port, controller_port=chosen.controller_port, data=data)
+        text = template.substitute(
+            host=self.host,
+            listen=ports.HOST if self.host == ports.HOST else "0.0.0.0",  # noqa: S104 - asked for by a host's name
+            port=chosen.port,
+            controller_port=chosen.controller_port,
+            data=data,
+        )
         (self.dir / "server.properties").write_text(text, encoding="utf-8")
 
 
