@@ -129,8 +129,8 @@ async def serve(
         port = await _listen(runner, settings.serving.host, settings.serving.port)
         log.info("serving_started", host=settings.serving.host, port=port)
         on_started(port)
-        while not stopping.requested:  # a thread's event, which the loop cannot wait for
-            await asyncio.sleep(_POLL_S)  # noqa: ASYNC110
+        while not stopping.requested:  # noqa: ASYNC110 - a thread's event, which the loop cannot wait for
+            await asyncio.sleep(_POLL_S)
         log.info("serving_stopping")
     return 0
 

@@ -31,7 +31,6 @@ __all__ = [
     "AsyncSender",
     "NewId",
     "Running",
-    "taken",
 ]
 
 
@@ -82,13 +81,6 @@ PREFIX_SEGMENTS: Final = web.AppKey("prefix_segments", int)
 """How many segments the context path has."""
 NEW_REQUEST_ID: Final = web.AppKey("new_request_id", NewId)
 
-REQUEST_ID: Final = "oryx.request_id"
-"""In a request: its ID, a string."""
-TAKEN: Final = "oryx.model"
-"""In a request: the `ServedModel` that it has taken, if any."""
-
-
-def taken(request: web.Request) -> ServedModel | None:
-    """Return the model that a request has taken, None where it needed none so far."""
-    model: ServedModel | None = request.get(TAKEN)
-    return model
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+TAKEN: Final = web.RequestKey("taken", ServedModel)
+"""The model that a request is answered from, once it has taken one."""

@@ -56,8 +56,9 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = _unforeseen().response(request_id)
     finally:
         metrics.requests_running.dec()
-    model = keys.taken(request) or app[keys.MODELS].served()
+    model = request.get(keys.TAKEN) or app[keys.MODELS].served()
     response.headers["X-Request-Id"] = request_id
+    response.headers[hdrs.SERVER] = "oryx"  # aiohttp would tell its version and Python's
     if model is not None:
         response.headers["X-Oryx-Generation"] = model.generation
     _compress(request, response)
@@ -93,7 +94,7 @@ def _record(request: web.Request, response: web.StreamResponse, seconds: float) 
     request.app[keys.METRICS].request_seconds.labels(route, method, str(response.status)).observe(seconds)
     if not _log_level.isEnabledFor(logging.DEBUG if route.endswith(_PROBES) else logging.INFO):
         return
-    model = keys.taken(request)
+    model = request.get(keys.TAKEN)
     fields = {} if model is None else {"epoch": model.epoch, "input": dict(model.state.progress())}
     log.info(
         "request",

@@ -1,0 +1,353 @@
+"""Writes: stored whole and acknowledged, or refused with the reason and nothing stored."""
+
+import asyncio
+import gzip
+import json
+import zlib
+
+import pytest
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.errors import BrokerUnavailable, QueueFull
+from oryx_py.events import parse_value
+from serving_layer import keys
+from serving_layer.bodies import ByteBudget
+from serving_layer.bulk import lines_of
+from serving_layer.problems import Problem
+from tests.support.serving import FixedModels, Harness, RecordingSender
+
+
+class StoppedClock(SystemClock):
+    def now_ms(self) -> int:
+        return 1234
+
+
+@pytest.fixture
+def harness():
+    return Harness(FixedModels(), clock=StoppedClock(), max_body_bytes=100_000, max_inflated_bytes=200_000)
+
+
+async def post(client, body, status, content_type="text/csv", path="/ingest", **headers):
+    headers = {"Content-Type": content_type, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    async with client.post(path, data=body, headers=headers) as response:
+        assert response.status == status, await response.text()
+        return response.headers, await response.json(content_type=None) if status != 204 else None
+
+
+def stored(harness):
+    return [(r.key, r.value) for r in harness.sender.sent]
+
+
+@pytest.mark.parametrize(
+    ("body", "strength"), [(b"", b"1"), (b"2.5", b"2.5"), (b"-3\nignored", b"-3"), (b" 4 \r\n", b"4"), (b"\n", b"1")]
+)
+async def test_a_pref_is_stored_with_its_strength_under_the_users_key(harness, client, body, strength):
+    response = await client.post("/pref/u%2F1/i,%22", data=body)
+    assert response.status == 204
+    assert await response.read() == b""
+    assert stored(harness) == [(b"u/1", b'u/1,"i,""",' + strength + b",1234")]
+    assert response.headers["X-Oryx-Offset"] in {"0:0", "1:0"}
+
+
+async def test_deleting_a_pref_stores_an_empty_strength(harness, client):
+    response = await client.delete("/pref/u/i")
+    assert response.status == 204
+    assert stored(harness) == [(b"u", b"u,i,,1234")]
+
+
+@pytest.mark.parametrize("body", [b"nan", b"inf", b"1e999", b"x", b"1,2", b"\xff", b"1_0", b"-"])
+async def test_a_strength_that_is_no_finite_number_is_refused(harness, client, body):
+    response = await client.post("/pref/u/i", data=body)
+    assert response.status == 400
+    assert "strength must be a finite number" in (await response.json(content_type=None))["detail"]
+    assert stored(harness) == []
+
+
+@pytest.mark.parametrize(("path", "what"), [("/pref//i", "user is empty"), ("/pref/u/", "item is empty")])
+async def test_an_empty_id_forgets_nobody(harness, client, path, what):
+    for method in ("POST", "DELETE"):
+        response = await client.request(method, path)
+        assert response.status == 400
+        assert (await response.json(content_type=None))["detail"] == what
+    assert stored(harness) == []
+
+
+async def test_idempotency_keys_travel_with_the_records(harness, client):
+    await post(client, b"u,i\n\nv,j\n", 204, Idempotency_Key="k-1")
+    await post(client, b"", 204, path="/pref/u/i", Idempotency_Key="k-2")
+    assert [dict(r.headers)["id"] for r in harness.sender.sent] == [b"k-1:1", b"k-1:3", b"k-2:1"]
+    await post(client, b"u,i", 400, Idempotency_Key="has spaces")
+
+
+LINES = b'u,i\nu,j,\n\n"u,2",k,2.5\r\nu,i,1,77\nu,i,1,77,buy\n["u","x",3]\n'
+AS_STORED = [b"u,i,1,1234", b"u,j,,1234", b'"u,2",k,2.5,1234', b"u,i,1,77", b"u,i,1,77,buy", b"u,x,3,1234"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [
+        (None, lambda body: body),
+        ("gzip", gzip.compress),
+        ("gzip", lambda body: gzip.compress(body[:10]) + gzip.compress(body[10:])),
+        ("deflate", zlib.compress),
+        ("deflate", lambda body: zlib.compress(body)[2:-4]),
+    ],
+)
+async def test_all_lines_are_stored_in_their_order(harness, client, encoding, encode):
+    headers = {"Content_Encoding": encoding} if encoding else {}
+    got, _ = await post(client, encode(LINES), 204, **headers)
+    assert [value for _, value in stored(harness)] == AS_STORED
+    assert got["X-Oryx-Offset"]
+
+
+async def test_the_last_offset_of_each_partition_is_told(harness, client):
+    got, _ = await post(client, b"".join(b"user-%d,i\n" % n for n in range(50)), 204)
+    offsets = dict(pair.split(":") for pair in got["X-Oryx-Offset"].split(","))
+    assert set(offsets) == {"0", "1"}
+    assert max(map(int, offsets.values())) == 49
+
+
+OBJECTS = [
+    {"user": "u", "item": "i"},
+    {"user": "u", "item": "j", "strength": None},
+    {"user": 'a"]},{', "item": "\\", "strength": 2.5, "timestamp": 77, "event": "buy"},
+]
+OBJECTS_STORED = [b"u,i,1,1234", b"u,j,,1234", b'"a""]},{",\\,2.5,77,buy']
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_a_json_array_of_objects_is_stored(harness, client, indent):
+    await post(client, json.dumps(OBJECTS, indent=indent).encode(), 204, "application/json; charset=UTF-8")
+    assert [value for _, value in stored(harness)] == OBJECTS_STORED
+
+
+@pytest.mark.parametrize("content_type", ["application/x-ndjson", "application/jsonl"])
+async def test_objects_a_line_each_are_stored(harness, client, content_type):
+    await post(client, b"\n".join(json.dumps(obj).encode() for obj in OBJECTS), 204, content_type)
+    assert [value for _, value in stored(harness)] == OBJECTS_STORED
+
+
+@pytest.mark.parametrize(("body", "kind"), [(b"", "text/csv"), (b" [ ] ", "application/json"), (b"\n\n", "text/plain")])
+async def test_nothing_is_stored_of_nothing(harness, client, body, kind):
+    headers, _ = await post(client, body, 204, kind)
+    assert "X-Oryx-Offset" not in headers
+    assert stored(harness) == []
+
+
+async def test_bad_lines_are_named_and_nothing_is_stored(harness, client):
+    _, problem = await post(client, b"u,i\nonlyone\nu,i,x\n,i,\nu,,\nu,i,1,-5\n\xff,i\n", 400)
+    assert problem["detail"] == (
+        "nothing was stored. line 2: a single field, not user,item,strength,timestamp,kind; "
+        "line 3: strength must be a finite number in the range of float32, not 'x'; "
+        "line 4: user is empty; line 5: item is empty; "
+        "line 6: timestamp must be epoch milliseconds, a whole number of 0 or above, not '-5'; "
+        "line 7: not UTF-8 at byte 0"
+    )
+    assert stored(harness) == []
+
+
+async def test_of_many_bad_lines_the_first_are_named(client):
+    _, problem = await post(client, b"bad\n" * 1000, 400)
+    assert problem["detail"].count("line ") == 20
+    assert problem["detail"].endswith("; and 980 more")
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"user":"u","item":"i"}', "object 1: the body is not a JSON array of objects"),
+        (b"", "object 1: the body is not a JSON array of objects"),
+        (b"null", "object 1: the body is not a JSON array of objects"),
+        (b"[1]", "object 1: not a flat JSON object"),
+        (b'[{"user":"u","item":"i"},]', "object 2: not a flat JSON object"),
+        (b'[{"user":"u","item":"i"}', "object 2: the JSON array is not closed: , or ] is missing"),
+        (b'[{"user":"u","item":"i"}] x', "object 2: something follows the JSON array"),
+        (b'[{"user":"u","item":{}}]', "object 1: not a flat JSON object"),
+        (b'[{"user":"u","item":"i}]', "object 1: not a flat JSON object"),
+        (b'[{"user":true,"item":"i"}]', "object 1: user must be text"),
+        (b'[{"user":"u"}]', "object 1: item is missing"),
+        (b'[{"user":"u","item":"i","strenght":1}]', "object 1: unknown key 'strenght'"),
+        (b'[{"user":"u","item":"i","strength":NaN}]', "object 1: not JSON"),
+        (b'[{"user":"u","item":"i","strength":1e999}]', "object 1: "),
+        (b'[{"user":"u","item":"\xff"}]', "object 1: not JSON"),
+        (b'[{"user":"\\ud800","item":"i"}]', "object 1: "),
+        (b"[" * 100_000, "object 1: not a flat JSON object"),
+        (b'[{"user":"' + b"\\" * 90_000, "object 1: not a flat JSON object"),
+        (b'[{"a":' * 10_000, "object 1: not a flat JSON object"),
+    ],
+    ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else "",
+)
+async def test_json_of_another_shape_is_refused(harness, client, body, detail):
+    _, problem = await post(client, body, 400, "application/json")
+    assert problem["detail"].startswith(f"nothing was stored. {detail}")
+    assert stored(harness) == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "fragment"),
+    [
+        ("application/x-www-form-urlencoded", "Content-Type must be"),
+        ("multipart/form-data; boundary=x", "Content-Type must be"),
+        ("text/csv; charset=latin-1", "charset must be utf-8"),
+        ("\u00ff", "Content-Type must be"),
+    ],
+)
+async def test_other_content_types_are_refused(client, content_type, fragment):
+    _, problem = await post(client, b"u,i", 415, content_type)
+    assert fragment in problem["detail"]
+
+
+async def test_without_a_content_type_a_body_is_lines(harness, client):
+    response = await client.post("/ingest", data=b"u,i", skip_auto_headers=["Content-Type"])
+    assert response.status == 204
+    assert len(harness.sender.sent) == 1
+
+
+async def test_an_unknown_content_encoding_is_refused(client):
+    _, problem = await post(client, b"u,i", 415, Content_Encoding="br")
+    assert "gzip or deflate" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "fragment"),
+    [
+        (b"u,i\n" * 30_000, None, 413, "more than 100000 bytes"),
+        (gzip.compress(b"u" * 200_001), "gzip", 413, "more than 200000 bytes"),
+        (gzip.compress(bytes(50_000_000)), "gzip", 413, "more than 200000 bytes"),
+        (zlib.compress(bytes(50_000_000)), "deflate", 413, "more than 200000 bytes"),
+        (gzip.compress(LINES)[:-9], "gzip", 400, "not whole gzip: it ends too early"),
+        (gzip.compress(LINES)[:5], "gzip", 400, "not whole gzip: it ends too early"),
+        (gzip.compress(LINES) + b"tail", "gzip", 400, "not whole gzip"),
+        (zlib.compress(LINES) + b"tail", "deflate", 400, "not whole deflate: something follows its end"),
+        (b"u,i", "gzip", 400, "not whole gzip"),
+        (b"\x00" * 100, "deflate", 400, "not whole deflate"),
+    ],
+)
+async def test_bodies_out_of_bounds_or_damaged_are_refused(harness, client, body, encoding, status, fragment):
+    headers = {"Content_Encoding": encoding} if encoding else {}
+    _, problem = await post(client, body, status, **headers)
+    assert fragment in problem["detail"]
+    assert stored(harness) == []
+    await post(client, b"u,i", 204)
+
+
+async def test_a_chunked_body_is_bounded_too(harness, client):
+    async def chunks():
+        for _ in range(100):
+            yield b"u,i\n" * 1000
+
+    response = await client.post("/ingest", data=chunks(), headers={"Content-Type": "text/csv"})
+    assert response.status == 413
+    assert stored(harness) == []
+
+
+async def test_a_body_that_breaks_off_stores_nothing(harness, client):
+    _, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\nu,i\n")
+    await writer.drain()
+    writer.close()
+    assert (await client.get("/healthz")).status == 200
+    assert stored(harness) == []
+
+
+async def test_a_body_framed_wrongly_is_a_400(harness, client):
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        b"POST /ingest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/csv\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nu,i\n\r\nzz\r\n"
+    )
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.split()[1] == b"400"
+    assert stored(harness) == []
+
+
+async def test_when_the_broker_fails_midway_the_lines_acknowledged_are_told(harness, client):
+    harness.sender.fail_after = 3
+    headers, problem = await post(client, b"".join(b"u,i%d\n" % n for n in range(9)), 503)
+    assert problem["accepted"] == 3
+    assert "the first 3 are stored" in problem["detail"]
+    assert headers["Retry-After"]
+    assert headers["X-Oryx-Offset"].endswith(":2")
+
+
+@pytest.mark.parametrize("path", ["/ingest", "/pref/u/i"])
+async def test_when_the_broker_is_away_nothing_is_accepted(harness, client, path):
+    harness.sender.refuse = BrokerUnavailable("no acknowledgement from Kafka")
+    _, problem = await post(client, b"", 503, path="/pref/u/i")
+    assert "no acknowledgement" in problem["detail"]
+    _, problem = await post(client, b"u,i", 503)
+    assert problem["accepted"] == 0
+
+
+async def test_when_the_queue_is_full_a_write_is_told_to_come_back(harness, client):
+    harness.sender.refuse = QueueFull("too many records wait")
+    headers, _ = await post(client, b"", 429, path="/pref/u/i")
+    assert headers["Retry-After"]
+
+
+async def test_a_read_only_service_refuses_writes_and_answers_reads():
+    async with Harness(FixedModels(), read_only=True) as client:
+        for method, path in (("POST", "/pref/u/i"), ("DELETE", "/pref/u/i"), ("POST", "/ingest")):
+            response = await client.request(method, path)
+            assert response.status == 403
+        assert (await client.get("/healthz")).status == 200
+
+
+async def test_a_write_that_is_not_acknowledged_in_time_is_answered_with_503():
+    class Silent(RecordingSender):
+        async def send(self, *_, **__):
+            await asyncio.Event().wait()
+
+    async with Harness(FixedModels(), Silent(), request_timeout_ms=50) as client:
+        response = await client.post("/pref/u/i")
+        assert response.status == 503
+        assert "may be stored all the same" in (await response.json(content_type=None))["detail"]
+
+
+async def test_requests_beyond_the_bound_are_refused_at_once():
+    released = asyncio.Event()
+
+    class Slow(RecordingSender):
+        async def send_many(self, records):
+            await released.wait()
+            return await super().send_many(records)
+
+    harness = Harness(FixedModels(), Slow(), max_concurrent_requests=3)
+    async with harness as client:
+        waiting = [asyncio.create_task(client.post("/pref/u/i")) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while harness.app[keys.RUNNING].count < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        refused = await client.post("/pref/u/i")
+        assert refused.status == 429
+        assert refused.headers["Retry-After"]
+        assert (await client.get("/healthz")).status == 200, "probes are answered however busy it is"
+        released.set()
+        assert [(await task).status for task in waiting] == [204] * 3
+        assert (await client.post("/pref/u/i")).status == 204
+
+
+def test_all_bodies_together_are_bounded():
+    budget = ByteBudget(10)
+    budget.take(6)
+    with pytest.raises(Problem) as refused:
+        budget.take(5)
+    assert refused.value.status == 429
+    budget.give(6)
+    budget.take(10)
+
+
+async def test_refused_bodies_give_their_share_back(harness, client):
+    for _ in range(20):
+        await post(client, gzip.compress(bytes(300_000)), 413, Content_Encoding="gzip")
+        await post(client, b"bad", 400)
+    await post(client, b"u,i," + b" " * 90_000, 400)
+    await post(client, b"u,i", 204)
+
+
+def test_lines_are_counted_with_blank_ones_and_a_byte_order_mark_is_passed_over():
+    found = list(lines_of(b"\xef\xbb\xbfu,i\r\n\r\n  \nbad\nv,j", "lines"))
+    assert [line.number for line in found] == [1, 4, 5]
+    assert found[0].content == parse_value(b"u,i")
+    assert found[2].content == parse_value(b"v,j")
