@@ -21,6 +21,8 @@ from oryx_py.local.java import Java, find_java
 from oryx_py.local.leash import leashed
 from oryx_py.local.runfile import RunFile, read_runfile, write_runfile
 
+__all__ = ["EmbeddedBroker"]
+
 _PORT_ATTEMPTS = 3  # another program may take a port between the look and Kafka's own bind
 _TAKEN = ("Address already in use", "BindException")
 _POLL_S = 0.02
@@ -33,9 +35,11 @@ class EmbeddedBroker:
     """A Kafka of one process, with its data in ``dir``, which outlives it and every ``kill -9``.
 
     ``host`` is the name under which clients find it; with another than 127.0.0.1 it listens, unprotected, on every
-    address: for a closed network, as that of containers. ``port`` is a wish: when it is taken, another is found and kept over restarts. 0 means any. One thread at a time may
-    call ``start`` and ``stop``; it must live as long as the broker, which the kernel kills with it unless ``leash`` is
-    False (Linux).
+    address: for a closed network, as that of containers. ``port`` is a wish: when it is taken, another is found and
+    kept over restarts; 0 means any.
+
+    One thread at a time may call ``start`` and ``stop``. It must live as long as the broker, which the kernel kills
+    with it unless ``leash`` is False (Linux).
 
     The folder's lock is inherited by Kafka's process and held by nobody else, so it is free exactly when that process
     is gone, whoever started it.

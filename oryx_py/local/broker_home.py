@@ -26,9 +26,16 @@ from oryx_py.errors import BrokerUnavailable, UserError
 from oryx_py.local import ports
 from oryx_py.local.runfile import runfile_path
 
+__all__ = ["BrokerHome", "Ports", "broker_folder", "tail"]
+
 _TEMPLATES = resources.files("oryx_py.local")
 _FORMATTING = "data.formatting"
 _TAIL_BYTES = 32_768
+
+
+def broker_folder(local_dir: Path) -> Path:
+    """Return the embedded broker's folder within ``local.dir``."""
+    return local_dir / "broker"
 
 
 class Ports(msgspec.Struct, frozen=True):

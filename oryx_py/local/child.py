@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from oryx_py.local.leash import leashed
 
+__all__ = ["Child", "RunningChild", "Show", "in_words"]
+
 _LINE_BYTES = 65_536
 _KILL_S = 10.0
 _PUMP_S = 2.0

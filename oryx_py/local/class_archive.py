@@ -10,6 +10,8 @@ import xxhash
 
 from oryx_py.local.java import Java
 
+__all__ = ["ClassArchive"]
+
 
 @dataclass(frozen=True, slots=True)
 class ClassArchive:

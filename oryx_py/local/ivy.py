@@ -16,6 +16,8 @@ from xml.sax.saxutils import quoteattr
 from oryx_py.errors import MissingDependency
 from oryx_py.local.java import Java
 
+__all__ = ["Coordinates", "fetch", "find_ivy", "proxy_options", "render_module"]
+
 _ATTEMPTS = 2  # the second continues from what the first brought
 _ATTEMPT_S = 600.0
 _CONNECT_MS, _READ_MS = 15_000, 30_000

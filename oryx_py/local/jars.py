@@ -18,6 +18,8 @@ from oryx_py.errors import UserError
 from oryx_py.local import ivy, locks
 from oryx_py.local.java import Java
 
+__all__ = ["Fetch", "Jar", "Jars", "Progress", "cache_folder", "kafka_version", "read_lock", "resolve_jars"]
+
 _BROKER = "kafka_2.13"
 _OTHERS_FETCH_S = 900.0
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from oryx_py.errors import MissingDependency
 
+__all__ = ["MINIMUM_MAJOR", "Java", "candidates", "find_java", "install_hint", "major_of", "parse_version", "probe"]
+
 MINIMUM_MAJOR = 17
 """The oldest Java that Kafka's broker and Spark run on."""
 

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+__all__ = ["leashed"]
+
 _PR_SET_PDEATHSIG = 1
 
 

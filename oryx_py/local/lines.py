@@ -7,6 +7,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
+__all__ = ["LogFiles", "PrefixedLines"]
+
 _COLOURS = (36, 33, 32, 35, 34, 31)  # of ANSI terminals: cyan, yellow, green, magenta, blue, red
 _FILE_BYTES = 10 * 1024 * 1024
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from oryx_py.errors import UserError
 
+__all__ = ["held", "is_held", "take"]
+
 _POLL_S = 0.05
 
 

@@ -3,6 +3,8 @@
 import socket
 from collections.abc import Container, Iterable
 
+__all__ = ["HOST", "choose", "is_free"]
+
 HOST = "127.0.0.1"
 
 

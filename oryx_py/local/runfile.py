@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+__all__ = ["RunFile", "read_runfile", "runfile_path", "write_runfile"]
+
 _NAME = "broker.json"
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from oryx_py.errors import NotReady
 from oryx_py.local.child import Child, RunningChild, Show, in_words
 
+__all__ = ["BackOff", "Supervisor", "Wait"]
+
 _POLL_S = 0.1
 _LEAST_GRACE_S = 0.2
 

@@ -17,6 +17,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+__all__ = ["Health", "HealthServer", "Ready", "serve_health"]
+
 log = structlog.get_logger("health")
 
 _THREADS = 4

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
+__all__ = ["Stopping"]
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SAME_WISH_S = 0.5  # one Ctrl-C may arrive twice: from the terminal, and from a program that passes it on
 

@@ -10,6 +10,8 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
+__all__ = ["Format", "configure_logging"]
+
 Format = Literal["auto", "console", "json"]
 
 _NOISY = ("aiohttp.access", "asyncio", "numba", "py4j", "urllib3")

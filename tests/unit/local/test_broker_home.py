@@ -95,6 +95,14 @@ def test_every_place_of_the_settings_is_filled(home: BrokerHome) -> None:
     assert "$" not in text
 
 
+def test_only_a_host_name_that_is_asked_for_opens_the_broker_to_other_machines(tmp_path: Path) -> None:
+    home = BrokerHome(tmp_path, host="kafka")
+    home.configure(Ports(0, 1234, 5678))
+    text = (tmp_path / "server.properties").read_text()
+    assert "listeners=PLAINTEXT://0.0.0.0:1234,CONTROLLER://127.0.0.1:5678\n" in text
+    assert "advertised.listeners=PLAINTEXT://kafka:1234\n" in text
+
+
 def test_the_tail_of_a_log_begins_where_this_start_did(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert tail(log, 0, 3) == []
