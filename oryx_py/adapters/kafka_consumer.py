@@ -42,16 +42,25 @@ _LOOK_S: Final = 1.0
 class KafkaConsumer:
     """Reads from Kafka; see the port ``Consumer``.
 
-    ``client`` has librdkafka's properties. Some 32 MiB are read ahead at most.
+    ``client`` has librdkafka's properties. Some 32 MiB are read ahead at most. ``commit`` and ``committed`` wait
+    ``timeout_s`` for their answer.
 
     Raises:
         ConfigError: from the constructor, for a property that is unknown or may not be changed.
     """
 
-    def __init__(self, bootstrap_servers: str, client: Mapping[str, str], group_id: str | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        client: Mapping[str, str],
+        group_id: str | None = None,
+        *,
+        timeout_s: float = ANSWER_S,
+    ) -> None:
         fixed = {**_FIXED, "group.id": group_id or _NO_GROUP}
         merged = configuration(bootstrap_servers, client, tuned=_TUNED, fixed=fixed)
         self._group_id = group_id
+        self._timeout_s = timeout_s
         self._positions: dict[Partition, int] = {}
         self._error: OryxError | None = None
         self._look_at = 0.0
@@ -100,7 +109,9 @@ class KafkaConsumer:
         if not positions:
             return
         doing = f"storing positions of group {self._group()}"
-        _until_answered(lambda: self._client.commit(offsets=_topic_partitions(positions), asynchronous=False), doing)
+        self._until_answered(
+            lambda: self._client.commit(offsets=_topic_partitions(positions), asynchronous=False), doing
+        )
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         """Positions stored under the group's name; see the port."""
@@ -108,7 +119,7 @@ class KafkaConsumer:
         doing = f"reading positions of group {self._group()}"
         if not wanted:
             return {}
-        found = _until_answered(lambda: self._client.committed(wanted, timeout=ANSWER_S), doing)
+        found = self._until_answered(lambda: self._client.committed(wanted, timeout=self._timeout_s), doing)
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
 
     def close(self) -> None:
@@ -189,27 +200,26 @@ class KafkaConsumer:
             raise ConfigError("this consumer was made without a group_id: it has nowhere to keep positions")
         return self._group_id
 
+    def _until_answered(self, call: Callable[[], list[TopicPartition]], doing: str) -> list[TopicPartition]:
+        """Repeat a call to the group's coordinator while it is being found, moved or loaded.
+
+        Raises:
+            BrokerUnavailable, ConfigError: as the port says.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                answer = call()
+                errors = [entry.error for entry in answer if entry.error is not None]
+                if not errors:
+                    return answer
+                failure = translate(errors[0], doing)
+            except KafkaException as error:
+                failure = translate(error, doing)
+            if not isinstance(failure, BrokerUnavailable) or time.monotonic() >= deadline:
+                raise failure
+            time.sleep(_RETRY_S)
+
 
 def _topic_partitions(positions: Mapping[Partition, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()]
-
-
-def _until_answered(call: Callable[[], list[TopicPartition]], doing: str) -> list[TopicPartition]:
-    """Repeat a call to the group's coordinator while it is being found, moved or loaded.
-
-    Raises:
-        BrokerUnavailable, ConfigError: as the port says.
-    """
-    deadline = time.monotonic() + ANSWER_S
-    while True:
-        try:
-            answer = call()
-            errors = [entry.error for entry in answer if entry.error is not None]
-            if not errors:
-                return answer
-            failure = translate(errors[0], doing)
-        except KafkaException as error:
-            failure = translate(error, doing)
-        if not isinstance(failure, BrokerUnavailable) or time.monotonic() >= deadline:
-            raise failure
-        time.sleep(_RETRY_S)
