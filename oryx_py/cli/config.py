@@ -42,9 +42,13 @@ def check(context: typer.Context) -> None:
 
       oryx config check && systemctl restart oryx
     """
+    from oryx_py.config import check as advice
+
     call = invocation(context)
-    origins = set(call.load().origins.values())
-    read = ", ".join(sorted(origins)) or "nothing is set, all defaults"
+    loaded = call.load()
+    read = ", ".join(loaded.sources) or "nothing is set, all defaults"
+    for line in advice(loaded):
+        call.screen.note(f"note: {line}")
     call.screen.line(f"the settings are fine ({read})")
 
 

@@ -2,7 +2,7 @@
 
 from oryx_py.config.groups import Api, Batch, Kafka, Local, Log, Model, Serving, Settings, Speed
 from oryx_py.config.loading import DEFAULT_FILE, Loaded, load
-from oryx_py.config.render import Row, reference, rows
+from oryx_py.config.render import Row, check, reference, rows
 
 __all__ = [
     "DEFAULT_FILE",
@@ -17,6 +17,7 @@ __all__ = [
     "Serving",
     "Settings",
     "Speed",
+    "check",
     "load",
     "reference",
     "rows",

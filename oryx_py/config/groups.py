@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from oryx_py.config.masking import masked
+
 __all__ = [
     "Api",
     "Batch",
@@ -29,8 +31,25 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
-Topic = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+_TOPIC = r"\A(?![.]{1,2}\Z)[A-Za-z0-9._-]"
+# Kafka takes 249 characters; the dead letters' topic needs some of them for its ending.
+Topic = Annotated[
+    str, msgspec.Meta(pattern=_TOPIC + r"{1,200}\Z", description="a topic's name: up to 200 of A-Z a-z 0-9 . _ -")
+]
+TopicOrNone = Annotated[
+    str,
+    msgspec.Meta(pattern=_TOPIC + r"{0,249}\Z", description="a topic's name: up to 249 of A-Z a-z 0-9 . _ -, or none"),
+]
+UrlPath = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*/?)?\Z",
+        description='a path that begins with a slash, such as "/recommender"',
+    ),
+]
 
+LOCAL_BROKER = "local"
+"""In place of addresses: the broker that this machine's own commands start."""
 EMBEDDED_PARTITIONS = 4
 CLUSTER_PARTITIONS = 16
 
@@ -42,9 +61,12 @@ class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Kafka(_Group, frozen=True):
     """How Kafka is reached."""
 
-    bootstrap_servers: Name = "local"
+    bootstrap_servers: Name = LOCAL_BROKER
     client: dict[str, str] = {}
     replication: Count = 1
+
+    def __repr__(self) -> str:
+        return f"Kafka(bootstrap_servers={self.bootstrap_servers!r}, client={masked('kafka.client', self.client)}, …)"
 
 
 class Input(_Group, frozen=True):
@@ -52,7 +74,8 @@ class Input(_Group, frozen=True):
 
     topic: Topic = "OryxInput"
     partitions: CountOrNone = 0
-    max_record_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1_048_576
+    # Our consumers fetch 16 MiB at most, of which a record needs some for its frame.
+    max_record_bytes: Annotated[int, msgspec.Meta(ge=4096, le=16_000_000)] = 1_048_576
 
 
 class Update(_Group, frozen=True):
@@ -71,7 +94,7 @@ class Items(_Group, frozen=True):
 class DeadLetter(_Group, frozen=True):
     """The topic of what could not be read."""
 
-    topic: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,249}$")] = ""
+    topic: TopicOrNone = ""
 
 
 class Local(_Group, frozen=True):
@@ -133,7 +156,7 @@ class Api(_Group, frozen=True):
     """The REST interface."""
 
     default_format: Literal["json", "csv"] = "json"
-    context_path: Annotated[str, msgspec.Meta(pattern=r"^/[^?#]*$")] = "/"
+    context_path: UrlPath = "/"
     read_only: bool = False
     read_after_write_timeout_ms: Count = 2_000
     request_timeout_ms: Count = 10_000
@@ -201,7 +224,7 @@ class Settings(_Group, frozen=True):
     @property
     def input_partitions(self) -> int:
         """How many partitions the input topic is created with."""
-        default = EMBEDDED_PARTITIONS if self.kafka.bootstrap_servers == "local" else CLUSTER_PARTITIONS
+        default = EMBEDDED_PARTITIONS if self.kafka.bootstrap_servers == LOCAL_BROKER else CLUSTER_PARTITIONS
         return self.input.partitions or default
 
     def _place(self, uri: str, below: str) -> str:

@@ -1,35 +1,40 @@
 """Reading the settings: the file first, the environment above it, every value with its origin."""
 
-import difflib
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from oryx_py.config.groups import Settings, plain
+from oryx_py.config.checks import conflict
+from oryx_py.config.groups import Settings
+from oryx_py.config.schema import checked, open_table
+from oryx_py.config.sources import Entry, entries_of_environment, entries_of_file
 from oryx_py.errors import ConfigError
 
-__all__ = ["DEFAULT_FILE", "PREFIX", "Loaded", "load"]
+__all__ = ["DEFAULT_FILE", "Loaded", "load"]
 
 DEFAULT_FILE = "oryx.toml"
-PREFIX = "ORYX__"
-OPEN_TABLES = frozenset({"kafka.client", "batch.spark"})
-"""Tables whose keys are other programs' own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and by dotted key where each value that is no default came from."""
+    """Settings, and by dotted key where each value that is no default came from.
+
+    Attributes:
+        settings: all of them.
+        origins: `file:line`, or the name of the environment's variable.
+        sources: the file and the variables that were read.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    sources: tuple[str, ...]
 
     def origin(self, key: str) -> str:
-        """Return where a key's value came from: ``default``, the file, or the environment variable."""
+        """Return where a key's value came from: `default`, `file:line`, or the environment's variable."""
         return self.origins.get(key, "default")
 
 
@@ -37,96 +42,40 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     """Read the settings.
 
     Args:
-        path: the file; None for ``oryx.toml`` of the present folder, where there is one.
+        path: the file; None for `oryx.toml` of the present folder, where there is one.
         environ: the environment; None for the process's own.
 
     Raises:
-        ConfigError: a key is unknown, or a value is not what the key takes; one line, naming both and the origin.
+        ConfigError: a key is unknown, a value is not what the key takes, or two do not go together; one line.
     """
     environ = os.environ if environ is None else environ
     if path is None and Path(DEFAULT_FILE).exists():
         path = Path(DEFAULT_FILE)
-    values: dict[str, Any] = {}
+    of_file = entries_of_file(path) if path else []
+    of_environment = entries_of_environment(environ)
+    values: dict[str, object] = {}
     origins: dict[str, str] = {}
-    known = dict(_flat(plain(Settings())))
-    tables = {".".join(key.split(".")[:depth]) for key in known for depth in range(1, key.count(".") + 1)} | OPEN_TABLES
-    if path is not None:
-        for key, value in _flat(_read(path), stop=OPEN_TABLES):
-            _check_key(key, known, tables, str(path))
-            values[key], origins[key] = value, str(path)
-    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        key = ".".join(variable.removeprefix(PREFIX).lower().split("__"))
-        for table in OPEN_TABLES:
-            if key.startswith(f"{table}."):
-                # The environment has no dots in its names: ORYX__KAFKA__CLIENT__SASL_MECHANISM is sasl.mechanism.
-                key = f"{table}.{key.removeprefix(f'{table}.').replace('_', '.')}"
-        _check_key(key, known, tables, variable)
-        values[key], origins[key] = _value(environ[variable], known.get(key, "")), variable
-    return Loaded(_settings(values, origins, path), origins)
+    for entry in (*of_file, *of_environment):
+        values[entry.key] = checked(*entry)
+        origins[entry.key] = entry.origin
+    settings = _settings(values, base=path.parent if path else Path())
+    wrong = conflict(settings)
+    if wrong:
+        raise ConfigError(wrong)
+    return Loaded(settings, origins, _sources(path, of_environment))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"there is no settings file {path}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
+def _sources(path: Path | None, entries: Iterable[Entry]) -> tuple[str, ...]:
+    return (*([str(path)] if path else []), *dict.fromkeys(entry.origin for entry in entries))
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "", stop: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and key in stop:
-            yield from ((f"{key}.{inner}", innermost) for inner, innermost in value.items())
-        elif isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{key}.", stop)
-        elif not isinstance(value, Mapping):
-            yield key, value
-
-
-def _check_key(key: str, known: Mapping[str, Any], tables: set[str], origin: str) -> None:
-    if key in known or any(key.startswith(f"{table}.") for table in OPEN_TABLES):
-        return
-    if key in tables:
-        raise ConfigError(f"{origin}: {key} is a group of settings, not a value")
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not near:
-        near = difflib.get_close_matches(key.rpartition(".")[2], [name.rpartition(".")[2] for name in known], n=1)
-    hint = f"did you mean {near[0]}?" if near else "`oryx config reference` lists all"
-    raise ConfigError(f"{origin}: there is no setting {key}; {hint}")
-
-
-def _value(text: str, default: object) -> object:
-    """Read a variable's text as TOML has it, where the key does not take text."""
-    if isinstance(default, str):
-        return text
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _settings(values: Mapping[str, Any], origins: Mapping[str, str], path: Path | None) -> Settings:
-    nested: dict[str, Any] = {"base": str(path.parent) if path is not None else ""}
+def _settings(values: Mapping[str, object], base: Path) -> Settings:
+    nested: dict[str, Any] = {"base": str(base)}
     for key, value in values.items():
-        *tables, name = _split(key)
-        table = nested
-        for part in tables:
-            table = table.setdefault(part, {})
-        table[name] = str(value) if ".".join(tables) in OPEN_TABLES else value
-    try:
-        return msgspec.convert(nested, Settings)
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at `$.")
-        key = place.rstrip("`")
-        raise ConfigError(
-            f"{origins.get(key, 'settings')}: {key} = {values.get(key)!r}: {problem[:1].lower()}{problem[1:]}"
-        ) from None
-
-
-def _split(key: str) -> list[str]:
-    for table in OPEN_TABLES:
-        if key.startswith(f"{table}."):
-            return [*table.split("."), key.removeprefix(f"{table}.")]
-    return key.split(".")
+        table = open_table(key)
+        above, name = (table, key[len(table) + 1 :]) if table else key.rsplit(".", 1)
+        group = nested
+        for part in above.split("."):
+            group = group.setdefault(part, {})
+        group[name] = value
+    return msgspec.convert(nested, Settings)

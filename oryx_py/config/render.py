@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from oryx_py.config.checks import advice
 from oryx_py.config.groups import plain
 from oryx_py.config.loading import Loaded
+from oryx_py.config.masking import shown
 
-__all__ = ["Row", "is_secret", "reference", "rows"]
-
-SECRET = ("password", "secret", "key.pem", "token", "credential")
+__all__ = ["Row", "check", "reference", "rows"]
 
 
 class Row(NamedTuple):
@@ -22,9 +22,12 @@ class Row(NamedTuple):
 
 def rows(loaded: Loaded) -> list[Row]:
     """Return every setting in the order of the reference file; secrets as asterisks."""
-    return [
-        Row(key, "********" if is_secret(key) else _toml(value), loaded.origin(key)) for key, value in _pairs(loaded)
-    ]
+    return [Row(key, shown(key, value), loaded.origin(key)) for key, value in _flat(plain(loaded.settings))]
+
+
+def check(loaded: Loaded) -> list[str]:
+    """Return what is allowed but probably not meant, a line each; what is wrong has kept `load` from returning."""
+    return list(advice(loaded.settings, loaded.origins))
 
 
 def reference() -> str:
@@ -32,24 +35,9 @@ def reference() -> str:
     return resources.files("oryx_py.config").joinpath("reference.toml").read_text("utf-8")
 
 
-def is_secret(key: str) -> bool:
-    """Say whether a key's value is never shown."""
-    return key.startswith("kafka.client.") and any(word in key.lower() for word in SECRET)
-
-
-def _pairs(loaded: Loaded) -> Iterator[tuple[str, object]]:
-    for group, table in plain(loaded.settings).items():
-        for name, value in table.items():
-            if isinstance(value, dict):
-                yield from ((f"{group}.{name}.{inner}", innermost) for inner, innermost in value.items())
-            else:
-                yield f"{group}.{name}", value
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return str(value)
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

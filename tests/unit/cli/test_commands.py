@@ -137,7 +137,7 @@ def test_config_show_has_every_value_and_its_origin_without_secrets(tmp_path: Pa
     (tmp_path / "oryx.toml").write_text('[serving]\nport = 81\n[kafka.client]\n"sasl.password" = "hush"\n')
     result = oryx("config", "show", env={"ORYX__LOG__LEVEL": "debug"})
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
-    assert rows["serving.port"] == ["81", "oryx.toml"]
+    assert rows["serving.port"] == ["81", "oryx.toml:2"]
     assert rows["log.level"] == ['"debug"', "ORYX__LOG__LEVEL"]
     assert rows["model.features"][1:] == ["default"]
     assert "hush" not in result.output
