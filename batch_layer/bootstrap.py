@@ -1,0 +1,180 @@
+"""Puts the batch layer together from the settings, and runs it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+
+import numpy as np
+import structlog
+from prometheus_client import CollectorRegistry
+
+from batch_layer.engine import Cancelled, Engine
+from batch_layer.history_folder import HistoryFolder
+from batch_layer.layer import BatchLayer, Parts, Step
+from batch_layer.metrics import Metrics
+from batch_layer.publish import Publisher
+from batch_layer.recipe import recipe_of
+from batch_layer.rolling_back import roll_back
+from batch_layer.service import ATTEMPTS_ONCE, repeat, run_patiently
+from batch_layer.spark.engine import SparkEngine
+from batch_layer.spark.reader import Source
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
+from oryx_py.config import Settings
+from oryx_py.errors import CommitConflict
+from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.ports import Producer
+from oryx_py.runtime.health import serve_health
+from oryx_py.runtime.stopping import Stopping
+from oryx_py.runtime.topics import check_identity, identify
+
+__all__ = ["assemble", "rollback", "run"]
+
+log = structlog.get_logger("batch")
+
+_CANCEL_EVERY_S = 0.5
+_CONFLICTS = 10
+
+
+def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bool = False) -> int:
+    """Run the batch layer, once or at its interval until it is asked to stop; returns the exit code.
+
+    Args:
+        settings: all of them.
+        stopping: ends a run wherever it is, within a second or so; the next run goes on from there.
+        once: one run, then return.
+        force: train in the first run also where a generation covers all input.
+
+    Raises:
+        OryxError: it cannot begin or go on; the message says what to do.
+    """
+    registry = CollectorRegistry()
+    metrics, clock = Metrics(registry), SystemClock()
+    bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
+    engine = SparkEngine(
+        Source(settings.input.topic, bootstrap, client),
+        recipe_of(settings.model, settings.batch.trainer),
+        master=settings.batch.spark_master,
+        properties=settings.batch.spark,
+        log_file=settings.local_dir / "spark.log",
+    )
+    producer = KafkaProducer(bootstrap, client)
+    health = serve_health(settings.batch.metrics_host, settings.batch.metrics_port, ready=list, registry=registry)
+    try:
+        layer = assemble(settings, bootstrap, engine=engine, producer=producer, metrics=metrics, stopping=stopping)
+        runs = count()
+        with _cancelled_by(stopping, engine):
+            if once:
+                run_patiently(
+                    lambda: layer.run(force=force), wait=stopping.wait, metrics=metrics, attempts=ATTEMPTS_ONCE
+                )
+            else:
+                repeat(
+                    lambda: layer.run(force=force and next(runs) == 0),
+                    interval_s=settings.batch.interval_s,
+                    clock=clock,
+                    wait=stopping.wait,
+                    metrics=metrics,
+                )
+    finally:
+        engine.close()
+        producer.close()
+        health.close()
+    return 0
+
+
+def assemble(
+    settings: Settings, bootstrap: str, *, engine: Engine, producer: Producer, metrics: Metrics, stopping: Stopping
+) -> BatchLayer:
+    """Build the layer on Kafka at ``bootstrap``, and on the store and history of the settings.
+
+    Raises:
+        ConfigError: a place that cannot be used.
+    """
+
+    def between_steps(_: Step) -> None:
+        if stopping.requested:
+            raise Cancelled
+
+    admin = KafkaAdmin(bootstrap, settings.kafka.client)
+    return BatchLayer(
+        Parts(
+            registry=open_registry(settings.store_uri),
+            store=open_store(settings.store_uri),
+            history=history_log(settings.history_uri),
+            folder=HistoryFolder(local_folder(settings.history_uri, "history.uri")),
+            admin=admin,
+            publisher=_publisher(settings, bootstrap, admin, producer),
+            engine=engine,
+            clock=SystemClock(),
+            rng=np.random.default_rng(),
+            metrics=metrics,
+        ),
+        recipe_of(settings.model, settings.batch.trainer),
+        input_topic=settings.input.topic,
+        update_topic=settings.update.topic,
+        after_step=between_steps,
+    )
+
+
+def rollback(settings: Settings, generation: str | None = None) -> int:
+    """Make an earlier generation live again, in a new epoch; returns the exit code.
+
+    Args:
+        settings: all of them.
+        generation: None for the one that was live before the present one.
+
+    Raises:
+        UserError: there is no such generation.
+        OryxError: broker or store do not answer, or the topics are not the recorded ones.
+    """
+    bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
+    registry, store = open_registry(settings.store_uri), open_store(settings.store_uri)
+    admin = KafkaAdmin(bootstrap, client)
+    producer = KafkaProducer(bootstrap, client)
+    try:
+        recorded = registry.read().topics
+        check_identity(recorded, identify(admin, [settings.input.topic, settings.update.topic]))
+        publisher = _publisher(settings, bootstrap, admin, producer)
+        for _ in range(_CONFLICTS):
+            # A batch layer that runs beside this may have published in between: decide upon the registry anew.
+            with suppress(CommitConflict):
+                roll_back(registry, store, publisher, generation)
+                return 0
+    finally:
+        producer.close()
+    raise CommitConflict("the registry changes all the time: stop the batch layer, then roll back")
+
+
+def _publisher(settings: Settings, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:
+    return Publisher(
+        registry=open_registry(settings.store_uri),
+        store=open_store(settings.store_uri),
+        producer=producer,
+        admin=admin,
+        new_consumer=lambda: KafkaConsumer(bootstrap, settings.kafka.client),
+        topic=settings.update.topic,
+        clock=SystemClock(),
+    )
+
+
+@contextmanager
+def _cancelled_by(stopping: Stopping, engine: Engine) -> Iterator[None]:
+    """End the engine's work when the process is asked to stop: the thread that runs it waits inside Spark."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if stopping.wait(_CANCEL_EVERY_S):
+                engine.cancel()
+                over.wait(_CANCEL_EVERY_S)  # what begins in between is ended next time
+
+    watcher = threading.Thread(target=watch, name="cancel", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -1,0 +1,266 @@
+"""One run of the batch layer: from what is new in the input topic to an epoch that the other layers take.
+
+The protocol, as in docs/batch-protocol.md. Before anything else a run recovers: half generations and rows that no
+commit names are swept, a finished generation that the registry does not know is promoted or rejected, and the newest
+epoch's ``MODEL-REF`` is sent where the update topic lacks it. Then:
+
+(a) write the new rows' files, from the history's offsets to the input's end as it is now;
+(b) commit the history up to there: the files, the offsets, the records left out;
+(c) fold the history as of that commit, and train;
+(d) write the generation's files and its manifest aside;
+(e) commit the generation: it and its manifest appear at once;
+(f) commit the registry: the generation published, the next epoch with the update topic's end as its ``from``;
+(g) send ``MODEL-REF`` to every partition of the update topic.
+
+====================  ====================================================================
+killed after or in    the next run
+====================  ====================================================================
+(a)                   sweeps the files and reads the same offsets again
+(b), (c)              trains from the committed history, with what has come since
+(d)                   sweeps the half generation, trains again
+(e)                   promotes the finished generation, or rejects it as damaged or outdated
+(f)                   sends ``MODEL-REF``; readers that looked at the registry have the epoch already
+(g)                   finds nothing to do
+====================  ====================================================================
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import structlog
+
+from batch_layer.engine import Engine, Trained
+from batch_layer.history_folder import HistoryFolder
+from batch_layer.metrics import Metrics
+from batch_layer.publish import Publisher
+from batch_layer.recipe import Recipe
+from batch_layer.recovery import recover
+from batch_layer.topics import new_ranges
+from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.errors import TopicsChanged
+from oryx_py.model.generation import new_generation_name, write_generation
+from oryx_py.model.history import History
+from oryx_py.model.manifest import MANIFEST, Manifest, read_manifest
+from oryx_py.model.registry import Registry
+from oryx_py.ports import ArtefactStore, Clock, TopicAdmin
+from oryx_py.runtime.topics import REMEDY, check_identity, identify
+
+__all__ = ["BatchLayer", "Outcome", "Parts", "Step"]
+
+log = structlog.get_logger("batch")
+
+
+class Step(Enum):
+    """The steps of a run, in their order."""
+
+    RECOVERED = "recover"
+    ROWS_WRITTEN = "a"
+    HISTORY_COMMITTED = "b"
+    TRAINED = "c"
+    GENERATION_WRITTEN = "d"
+    GENERATION_COMMITTED = "e"
+    EPOCH_STARTED = "f"
+    EPOCH_ANNOUNCED = "g"
+
+
+class Outcome(Enum):
+    """What a run came to."""
+
+    PUBLISHED = "a new generation is live"
+    NOTHING_NEW = "a generation covers all input"
+    NO_PAIRS = "nobody has done anything yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the layer works with."""
+
+    registry: RegistryLog
+    store: ArtefactStore
+    history: HistoryLog
+    folder: HistoryFolder
+    admin: TopicAdmin
+    publisher: Publisher
+    engine: Engine
+    clock: Clock
+    rng: np.random.Generator
+    """Names generations and directories apart; no result depends on it."""
+    metrics: Metrics
+
+
+class BatchLayer:
+    """Runs the protocol; one thread of one process at a time, for one store and one history.
+
+    Args:
+        parts: what it works with.
+        recipe: how generations are made.
+        input_topic: where interactions come from.
+        update_topic: where epochs are announced.
+        after_step: told each step that is done; may raise to end the run there.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        recipe: Recipe,
+        *,
+        input_topic: str,
+        update_topic: str,
+        after_step: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        self._parts = parts
+        self._recipe = recipe
+        self._input_topic = input_topic
+        self._update_topic = update_topic
+        self._after_step = after_step
+        self._fruitless = 0
+        """The history's commit that was found to have no pairs."""
+
+    def run(self, *, force: bool = False) -> Outcome:
+        """Do one run; ``force`` trains also where a generation covers all input.
+
+        Raises:
+            Transient: broker or store do not answer, or another process was faster; the next run goes on.
+            Stop: somebody has to act.
+        """
+        began = self._parts.clock.monotonic()
+        partitions = self._check_topics()
+        registry = recover(self._parts.registry, self._parts.store, self._parts.publisher)
+        history = self._parts.history.read()
+        for name in self._parts.folder.sweep({file.path for file in history.files}):
+            log.info("uncommitted_rows_swept", directory=name)
+        self._done(Step.RECOVERED)
+
+        history = self._take_in(history, partitions)
+        if not force and self._is_covered(registry, history):
+            return self._finish(Outcome.NOTHING_NEW)
+        if not force and self._fruitless == history.number:
+            return self._finish(Outcome.NO_PAIRS)
+
+        trained = self._train(history)
+        if trained is None:
+            self._fruitless = history.number
+            return self._finish(Outcome.NO_PAIRS)
+        self._done(Step.TRAINED)
+        generation = self._write(trained, history, registry)
+        registry = self._parts.publisher.start_epoch(registry, generation)
+        self._done(Step.EPOCH_STARTED)
+        self._parts.publisher.announce(registry.epochs[-1])
+        self._done(Step.EPOCH_ANNOUNCED)
+        self._parts.metrics.generation(
+            seconds=self._parts.clock.monotonic() - began,
+            now_ms=self._parts.clock.now_ms(),
+            epoch=registry.epochs[-1].epoch,
+        )
+        return self._finish(Outcome.PUBLISHED)
+
+    def _check_topics(self) -> int:
+        """Refuse topics that are not the recorded ones, record them the first time; returns the input's partitions."""
+        recorded = self._parts.registry.read()
+        found = identify(self._parts.admin, [self._input_topic, self._update_topic])
+        check_identity(recorded.topics, found)
+        if recorded.topics is None:
+            self._parts.registry.append(recorded, [found])
+        elif missing := found.topics.keys() - recorded.topics.topics.keys():
+            known = ", ".join(sorted(recorded.topics.topics))
+            raise TopicsChanged(f"the store was begun with the topics {known}, not with {min(missing)}: {REMEDY}")
+        return found.topics[self._input_topic].partitions
+
+    def _take_in(self, history: History, partitions: int) -> History:
+        """Steps (a) and (b): bring the history up to the input's end as it is now."""
+        parts, topic = self._parts, self._input_topic
+        ranges = new_ranges(history.offsets, parts.admin.start_offsets(topic), parts.admin.end_offsets(topic), topic)
+        if all(start == stop for start, stop in ranges.values()):
+            return history
+        directory = parts.folder.new(new_generation_name(parts.clock.now_ms(), parts.rng))
+        written = parts.engine.write_rows(ranges, partitions, directory)
+        files = parts.folder.settle(directory)
+        self._done(Step.ROWS_WRITTEN)
+        history = parts.history.append(history, files, ranges, written.rejected, parts.clock.now_ms())
+        self._done(Step.HISTORY_COMMITTED)
+        parts.metrics.rows(written.rows, written.rejected)
+        log.info("history_committed", commit=history.number, rows=written.rows, rejected=written.rejected)
+        return history
+
+    def _is_covered(self, registry: Registry, history: History) -> bool:
+        """Whether some published generation covers the whole history, the one rolled back from among them."""
+        stored = set(self._parts.store.generations())
+        for name in sorted(stored & registry.generations.keys(), reverse=True):
+            if registry.state(name) == "rejected":
+                continue
+            manifest = read_manifest(self._parts.store.local(name) / MANIFEST)
+            if manifest.next_offsets == dict(history.offsets):
+                if not _made_by(manifest, self._recipe):
+                    log.info("settings_have_changed", generation=name, hint="they count from the next generation on")
+                return True
+        return False
+
+    def _train(self, history: History) -> Trained | None:
+        """Step (c)."""
+        if not history.rows:
+            return None
+        return self._parts.engine.train(self._parts.folder.paths(history.files), history.rows)
+
+    def _write(self, trained: Trained, history: History, registry: Registry) -> str:
+        """Steps (d) and (e); returns the generation's name."""
+        parts, recipe = self._parts, self._recipe
+        now_ms, began = parts.clock.now_ms(), parts.clock.monotonic()
+        name = new_generation_name(now_ms, parts.rng)
+        parent = registry.newest_epoch.generation if registry.newest_epoch else None
+        manifest = write_generation(
+            parts.store.stage(name),
+            name=name,
+            user_ids=trained.user_ids,
+            item_ids=trained.item_ids,
+            user_factors=trained.user_factors,
+            item_factors=trained.item_factors,
+            user_histories=trained.histories,
+            objective=recipe.objective,
+            fold=recipe.fold,
+            trainer=recipe.trainer,
+            created_ms=now_ms,
+            as_of_ms=trained.as_of_ms,
+            input=history.input,
+            interactions=history.rows,
+            rejected=history.rejected,
+            parent=parent,
+            hyperparameters=recipe.hyperparameters,
+            metrics={"training": {"protocol": "seconds by step", **trained.timings_s}},
+            versions=trained.versions,
+        )
+        self._done(Step.GENERATION_WRITTEN)
+        parts.store.commit(name)
+        self._done(Step.GENERATION_COMMITTED)
+        log.info(
+            "generation_written",
+            generation=name,
+            users=manifest.counts.users,
+            items=manifest.counts.items,
+            pairs=manifest.counts.pairs,
+            seconds=_rounded({**trained.timings_s, "write": parts.clock.monotonic() - began}),
+        )
+        return name
+
+    def _done(self, step: Step) -> None:
+        log.debug("step_done", step=step.value)
+        self._after_step(step)
+
+    def _finish(self, outcome: Outcome) -> Outcome:
+        log.info("run_finished", outcome=outcome.name.lower(), meaning=outcome.value)
+        return outcome
+
+
+def _made_by(manifest: Manifest, recipe: Recipe) -> bool:
+    return (manifest.features, manifest.objective, manifest.fold, manifest.hyperparameters) == (
+        recipe.features,
+        recipe.objective,
+        recipe.fold,
+        recipe.hyperparameters,
+    )
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {step: round(value, 2) for step, value in seconds.items()}

@@ -1,0 +1,39 @@
+"""What the batch layer counts."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """The layer's counters and gauges, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._rows = Counter("oryx_batch_rows", "Input records taken into the history", registry=registry)
+        self._rejected = Counter("oryx_batch_rejected", "Input records that could not be read", registry=registry)
+        self._seconds = Histogram(
+            "oryx_batch_generation_seconds",
+            "From the start of a run to its epoch",
+            registry=registry,
+            buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200),
+        )
+        self._last = Gauge(
+            "oryx_batch_last_generation_timestamp_seconds", "When the last epoch began", registry=registry
+        )
+        self._epoch = Gauge("oryx_batch_epoch", "The newest epoch", registry=registry)
+        self._failures = Counter("oryx_batch_failures", "Runs that failed and are tried again", registry=registry)
+
+    def rows(self, rows: int, rejected: int) -> None:
+        """Count what one commit of the history took in."""
+        self._rows.inc(rows)
+        self._rejected.inc(rejected)
+
+    def generation(self, *, seconds: float, now_ms: int, epoch: int) -> None:
+        """Count one generation made live."""
+        self._seconds.observe(seconds)
+        self._last.set(now_ms / 1000)
+        self._epoch.set(epoch)
+
+    def failure(self) -> None:
+        """Count a run that failed."""
+        self._failures.inc()

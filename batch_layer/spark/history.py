@@ -1,0 +1,23 @@
+"""The rows of the history, as Spark sees them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from batch_layer.rows import HISTORY_SCHEMA
+
+__all__ = ["newest_timestamp", "read_rows"]
+
+
+def read_rows(spark: SparkSession, files: Sequence[Path]) -> DataFrame:
+    """Return the rows of these files, in the columns of `HISTORY_SCHEMA`."""
+    return spark.read.schema(from_arrow_schema(HISTORY_SCHEMA)).parquet(*(path.as_uri() for path in files))
+
+
+def newest_timestamp(rows: DataFrame) -> int:
+    """Return the newest Kafka timestamp, milliseconds; 0 where no row has one."""
+    newest = rows.agg(F.max("kafka_ms")).first()
+    return max(0, newest[0]) if newest is not None and newest[0] is not None else 0
