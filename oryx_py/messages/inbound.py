@@ -1,0 +1,33 @@
+"""What a record of the input topic says; the one decision, shared by batch and speed, on which records count."""
+
+from oryx_py.errors import BadInteraction
+from oryx_py.events.codec import parse_value
+from oryx_py.events.interaction import Action, Interaction
+from oryx_py.messages.partition import partition_of
+
+__all__ = ["read_input"]
+
+
+def read_input(value: bytes | None, partition: int, partitions: int) -> Interaction:
+    """Parse one record's value, and check that it lies in its user's partition.
+
+    A user's interactions have one order only within one partition, and one owner there; a record elsewhere would be
+    counted by somebody who does not know the rest. To forget an item is said in every partition.
+
+    Args:
+        value: of the record.
+        partition: that the record was read from.
+        partitions: how many the topic has.
+
+    Raises:
+        BadInteraction: it cannot be read, or lies outside its user's partition: a dead letter.
+    """
+    interaction = parse_value(value)
+    if partitions > 1 and interaction.action is not Action.FORGET_ITEM:
+        home = partition_of(interaction.user, partitions)
+        if home != partition:
+            raise BadInteraction(
+                f"the record is in partition {partition}, its user's is {home}: "
+                "send it with the user as key and the partitioner murmur2_random"
+            )
+    return interaction
