@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from oryx_py.config import Settings
     from oryx_py.local.broker import EmbeddedBroker
 
-__all__ = ["broker", "starting_broker"]
+__all__ = ["broker", "fetch_jars"]
 
 _LOOK_S = 0.5
 
@@ -30,19 +30,19 @@ def broker(
     settings find it by themselves. Java 17 or newer is needed; Kafka's jars
     are fetched once.
 
-    Example:
+    Examples:
 
-      oryx broker &
-      oryx setup
+      oryx broker & oryx setup
+      oryx broker --fetch         for images that shall start without a network
     """
     from oryx_py.runtime.stopping import Stopping
 
     call = invocation(context)
     settings = call.settings()
+    fetch_jars(call.screen)
     if fetch:
-        _fetch_jars(call.screen)
         return
-    with starting_broker(settings, call.screen) as kafka:
+    with _started(settings) as kafka:
         call.screen.line(f"Kafka listens on {kafka.bootstrap_servers}; data in {settings.local_dir}; Ctrl-C stops it")
         stopping = Stopping()
         with stopping.on_signals():
@@ -52,31 +52,31 @@ def broker(
     call.screen.line("Kafka has stopped")
 
 
-@contextmanager
-def starting_broker(settings: "Settings", screen: Screen) -> "Iterator[EmbeddedBroker]":
-    """Start the embedded broker of these settings for a block, with a bar while its jars are fetched.
+def fetch_jars(screen: Screen) -> None:
+    """Make sure that the broker's jars are there, with a bar the first time.
 
     Raises:
         MissingDependency: there is no Java, or the jars can't be had.
-        UserError: another broker uses the folder.
-        BrokerUnavailable: Kafka was not ready in time.
     """
+    from oryx_py.local.jars import resolve_jars
+    from oryx_py.local.java import find_java
+
+    with screen.progress("fetching Kafka's jars, once", None, "jars") as bar:
+        resolve_jars(find_java(), on_progress=lambda done, total: bar.update(done, total=total))
+
+
+@contextmanager
+def _started(settings: "Settings") -> "Iterator[EmbeddedBroker]":
     from oryx_py.local.broker import EmbeddedBroker
-    _fetch_jars(screen)
-    local = settings.local
+
     kafka = EmbeddedBroker(
-        settings.local_dir / "broker", local.broker_port, local.broker_heap_mb, host=local.broker_host
+        settings.local_dir / "broker",
+        settings.local.broker_port,
+        settings.local.broker_heap_mb,
+        host=settings.local.broker_host,
     )
     try:
         kafka.start()
         yield kafka
     finally:
         kafka.stop()
-
-
-def _fetch_jars(screen: Screen) -> None:
-    from oryx_py.local.jars import resolve_jars
-    from oryx_py.local.java import find_java
-
-    with screen.progress("fetching Kafka's jars, once", None, "jars") as bar:
-        resolve_jars(find_java(), on_progress=lambda done, total: bar.update(done, total=total))

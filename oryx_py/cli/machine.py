@@ -8,19 +8,16 @@ from pathlib import Path
 from oryx_py.adapters.kafka import KafkaAdmin
 from oryx_py.adapters.setup_topics import ensure_topics
 from oryx_py.cli.recommend import url_of
-from oryx_py.cli.screen import Screen
 from oryx_py.cli.service import Service
-from oryx_py.cli.setup import topic_specs
+from oryx_py.cli.topics import specs_of
 from oryx_py.config import Settings
 from oryx_py.errors import UserError
 from oryx_py.local import locks, ports
 from oryx_py.local.child import Child
 from oryx_py.local.endpoint import resolve_bootstrap
-from oryx_py.local.jars import resolve_jars
-from oryx_py.local.java import find_java
 from oryx_py.local.runfile import read_runfile, runfile_path
 
-__all__ = ["LAYERS", "check_free", "children", "command", "fetch_jars", "has_own_broker", "set_up_topics"]
+__all__ = ["LAYERS", "check_free", "children", "command", "has_own_broker", "set_up_topics"]
 
 LAYERS = ("batch", "speed", "serve")
 """In the order of starting; they are stopped in the reverse order, so that what comes in last is still taken."""
@@ -50,16 +47,6 @@ def check_free(settings: Settings) -> None:
         raise UserError(f"port {port} is taken: choose another, as in `ORYX__SERVING__PORT={port + 1} oryx up`")
 
 
-def fetch_jars(screen: Screen) -> None:
-    """Make sure that the broker's jars are there, with a bar the first time.
-
-    Raises:
-        MissingDependency: there is no Java, or the jars can't be had.
-    """
-    with screen.progress("fetching Kafka's jars, once", None, "jars") as bar:
-        resolve_jars(find_java(), on_progress=lambda done, total: bar.update(done, total=total))
-
-
 def set_up_topics(settings: Settings) -> None:
     """Create the topics that are missing.
 
@@ -68,7 +55,7 @@ def set_up_topics(settings: Settings) -> None:
         BrokerUnavailable: Kafka does not answer.
     """
     admin = KafkaAdmin(resolve_bootstrap(settings), settings.kafka.client)
-    ensure_topics(admin, topic_specs(settings), create=True)
+    ensure_topics(admin, specs_of(settings), create=True)
 
 
 def children(

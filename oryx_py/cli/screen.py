@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,8 @@ __all__ = ["Progress", "Screen"]
 _PIPE_WIDTH = 200
 """Columns of what is no terminal: nothing of ours is longer, and lines are not cut or wrapped."""
 
-_PLAIN_EVERY_S = 5.0
+_PLAIN_FIRST_S = 5.0
+"""After so long a plain line says how far it is, and again after twice as long each time."""
 
 
 class Progress(Protocol):
@@ -59,23 +61,25 @@ class Screen:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
         """Print rows below their headings; columns in ``right`` hold numbers."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if self.interactive else "")
+        if not self.interactive:
+            for line in _aligned([columns, *rows], right):
+                self.line(line)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for place, name in enumerate(columns):
-            table.add_column(
-                Text(name), justify="right" if place in right else "left", no_wrap=not self.interactive, overflow="fold"
-            )
+            table.add_column(Text(name), justify="right" if place in right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self.out.print(table)
 
     @contextmanager
     def progress(self, label: str, total: float | None, unit: str = "") -> Iterator[Progress]:
-        """Show a bar while the block runs; into a pipe, a line each five seconds and one at the end.
+        """Show a bar while the block runs; into a pipe, a line now and then and one at the end.
 
         Args:
             label: what is being done.
             total: where it ends, None where that is not known.
-            unit: what is counted, for the plain lines; "bytes" and "" are left out.
+            unit: what is counted, for the plain lines.
         """
         if self.err.is_terminal and self.interactive:
             yield from self._bar(label, total)
@@ -113,7 +117,8 @@ class _Lines:
 
     def __init__(self, screen: Screen, label: str, total: float | None, unit: str) -> None:
         self._screen, self._label, self._total, self._unit = screen, label, total, unit
-        self._shown_at = time.monotonic()
+        self._pause_s = _PLAIN_FIRST_S
+        self._due = time.monotonic() + self._pause_s
         self._last = ""
 
     def update(self, done: float, note: str = "", total: float | None = None) -> None:
@@ -121,8 +126,9 @@ class _Lines:
         self._total = self._total if total is None else total
         self._last = note or self._counted(done)
         now = time.monotonic()
-        if now - self._shown_at >= _PLAIN_EVERY_S:
-            self._shown_at = now
+        if now >= self._due:
+            self._pause_s *= 2
+            self._due = now + self._pause_s
             self._screen.note(f"{self._label}: {self._last}")
 
     def end(self) -> None:
@@ -133,6 +139,16 @@ class _Lines:
     def _counted(self, done: float) -> str:
         of = f" of {self._total:,.0f}" if self._total else ""
         return f"{done:,.0f}{of} {self._unit}".rstrip()
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = []
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - cell_len(cell))
+            cells.append(space + cell if place in right else cell + space)
+        yield "  ".join(cells).rstrip()
 
 
 def _print(console: Console, text: str, style: str) -> None:

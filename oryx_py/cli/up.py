@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oryx_py.cli.broker import fetch_jars
 from oryx_py.cli.extras import need
 from oryx_py.cli.invocation import invocation
 from oryx_py.cli.recommend import url_of
@@ -42,7 +43,7 @@ def up(
     settings = call.settings()
     machine.check_free(settings)
     if machine.has_own_broker(settings):
-        machine.fetch_jars(call.screen)
+        fetch_jars(call.screen)
     else:
         machine.set_up_topics(settings)
     readable = settings.log.format == "auto" and call.screen.interactive

@@ -13,6 +13,7 @@ from types import FrameType
 
 from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.cli import machine
+from oryx_py.cli.broker import fetch_jars
 from oryx_py.cli.recommend import url_of
 from oryx_py.cli.screen import Screen
 from oryx_py.cli.service import Service
@@ -124,7 +125,7 @@ def temporary_machine(screen: Screen, keep: bool) -> Iterator[Machine]:
     folder = Path(tempfile.mkdtemp(prefix="oryx-demo-"))
     try:
         with _no_settings_of_the_user(), _sigterm_unwinds():
-            machine.fetch_jars(screen)
+            fetch_jars(screen)
             yield from _running(folder, screen)
     finally:
         with _undisturbed():
