@@ -91,6 +91,24 @@ def test_one_compilation_serves_every_kind_of_call(tmp_path: Path) -> None:
     assert len(solve_rows.signatures) == 1  # type: ignore[attr-defined]  # numba's dispatcher
 
 
+def test_what_rounding_leaves_beside_the_diagonal_counts() -> None:
+    """A Gram matrix that is diagonal but for a part too small to change the basis, and large enough to show if lost."""
+    rng, k, n = np.random.default_rng(7), 64, 20
+    values = np.geomspace(10.0, 0.1, k)
+    off = np.triu(rng.standard_normal((k, k)), 1)
+    off += off.T
+    gram = np.diag(values) + 5e-4 * off / np.linalg.norm(off)
+    factors = rng.standard_normal((n, k)).astype(np.float32)
+    chosen, prior = Objective.mllib_implicit(1e-6, 1.0), Prior(gram, 1000)
+    assert prior.plain.spilled < cg._SPILL * values.min()
+    Y = factors.astype(np.float64)
+    x = fold_in_many(np.array([0, n]), np.arange(n), np.ones(n), factors, prior, chosen)[0]
+    ridge = 1e-6 * n * np.eye(k)
+    history, b = Y.T @ Y, 2 * Y.sum(axis=0)
+    assert relative_error(x, solution(gram + history + ridge, b)) < 1e-5
+    assert relative_error(x, solution(np.diag(values) + history + ridge, b)) > 5e-5
+
+
 def test_systems_singular_in_float64_are_solved_with_least_norm() -> None:
     """λ = 0 and fewer pairs than features: the kernel hands such rows to the dense solve."""
     h = random_histories(np.random.default_rng(2), k=24, lengths=[5, 30], rows=60)
