@@ -18,7 +18,7 @@ from oryx_py.model.state import ModelState
 from oryx_py.ports import EndOfPartition
 from tests.support.generations import AtRest, Pairs, at_rest
 from tests.support.speed import SpeedWorld
-from tests.support.system import System
+from tests.support.system import System, eventually
 
 __all__ = ["assert_answers", "assert_state", "expected", "input_log", "input_size"]
 
@@ -29,6 +29,8 @@ def assert_answers(system: System) -> AtRest:
     """Check every user's known items and scores against the whole input topic; return what was expected."""
     log = list(input_log(system))
     after = ",".join(f"{p}:{max(o for q, o, _ in log if q == p)}" for p in sorted({p for p, _, _ in log}))
+    # A layer that was killed just now takes its time to come back; nothing else here waits.
+    eventually(lambda: system.get(f"/mostPopularItems?after={after}").status == 200, 60)
     generation = system.get(f"/mostPopularItems?after={after}").generation
     rest = expected(system, generation, log)
     wrong: list[str] = []
