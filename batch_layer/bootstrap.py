@@ -19,6 +19,7 @@ from batch_layer.rolling_back import roll_back
 from batch_layer.service import ATTEMPTS_ONCE, repeat, run_patiently
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.reader import Source
+from batch_layer.spark.session import open_session
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
@@ -56,9 +57,7 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
     engine = SparkEngine(
         Source(settings.input.topic, bootstrap, client),
         recipe_of(settings.model, settings.batch.trainer),
-        master=settings.batch.spark_master,
-        properties=settings.batch.spark,
-        log_file=settings.local_dir / "spark.log",
+        start=lambda: open_session(settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log"),
     )
     producer = KafkaProducer(bootstrap, client)
     health = serve_health(settings.batch.metrics_host, settings.batch.metrics_port, ready=list, registry=registry)

@@ -11,6 +11,7 @@
     │   ├── BrokerUnavailable  no acknowledgement from Kafka in time
     │   ├── StoreUnavailable   the disk or the store did not take or give a file
     │   ├── QueueFull          a bounded queue has no room
+    │   ├── JobFailed          Spark did not finish a job
     │   └── CommitConflict     somebody else created this commit first: read again, retry
     ├── BadRecord              skip this record and say why
     │   ├── BadInteraction     a value of the input topic, or a line of a client
@@ -35,6 +36,7 @@ __all__ = [
     "ConfigError",
     "CorruptGeneration",
     "CorruptLog",
+    "JobFailed",
     "LogGap",
     "MissingDependency",
     "NotReady",
@@ -84,6 +86,10 @@ class StoreUnavailable(Transient):
 
 class QueueFull(Transient):
     """A bounded queue has no room now."""
+
+
+class JobFailed(Transient):
+    """Spark did not finish a job: an executor or the JVM died, a disk is full, memory ran out."""
 
 
 class CommitConflict(Transient):

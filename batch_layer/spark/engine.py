@@ -1,8 +1,8 @@
 """The engine on Spark."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -13,7 +13,7 @@ from batch_layer.recipe import Recipe
 from batch_layer.spark.assemble import train
 from batch_layer.spark.failures import translated
 from batch_layer.spark.reader import Source, write_rows
-from batch_layer.spark.session import open_session
+from batch_layer.spark.session import close_session, is_alive
 
 __all__ = ["SparkEngine"]
 
@@ -28,19 +28,22 @@ class SparkEngine:
     Args:
         source: where tasks read the input.
         recipe: how to train.
-        master: Spark's master URL.
-        properties: Spark's own.
-        log_file: gets what the JVM prints.
+        start: opens the session; again, where the one before has died.
+        end: closes it.
     """
 
     def __init__(
-        self, source: Source, recipe: Recipe, *, master: str, properties: Mapping[str, str], log_file: Path
+        self,
+        source: Source,
+        recipe: Recipe,
+        *,
+        start: Callable[[], SparkSession],
+        end: Callable[[SparkSession], None] = close_session,
     ) -> None:
         self._source = source
         self._recipe = recipe
-        self._master = master
-        self._properties = properties
-        self._log_file = log_file
+        self._start = start
+        self._end = end
         self._spark: SparkSession | None = None
         self._cancelled = threading.Event()
 
@@ -52,38 +55,44 @@ class SparkEngine:
     def train(self, files: Sequence[Path], rows: int) -> Trained | None:
         """Step (c); see the port."""
         with self._working() as spark:
-            self._spread(spark, rows)
+            _spread(spark, rows)
             return train(spark, files, self._recipe)
 
     def cancel(self) -> None:
         """End what is being done now, and whatever would come."""
         self._cancelled.set()
-        if self._spark is not None:
-            self._spark.sparkContext.cancelAllJobs()
+        spark = self._spark
+        if spark is not None:
+            with suppress(Exception):  # it is ending by itself
+                spark.sparkContext.cancelAllJobs()
 
     def close(self) -> None:
         """Stop Spark."""
         if self._spark is not None:
-            self._spark.stop()
+            self._end(self._spark)
             self._spark = None
-
-    def _spread(self, spark: SparkSession, rows: int) -> None:
-        """As many partitions after a shuffle as the rows are worth, and enough for every core; adaptive from there."""
-        if "spark.sql.shuffle.partitions" not in self._properties:
-            partitions = max(spark.sparkContext.defaultParallelism, -(-rows // _ROWS_A_PARTITION))
-            spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
 
     @contextmanager
     def _working(self) -> Iterator[SparkSession]:
         if self._cancelled.is_set():
             raise Cancelled
         if self._spark is None:
-            log.info("spark_starting", master=self._master)
-            self._spark = open_session(self._master, self._properties, self._log_file)
+            log.info("spark_starting")
+            self._spark = self._start()
         try:
             with translated():
                 yield self._spark
         except Exception as failure:
             if self._cancelled.is_set():
                 raise Cancelled from failure
+            if not is_alive(self._spark):
+                log.warning("spark_has_died")
+                self.close()
             raise
+
+
+def _spread(spark: SparkSession, rows: int) -> None:
+    """Have as many partitions after a shuffle as the rows are worth, and one a core; a property of the user's wins."""
+    if not spark.sparkContext.getConf().contains("spark.sql.shuffle.partitions"):
+        partitions = max(spark.sparkContext.defaultParallelism, -(-rows // _ROWS_A_PARTITION))
+        spark.conf.set("spark.sql.shuffle.partitions", str(partitions))

@@ -1,4 +1,4 @@
-"""What went wrong in a task, as one of this project's errors."""
+"""What went wrong in Spark, as one of this project's errors."""
 
 import re
 from collections.abc import Iterator
@@ -11,22 +11,31 @@ from oryx_py import errors
 
 __all__ = ["translated"]
 
-# The last line of a Python traceback, which Spark passes on as text alone.
-_OURS = re.compile(r"^(?:oryx_py\.errors\.)(\w+): (.*)$", re.MULTILINE)
+# The last line of a task's traceback, which Spark passes on as text alone.
+_OURS = re.compile(r"^oryx_py\.errors\.(\w+): (.*)$", re.MULTILINE)
+_SINGULAR = "SingularMatrixException"
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn an error of this project that was raised in a task into the same error here.
+    """Turn what Spark raises within into an error of this project, with Spark's own chained.
 
     Raises:
-        OryxError: the task's own, with its message; Spark's is chained.
+        OryxError: as a task raised it, with its message.
+        UserError: the systems are singular.
+        JobFailed: anything else.
     """
     try:
         yield
     except (PySparkException, Py4JError) as failure:
-        found = _OURS.search(str(failure))
-        kind = getattr(errors, found[1], None) if found else None
-        if found and isinstance(kind, type) and issubclass(kind, errors.OryxError):
-            raise kind(found[2]) from failure
-        raise
+        raise _meaning(str(failure)) from failure
+
+
+def _meaning(text: str) -> errors.OryxError:
+    if found := _OURS.search(text):
+        kind = getattr(errors, found[1], None)
+        if isinstance(kind, type) and issubclass(kind, errors.OryxError):
+            return kind(found[2])
+    if _SINGULAR in text:
+        return errors.UserError("training failed, its systems have no single solution: raise model.lambda above 0")
+    return errors.JobFailed(f"Spark did not finish: {' '.join(text.split())[:300]}")

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from oryx_py.errors import UserError
 from oryx_py.local.java import find_java
 
-__all__ = ["close_session", "open_session"]
+__all__ = ["close_session", "is_alive", "open_session"]
 
 _ARROW_ROWS = 65_536
 """Rows of a batch that goes between the JVM and Python: large enough that NumPy's work outweighs the call's."""
@@ -49,6 +49,8 @@ def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> 
     conf = SparkConf(loadDefaults=False)
     for key, value in {**_defaults(master), **properties}.items():
         conf.set(key, value)
+    if SparkContext._active_spark_context is None:
+        _end_jvm()  # of a session before, with other properties
     log_file.parent.mkdir(parents=True, exist_ok=True)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
@@ -64,19 +66,35 @@ def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> 
 
 def close_session(spark: SparkSession) -> None:
     """Stop Spark and its JVM, also one that has died; another session can be opened afterwards."""
-    gateway: Any = spark.sparkContext._gateway
     with suppress(PySparkException, Py4JError, OSError):
         spark.stop()
+    _end_jvm()
+
+
+def is_alive(spark: SparkSession) -> bool:
+    """Say whether the JVM still answers."""
+    try:
+        return not spark.sparkContext._jsc.sc().isStopped()
+    except (PySparkException, Py4JError, OSError):
+        return False
+
+
+def _end_jvm() -> None:
+    """End the JVM of a session that is stopped; PySpark would keep it until this process ends, and take it again."""
+    gateway: Any = SparkContext._gateway
+    if gateway is None:
+        return
+    SparkContext._gateway = SparkContext._jvm = None
     with suppress(Py4JError, OSError):
         gateway.shutdown()
-    # It ends when its input does. PySpark itself would keep it until this process ends, and never start a second.
+    process: subprocess.Popen[bytes] = gateway.proc
     with suppress(OSError, subprocess.TimeoutExpired):
-        gateway.proc.stdin.close()
-        gateway.proc.wait(_EXIT_S)
-    if gateway.proc.poll() is None:
-        gateway.proc.kill()
-        gateway.proc.wait()
-    SparkContext._gateway = SparkContext._jvm = None
+        if process.stdin is not None:
+            process.stdin.close()  # the JVM ends when its input does
+        process.wait(_EXIT_S)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def _defaults(master: str) -> dict[str, str]:

@@ -1,0 +1,250 @@
+"""The batch layer without Spark or Kafka: a slow engine that says what a history comes to, and a world to run it in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prometheus_client import CollectorRegistry
+
+from batch_layer.engine import Ranges, Trained, Written
+from batch_layer.history_folder import HistoryFolder
+from batch_layer.layer import BatchLayer, Outcome, Parts, Step
+from batch_layer.metrics import Metrics
+from batch_layer.publish import Publisher
+from batch_layer.recipe import Recipe, recipe_of
+from batch_layer.rows import Slice, read_slices
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.places import history_log, open_registry, open_store
+from oryx_py.config import Model
+from oryx_py.messages import ModelRef, decode, partition_of
+from oryx_py.model.csr import Csr
+from oryx_py.model.generation import Generation
+from oryx_py.model.packed_ids import PackedIds
+from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.gram import gram
+from oryx_py.ports import Record, TopicSpec
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+
+Row = Mapping[str, Any]
+Pairs = dict[str, dict[str, float]]
+
+
+def slow_fold(rows: Sequence[Row], feedback: Literal["implicit", "explicit"]) -> Pairs:
+    """Fold rows of the history one by one, in the order of the offsets, as the wire protocol says it."""
+    pairs: Pairs = {}
+    home: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: (row["partition"], row["offset"])):
+        user, item, strength = row["user"], row["item"], row["strength"]
+        if not user:
+            for other, known in pairs.items():
+                if home[other] == row["partition"]:
+                    known.pop(item, None)
+            continue
+        home[user] = row["partition"]
+        known = pairs.setdefault(user, {})
+        if not item:
+            known.clear()
+        elif strength is None:
+            known.pop(item, None)
+        elif feedback == "implicit":
+            known[item] = known.get(item, 0.0) + strength
+        else:
+            known[item] = strength
+    return {user: known for user, known in pairs.items() if known}
+
+
+@dataclass
+class SlowEngine:
+    """The engine in plain loops; ``recipe.iterations`` sweeps of dense solves in the place of MLlib."""
+
+    log: FakeLog
+    topic: str
+    recipe: Recipe
+    calls: list[str] = field(default_factory=list)
+
+    def write_rows(self, ranges: Ranges, partitions: int, into: Path) -> Written:
+        self.calls.append("write_rows")
+        slices = [Slice(partition, start, stop) for partition, (start, stop) in ranges.items()]
+        batches = list(read_slices(FakeConsumer(self.log), self.topic, partitions, slices, clock=SystemClock()))
+        into.mkdir()
+        if not batches:
+            return Written(0, 0)
+        table = pa.Table.from_batches(batches)
+        rejected = int(np.sum(table.column("rejected").to_numpy()))
+        kept = table.filter(pa.array(~table.column("rejected").to_numpy())).drop_columns(["rejected"])
+        pq.write_table(kept, into / "part-0.parquet", compression="zstd")
+        return Written(kept.num_rows, rejected)
+
+    def train(self, files: Sequence[Path], rows: int) -> Trained | None:
+        self.calls.append("train")
+        told = read_history(files)
+        assert len(told) == rows
+        pairs = slow_fold(told, self.recipe.fold.feedback)
+        if not pairs:
+            return None
+        users = sorted(pairs, key=str.encode)
+        items = sorted({item for known in pairs.values() for item in known}, key=str.encode)
+        numbers = {item: row for row, item in enumerate(items)}
+        entries = [(u, numbers[i], s) for u, user in enumerate(users) for i, s in sorted(pairs[user].items())]
+        by_user = Csr.from_pairs(
+            np.array([u for u, _, _ in entries]),
+            np.array([i for _, i, _ in entries]),
+            np.array([s for _, _, s in entries]),
+            len(users),
+        )
+        by_item = by_user.transposed(len(items))
+        rng = np.random.default_rng(self.recipe.seed)
+        Y = rng.normal(size=(len(items), self.recipe.features)).astype(np.float32)
+        for _ in range(self.recipe.iterations):
+            Y = self._half(by_item, self._half(by_user, Y))
+        return Trained(
+            user_ids=PackedIds.of(users),
+            item_ids=PackedIds.of(items),
+            user_factors=self._half(by_user, Y),
+            item_factors=Y,
+            histories=by_user,
+            as_of_ms=max(row["kafka_ms"] for row in told),
+        )
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def _half(self, histories: Csr, factors: np.ndarray[Any, np.dtype[np.float32]]) -> Any:
+        prior = Prior(gram(factors), len(factors))
+        solved = []
+        for row in range(len(histories)):
+            indices, strengths = histories.row(row)
+            solved.append(fold_in(strengths, factors[indices], prior, self.recipe.objective))
+        return np.array(solved, np.float32)
+
+
+def read_history(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return all rows of these files."""
+    return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
+
+
+class Crash(BaseException):
+    """The process died here."""
+
+
+class BatchWorld:
+    """A fake log with an input topic of three partitions and an update topic of two, and a layer to run on it.
+
+    Each `run` puts a fresh layer together, as a new process would.
+    """
+
+    PARTITIONS = 3
+
+    def __init__(self, folder: Path, **model: Any) -> None:
+        self.folder = folder
+        self.log = FakeLog()
+        self.log.create(TopicSpec("in", self.PARTITIONS, 1, {}))
+        self.log.create(TopicSpec("up", 2, 1, {}))
+        self.recipe = recipe_of(Model(**{"features": 3, "iterations": 2, **model}), "slow")
+        self.registry = open_registry(str(folder / "store"))
+        self.store = open_store(str(folder / "store"))
+        self.history = history_log(str(folder / "history"))
+        self.history_folder = HistoryFolder(folder / "history")
+        self.engine = SlowEngine(self.log, "in", self.recipe)
+        self.counted = CollectorRegistry()
+        self.metrics = Metrics(self.counted)
+
+    def send(self, *values: str) -> None:
+        """Send values to their users' partitions; one that names no user goes to all."""
+        for value in values:
+            user = value.split(",")[0]
+            for partition in [partition_of(user, self.PARTITIONS)] if user else range(self.PARTITIONS):
+                self.send_raw(value.encode(), partition)
+
+    def send_raw(self, value: bytes | None, partition: int) -> None:
+        """Send any bytes to a partition."""
+        producer = FakeProducer(self.log)
+        producer.send("in", value, partition=partition)
+        producer.flush(10)
+        producer.close()
+
+    def run(self, *, force: bool = False, crash_after: Step | None = None) -> Outcome:
+        """Do one run, which dies after a step."""
+
+        def after_step(step: Step) -> None:
+            if step is crash_after:
+                raise Crash
+
+        with self.publisher() as publisher:
+            layer = BatchLayer(
+                Parts(
+                    registry=self.registry,
+                    store=self.store,
+                    history=self.history,
+                    folder=self.history_folder,
+                    admin=FakeAdmin(self.log),
+                    publisher=publisher,
+                    engine=self.engine,
+                    clock=SystemClock(),
+                    rng=np.random.default_rng(),
+                    metrics=self.metrics,
+                ),
+                self.recipe,
+                input_topic="in",
+                update_topic="up",
+                after_step=after_step,
+            )
+            return layer.run(force=force)
+
+    @contextmanager
+    def publisher(self) -> Iterator[Publisher]:
+        """What makes epochs, as a process has it."""
+        producer = FakeProducer(self.log)
+        try:
+            yield Publisher(
+                registry=self.registry,
+                store=self.store,
+                producer=producer,
+                admin=FakeAdmin(self.log),
+                new_consumer=lambda: FakeConsumer(self.log),
+                topic="up",
+                clock=SystemClock(),
+            )
+        finally:
+            producer.close()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all committed rows of the history."""
+        return read_history(self.history_folder.paths(self.history.read().files))
+
+    def newest(self) -> Generation:
+        """Open the generation that is live."""
+        epoch = self.registry.read().newest_epoch
+        assert epoch is not None
+        return Generation.open(self.store.local(epoch.generation))
+
+    def announced(self) -> dict[int, list[ModelRef]]:
+        """Return the ``MODEL-REF``s of the update topic by partition."""
+        found: dict[int, list[ModelRef]] = {}
+        for partition, log in enumerate(self.log.topic("up").partitions):
+            refs = [decode(record.key, record.value, record.headers) for record in log.records if _is_ref(record)]
+            found[partition] = [ref for ref in refs if isinstance(ref, ModelRef)]
+        return found
+
+
+def _is_ref(record: Record) -> bool:
+    return record.key == b"MODEL-REF"
+
+
+def pairs_of(generation: Generation) -> Pairs:
+    """Return a generation's histories by ID."""
+    found: Pairs = {}
+    for row in range(len(generation.users)):
+        items, strengths = generation.user_histories.row(row)
+        found[generation.users.id(row)] = dict(
+            zip(generation.items.ids(items.tolist()), strengths.tolist(), strict=True)
+        )
+    return found

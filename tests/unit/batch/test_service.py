@@ -1,0 +1,105 @@
+"""Runs at an interval, with patience for what passes."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from batch_layer.engine import Cancelled
+from batch_layer.layer import Outcome
+from batch_layer.metrics import Metrics
+from batch_layer.service import repeat, run_patiently
+from oryx_py.errors import BrokerUnavailable, LogGap
+
+
+class Time:
+    """A clock whose time passes by waiting alone; asked to stop after so many seconds."""
+
+    def __init__(self, stop_at: float = 1e9) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+        self._stop_at = stop_at
+
+    def now_ms(self) -> int:
+        return int(self.now * 1000)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def wait(self, seconds: float) -> bool:
+        if seconds:
+            self.waits.append(seconds)
+            self.now += seconds
+        return self.now >= self._stop_at
+
+
+class Runs:
+    """Runs that take some seconds each and end as told, then well."""
+
+    def __init__(self, time: Time, *ends: type[BaseException], seconds: float = 0.0) -> None:
+        self.began: list[float] = []
+        self._time, self._ends, self._seconds = time, list(ends), seconds
+
+    def __call__(self) -> Outcome:
+        self.began.append(self._time.now)
+        self._time.sleep(self._seconds)
+        if self._ends:
+            raise self._ends.pop(0)("told so")
+        return Outcome.PUBLISHED
+
+
+@pytest.fixture
+def counted() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(counted: CollectorRegistry) -> Metrics:
+    return Metrics(counted)
+
+
+def test_runs_begin_an_interval_apart(metrics: Metrics) -> None:
+    time = Time(stop_at=250)
+    runs = Runs(time, seconds=30)
+    repeat(runs, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    assert runs.began == [0, 100, 200]
+
+
+def test_a_run_longer_than_the_interval_is_followed_at_once(metrics: Metrics) -> None:
+    time = Time(stop_at=250)
+    runs = Runs(time, seconds=150)
+    repeat(runs, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    assert runs.began == [0, 150]
+
+
+def test_what_passes_is_tried_again_after_growing_pauses(metrics: Metrics, counted: CollectorRegistry) -> None:
+    time = Time()
+    runs = Runs(time, *[BrokerUnavailable] * 8)
+    assert run_patiently(runs, wait=time.wait, metrics=metrics) is Outcome.PUBLISHED
+    assert time.waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert counted.get_sample_value("oryx_batch_failures_total") == 8
+
+
+def test_attempts_may_be_counted(metrics: Metrics) -> None:
+    time = Time()
+    with pytest.raises(BrokerUnavailable):
+        run_patiently(Runs(time, *[BrokerUnavailable] * 9), wait=time.wait, metrics=metrics, attempts=3)
+    assert time.waits == [1, 2]
+
+
+def test_what_somebody_has_to_act_upon_ends_it(metrics: Metrics) -> None:
+    time = Time()
+    with pytest.raises(LogGap):
+        repeat(Runs(time, LogGap), interval_s=1, clock=time, wait=time.wait, metrics=metrics)
+
+
+def test_a_stop_ends_a_run_a_pause_and_the_interval(metrics: Metrics) -> None:
+    stopped = Time(stop_at=0)
+    runs = Runs(stopped)
+    assert run_patiently(runs, wait=stopped.wait, metrics=metrics) is None
+    assert runs.began == []
+    assert run_patiently(Runs(Time(), Cancelled), wait=Time().wait, metrics=metrics) is None
+    pausing = Time(stop_at=2)
+    assert run_patiently(Runs(pausing, *[BrokerUnavailable] * 9), wait=pausing.wait, metrics=metrics) is None
+    assert pausing.waits == [1, 2]
