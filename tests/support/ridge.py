@@ -69,7 +69,7 @@ def system(
 
 def solution(A: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """``A⁻¹ b``, and 0 where b is."""
-    return np.linalg.solve(A, b) if b.any() else np.zeros_like(b)
+    return np.asarray(np.linalg.solve(A, b), dtype=np.float64) if b.any() else np.zeros_like(b)
 
 
 @dataclass(frozen=True)
