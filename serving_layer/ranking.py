@@ -23,6 +23,7 @@ __all__ = [
     "largest_counts",
     "margin",
     "merged",
+    "outside",
     "shortlist",
 ]
 
@@ -123,11 +124,24 @@ def in_order(handles: Handles, scores: NDArray[np.generic], base: int, name: Cal
 
 
 def merged(rows: Ranked, delta: Ranked, want: int, base: int, name: Callable[[int], str]) -> Ranked:
-    """Return the ``want`` best of two lists without common handles, as `in_order` has them."""
+    """Return the ``want`` best of two lists without common handles, as `in_order` has them.
+
+    ``rows`` are of the generation and in that order already, ``delta`` in any.
+    """
+    if not len(delta.handles):
+        return Ranked(rows.handles[:want], rows.scores[:want])
     handles = np.concatenate([rows.handles, delta.handles])
     scores = np.concatenate([rows.scores, delta.scores])
     order = in_order(handles, scores, base, name)[:want]
     return Ranked(handles[order], scores[order])
+
+
+def outside(handles: Handles, left_out: Handles) -> NDArray[np.bool_]:
+    """Return bool[n]: which handles are not among ``left_out``, int64[m], ascending."""
+    if not len(left_out):
+        return np.ones(len(handles), np.bool_)
+    at = left_out.searchsorted(handles)
+    return np.not_equal(left_out.take(at, mode="clip"), handles)
 
 
 def largest_counts(counts: NDArray[np.int64], want: int, base: int, name: Callable[[int], str]) -> Handles:

@@ -36,12 +36,12 @@ async def best_items(
         model: what to search; for its loop.
         query: float64[k].
         want: how many.
-        excluded: int64[e], handles of items to leave out, in any order.
+        excluded: int64[e], handles of items to leave out, none twice, in any order.
         metric: what "best" means.
         pool: for long searches.
     """
     table, base = model.state.item_vectors, model.index.rows
-    excluded = np.unique(excluded)
+    excluded = np.sort(excluded)
     for attempt in range(_ATTEMPTS):
         delta = Delta.of(table)
         version = table.version

@@ -35,10 +35,11 @@ _BREATH = 500
 async def ingest(request: web.Request) -> web.Response:
     """Answer ``POST /ingest``: store all lines, or a JSON array of objects, or none.
 
-    ``Content-Type``: ``text/csv`` or ``text/plain`` (lines; also where it is missing, or is curl's default), ``application/json`` (an array),
-    ``application/x-ndjson``. ``Content-Encoding``: gzip, deflate. Header: ``Idempotency-Key``. 204 when all are
-    acknowledged, with ``X-Oryx-Offset``. 400: nothing was stored, the detail names the bad lines. 413, 415.
-    503: the broker failed midway; ``accepted`` is how many lines, in their order, are acknowledged.
+    ``Content-Type``: ``text/csv`` or ``text/plain`` (lines; also where it is missing, or is curl's default),
+    ``application/json`` (an array), ``application/x-ndjson``. ``Content-Encoding``: gzip, deflate. Header:
+    ``Idempotency-Key``. 204 when all are acknowledged, with ``X-Oryx-Offset``. 400: nothing was stored, the detail
+    names the bad lines. 413, 415. 503: the broker failed midway; ``accepted`` is how many lines, in their order, are
+    acknowledged.
     """
     form, key, api = _form(request), idempotency_key(request), request.app[keys.API]
     async with body_of(

@@ -27,7 +27,7 @@ async def similarity(request: web.Request) -> web.Response:
     params.recall(request)
     model = await take_model(request)
     mean = np.mean([item_query(model, item) for item in items], axis=0)
-    given = np.array(item_handles(model, items), np.int64)
+    given = np.unique(item_handles(model, items))
     best = await best_items(model, mean, page.want, given, "cosine", request.app[keys.POOL])
     names = model.state.items.ids(best.handles[page.offset :])
     return rendering.pairs(answer, names, "value", best.scores[page.offset :])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.vectors import VectorTable
-from serving_layer.ranking import SMALL_NORM, Factors, Handles, Metric, Query, margin, shortlist
+from serving_layer.ranking import SMALL_NORM, Factors, Handles, Metric, Query, margin, outside, shortlist
 
 __all__ = ["Delta"]
 
@@ -38,8 +38,10 @@ class Delta(NamedTuple):
         return self.handles[self.handles < rows]
 
     def candidates(self, query: Query, want: int, skip: Handles, metric: Metric) -> Handles:
-        """Return the handles among which the ``want`` best are; none of ``skip``."""
-        kept = self.present if not len(skip) else self.present & ~np.isin(self.handles, skip)
+        """Return the handles among which the ``want`` best are; none of ``skip``, int64[s], ascending."""
+        if not len(self.handles):
+            return self.handles
+        kept = self.present & outside(self.handles, skip)
         if np.count_nonzero(kept) <= want:
             return self.handles[kept]
         norm = float(np.sqrt((query * query).sum()))

@@ -13,6 +13,7 @@ from serving_layer.ranking import (
     Ranked,
     exact_scores,
     margin,
+    outside,
     shortlist,
 )
 
@@ -104,7 +105,7 @@ class ExactIndex:
         scores, rows = (found[0] for found in faiss.knn(query[None], self._factors, fetch, faiss.METRIC_INNER_PRODUCT))
         worst = float(scores[-1])
         if len(skip):
-            kept = ~np.isin(rows, skip, assume_unique=True)
+            kept = outside(rows, skip)
             scores, rows = scores[kept], rows[kept]
         cut = float(scores[want - 1]) - slack
         if fetch < self.rows and worst >= cut:

@@ -186,7 +186,7 @@ async def test_json_of_another_shape_is_refused(harness, client, body, detail):
 @pytest.mark.parametrize(
     ("content_type", "fragment"),
     [
-        ("application/x-www-form-urlencoded", "Content-Type must be"),
+        ("application/octet-stream", "Content-Type must be"),
         ("multipart/form-data; boundary=x", "Content-Type must be"),
         ("text/csv; charset=latin-1", "charset must be utf-8"),
         ("\u00ff", "Content-Type must be"),
@@ -201,6 +201,11 @@ async def test_without_a_content_type_a_body_is_lines(harness, client):
     response = await client.post("/ingest", data=b"u,i", skip_auto_headers=["Content-Type"])
     assert response.status == 204
     assert len(harness.sender.sent) == 1
+
+
+async def test_curls_default_content_type_is_lines(harness, client):
+    await post(client, b"u=1&v,i", 204, "application/x-www-form-urlencoded")
+    assert stored(harness) == [(b"u=1&v", b"u=1&v,i,1,1234")]
 
 
 async def test_an_unknown_content_encoding_is_refused(client):

@@ -1,0 +1,86 @@
+"""A log, a store and a registry in which a test plays the batch and the speed layer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.messages import ModelRef, Progress, Update, encode
+from oryx_py.model.registry import EpochStarted, GenerationState
+from oryx_py.ports import Outgoing, TopicSpec
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
+from oryx_py.testing.memory_log import MemoryCommitLog
+from serving_layer.metrics import Metrics
+from serving_layer.model_manager import FollowSettings, ModelManager
+from tests.support.serving import INPUT_PARTITIONS, ITEMS, PAIRS, USERS, write_world
+
+UPDATES = "up"
+ALL_LIVE = dict.fromkeys(range(INPUT_PARTITIONS), True)
+
+
+class Publisher:
+    """Publishes generations and sends updates."""
+
+    def __init__(self, root: Path, update_partitions: int = 1) -> None:
+        self.log = FakeLog()
+        self.log.create(TopicSpec("in", INPUT_PARTITIONS, 1, {}))
+        self.log.create(TopicSpec(UPDATES, update_partitions, 1, {}))
+        self.update_partitions = update_partitions
+        self.admin = FakeAdmin(self.log)
+        self.store = LocalStore(root / "store")
+        self.registry = RegistryLog(MemoryCommitLog())
+        self.metrics = Metrics(CollectorRegistry())
+
+    def publish(
+        self,
+        name: str,
+        *,
+        items: Mapping[str, Sequence[float]] = ITEMS,
+        users: Mapping[str, Sequence[float]] = USERS,
+        covers: Mapping[int, int] | None = None,
+        announce: bool = True,
+    ) -> int:
+        """Write a generation, start an epoch of it, and say so on the update topic; returns the epoch."""
+        if name not in self.store.generations():
+            write_world(self.store.stage(name), name, PAIRS, users, items, covers or {0: 10, 1: 20})
+            self.store.commit(name)
+        return self.start_epoch(name, announce=announce)
+
+    def start_epoch(self, name: str, *, announce: bool = True) -> int:
+        """Start an epoch of a generation, be it in the store or not."""
+        seen = self.registry.read()
+        epoch, start = seen.next_epoch, self.admin.end_offsets(UPDATES)
+        self.registry.append(seen, [GenerationState(name, "published"), EpochStarted(epoch, name, start, 0)])
+        if announce:
+            self.send(ModelRef(self.store.uri(name), epoch, name, start))
+        return epoch
+
+    def send(self, update: Update, *partitions: int) -> None:
+        """Put an update into these partitions of the update topic; into all if none is given."""
+        message = encode(update)
+        self.send_raw(message.key, message.value, message.headers, *partitions)
+
+    def send_raw(self, key: bytes | None, value: bytes | None, headers: tuple, *partitions: int) -> None:
+        """Put any record there."""
+        for partition in partitions or range(self.update_partitions):
+            self.log.append(Outgoing(UPDATES, value, key, headers, partition))
+
+    def go_live(self, epoch: int, *offsets: int) -> None:
+        """Announce an epoch live in all input partitions, at these offsets."""
+        self.send(Progress(dict(enumerate(offsets or (10, 20))), ALL_LIVE, epoch))
+
+    def manager(self, **settings: object) -> ModelManager:
+        """Make a manager that looks often; to be started and closed by the test, on its loop."""
+        follow = {"look_s": 0.02, "retry_s": 0.05, **settings}
+        return ModelManager(
+            registry=self.registry,
+            store=self.store,
+            admin=self.admin,
+            new_consumer=lambda: FakeConsumer(self.log),
+            settings=FollowSettings(UPDATES, self.update_partitions, INPUT_PARTITIONS, **follow),
+            clock=SystemClock(),
+            metrics=self.metrics,
+        )

@@ -1,0 +1,458 @@
+"""Epochs come and go, are damaged, late, or cut off; what is served is always whole."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from oryx_py.errors import BrokerUnavailable, CorruptLog
+from oryx_py.messages import ItemVector, Progress, UserVector
+from oryx_py.ports import Record
+from serving_layer.follower import Follower
+from serving_layer.model_manager import ModelManager
+from tests.support.publishing import UPDATES, Publisher
+
+
+@pytest.fixture
+def publisher(tmp_path):
+    return Publisher(tmp_path)
+
+
+@pytest.fixture
+async def start():
+    """Start managers, and close them at the end."""
+    managers: list[ModelManager] = []
+
+    def start(manager):
+        manager.start()
+        managers.append(manager)
+        return manager
+
+    yield start
+    for manager in managers:
+        await manager.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("follow-", "load", "look"))]
+
+
+async def until(condition):
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def serving(manager, epoch):
+    await until(lambda: manager.served() is not None and manager.served().epoch == epoch)
+
+
+def user(name, value, epoch, offset):
+    return UserVector(name, np.array([value, 0], np.float32), epoch=epoch, input=offset)
+
+
+def vector(manager, name):
+    state = manager.served().state
+    handle = state.users.find(name)
+    found = None if handle < 0 else state.user_vector(handle)
+    return None if found is None else found.tolist()
+
+
+async def test_before_the_first_epoch_it_says_what_is_missing(publisher, start):
+    manager = start(publisher.manager())
+    await until(lambda: "no model has been published yet" in manager.readiness().reason)
+    assert not manager.readiness().ready
+    publisher.publish("g1")
+    await serving(manager, 1)
+    assert manager.readiness().ready
+    assert manager.readiness().input == {0: 10, 1: 20}
+
+
+async def test_a_start_has_all_earlier_updates_before_it_is_ready(publisher, start):
+    epoch = publisher.publish("g1")
+    for offset in range(10, 700):
+        publisher.send(user("ann", offset, epoch, offset))
+    manager = start(publisher.manager())
+    await serving(manager, epoch)
+    assert vector(manager, "ann") == [699, 0]
+
+
+async def test_updates_keep_coming_in(publisher, start):
+    epoch = publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, epoch)
+    publisher.send(user("ann", 7, epoch, 10))
+    publisher.send(user("ann", 8, epoch + 1, 11))
+    publisher.send(Progress({0: 11}, {0: True}, epoch))
+    await until(lambda: manager.served().state.covers("ann", {0: 10}))
+    assert vector(manager, "ann") == [7, 0], "another epoch's vectors are not for this one"
+
+
+async def test_waiters_are_told_of_progress(publisher, start):
+    epoch = publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, epoch)
+    publisher.send(Progress({0: 11}, {0: True}, epoch))
+    async with asyncio.timeout(20):
+        while not manager.served().state.covers(None, {0: 10}):
+            await manager.changed()
+
+
+async def test_a_new_epoch_is_served_when_it_is_live_everywhere_and_nowhere_behind(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.go_live(1, 15, 25)
+    publisher.publish("g2")
+    publisher.send(user("ann", 2, 2, 10))
+    waits = "epoch 2 (generation g2) waits for the speed layer in input partitions"
+    await until(lambda: f"{waits} 0, 1" in manager.readiness().reason)
+    assert manager.readiness().ready, "the old one is served as before"
+    publisher.send(Progress({0: 15}, {0: True}, 2))
+    await until(lambda: manager.readiness().reason == f"{waits} 1")
+    publisher.send(Progress({1: 24}, {1: True}, 2))
+    publisher.send(user("bob", 3, 2, 11))
+    publisher.send(Progress({0: 15}, {}, 1))
+    publisher.send(user("probe", 4, 1, 12))
+    await until(lambda: vector(manager, "probe") is not None)
+    assert manager.served().epoch == 1, "somebody's own write at 24 would disappear"
+    publisher.send(Progress({1: 25}, {1: True}, 2))
+    await serving(manager, 2)
+    assert vector(manager, "ann") == [2, 0]
+    assert vector(manager, "bob") == [3, 0]
+    assert manager.readiness().waiting_for == []
+
+
+async def test_what_a_request_has_taken_is_not_changed_by_a_swap(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    taken = manager.served()
+    publisher.publish("g2")
+    publisher.go_live(2)
+    await serving(manager, 2)
+    assert (taken.generation, taken.epoch) == ("g1", 1)
+    assert manager.served() is not taken
+
+
+async def test_the_same_generation_can_live_again_in_another_epoch(publisher, start):
+    publisher.publish("g1")
+    publisher.publish("g2")
+    publisher.go_live(2)
+    manager = start(publisher.manager())
+    await serving(manager, 2)
+    publisher.publish("g1")
+    publisher.go_live(3)
+    await serving(manager, 3)
+    assert manager.served().generation == "g1"
+
+
+async def test_a_start_serves_the_newest_live_epoch(publisher, start):
+    publisher.publish("g1")
+    publisher.go_live(1)
+    publisher.publish("g2")
+    publisher.go_live(2)
+    manager = start(publisher.manager())
+    await serving(manager, 2)
+    assert publisher.metrics.swaps._value.get() == 1, "the older one was never served"
+
+
+async def test_a_start_serves_the_one_before_until_the_newest_is_live(publisher, start):
+    publisher.publish("g1")
+    publisher.publish("g2")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    await until(lambda: "epoch 2 (generation g2) waits" in manager.readiness().reason)
+    publisher.go_live(2)
+    await serving(manager, 2)
+
+
+async def test_a_newer_epoch_takes_the_place_of_one_that_is_not_live_yet(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.publish("g2")
+    await until(lambda: "epoch 2" in manager.readiness().reason)
+    publisher.publish("g3")
+    await until(lambda: "epoch 3" in manager.readiness().reason and "epoch 2" not in manager.readiness().reason)
+    publisher.go_live(2)
+    publisher.go_live(3)
+    await serving(manager, 3)
+    assert publisher.metrics.swaps._value.get() == 2
+
+
+async def test_without_a_speed_layer_a_new_epoch_is_served_at_once(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager(require_live=False))
+    await serving(manager, 1)
+    publisher.publish("g2")
+    await serving(manager, 2)
+
+
+async def test_an_epoch_without_its_message_is_found_in_the_registry(publisher, start):
+    publisher.publish("g1", announce=False)
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+
+
+async def test_a_message_alone_starts_no_epoch(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.send_raw(b"MODEL-REF", b"file:///etc", (("epoch", b"9"), ("generation", b"x"), ("from", b"{}")))
+    publisher.send(user("probe", 4, 1, 12))
+    await until(lambda: vector(manager, "probe") is not None)
+    assert manager.readiness().waiting_for == []
+
+
+async def test_with_several_update_partitions_all_have_to_be_live(tmp_path, start):
+    publisher = Publisher(tmp_path, update_partitions=2)
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.publish("g2")
+    live = Progress({0: 10, 1: 20}, {0: True, 1: True}, 2)
+    publisher.send(live, 0)
+    publisher.send(user("probe", 4, 1, 12), 0)
+    await until(lambda: vector(manager, "probe") is not None)
+    await until(lambda: "waits for the speed layer in input partitions 0, 1" in manager.readiness().reason)
+    assert manager.served().epoch == 1
+    publisher.send(live, 1)
+    await serving(manager, 2)
+
+
+def damage(publisher, name):
+    path = publisher.store.local(name) / "items.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 0xFF
+    path.write_bytes(content)
+    return path
+
+
+async def test_a_damaged_generation_is_refused_and_the_old_one_goes_on(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.publish("g2", announce=False)
+    path = damage(publisher, "g2")
+    publisher.go_live(2)
+    await until(lambda: "epoch 2 (generation g2) cannot be loaded" in manager.readiness().reason)
+    assert str(path) in manager.readiness().reason
+    assert manager.readiness().ready
+    assert publisher.metrics.refused_generations._value.get() >= 1
+    publisher.send(user("ann", 5, 1, 10))
+    await until(lambda: vector(manager, "ann") == [5, 0])
+    publisher.publish("g3")
+    publisher.go_live(3)
+    await serving(manager, 3)
+    assert manager.readiness().waiting_for == []
+
+
+async def test_a_generation_that_is_not_there_is_served_once_it_is_restored(publisher, start):
+    publisher.start_epoch("g1")
+    manager = start(publisher.manager())
+    await until(lambda: "epoch 1 (generation g1) cannot be loaded" in manager.readiness().reason)
+    assert not manager.readiness().ready
+    publisher.publish("g1")
+    await serving(manager, 1)
+
+
+async def test_when_the_newest_is_damaged_a_start_serves_the_one_before(publisher, start):
+    publisher.publish("g1")
+    publisher.publish("g2")
+    publisher.go_live(2)
+    damage(publisher, "g2")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    await until(lambda: "epoch 2 (generation g2) cannot be loaded" in manager.readiness().reason)
+
+
+HOSTILE = [
+    (b"UP", b"", (("epoch", b"1"),)),
+    (b"UP", None, (("epoch", b"1"),)),
+    (b"UP", b"[" * 10_000, (("epoch", b"1"),)),
+    (b"UP", b'["X","ann",[1,2,3],[]]', (("epoch", b"1"),)),
+    (b"UP", b'["Y","a",[1],[]]', (("epoch", b"1"),)),
+    (b"UP", b'["X","ann",[1e999,0]]', (("epoch", b"1"),)),
+    (b"UP", b'["X","ann",[1,0]]', (("epoch", b"1"), ("input", b"x"))),
+    (b"UP", b'["X","an\\u0000n",[1,0]]', (("epoch", b"1"),)),
+    (b"PROGRESS", b'{"input":{"0":-1}}', (("epoch", b"1"),)),
+    (b"PROGRESS", b"null", (("epoch", b"1"),)),
+    (b"MODEL", b"<PMML/>", ()),
+    (b"\xff\xfe", b"\xff", (("epoch", b"1"),)),
+    (None, b"x", ()),
+]
+
+
+async def test_messages_that_cannot_be_read_are_counted_and_passed_over(publisher, start):
+    publisher.publish("g1")
+    for message in HOSTILE:
+        publisher.send_raw(*message)
+    publisher.send(user("ann", 5, 1, 10))
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    assert vector(manager, "ann") == [5, 0]
+    assert publisher.metrics.bad_messages._value.get() == len(HOSTILE)
+    assert manager.readiness().ready
+
+
+async def test_a_new_epoch_whose_updates_were_trimmed_is_refused(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    epoch = publisher.publish("g2", announce=False)
+    publisher.send(user("ann", 5, 1, 10))
+    await until(lambda: vector(manager, "ann") == [5, 0])
+    ends = publisher.admin.end_offsets(UPDATES)
+    publisher.log.trim(UPDATES, ends)
+    publisher.go_live(epoch)
+    await until(lambda: "epoch 2 (generation g2) cannot be loaded: reading up[0] from" in manager.readiness().reason)
+    assert manager.readiness().ready
+
+
+async def test_when_the_topic_lost_what_the_served_epoch_needs_it_answers_but_is_not_ready(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    with publisher.log.outage():
+        publisher.send(user("ann", 5, 1, 10))
+        publisher.log.trim(UPDATES, {0: publisher.log.partition(UPDATES, 0).end})
+    await until(lambda: not manager.readiness().ready)
+    assert "epoch 1 (generation g1) is not kept up to date" in manager.readiness().reason
+    assert manager.served().epoch == 1
+    publisher.publish("g2")
+    publisher.go_live(2)
+    await serving(manager, 2)
+    assert manager.readiness().ready
+
+
+async def test_an_outage_of_the_broker_is_survived(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    with publisher.log.outage():
+        publisher.send(user("ann", 5, 1, 10))
+        await asyncio.sleep(0)
+        assert vector(manager, "ann") == [1, 0.5]
+    await until(lambda: vector(manager, "ann") == [5, 0])
+
+
+async def test_a_start_during_an_outage_waits_and_says_so(publisher, start):
+    publisher.publish("g1")
+    with publisher.log.outage():
+        manager = start(publisher.manager())
+        await until(lambda: "broker is down" in manager.readiness().reason)
+    await serving(manager, 1)
+    assert manager.readiness().waiting_for == []
+
+
+@pytest.mark.parametrize("error", [CorruptLog("commit 2 is damaged"), RuntimeError("unforeseen")])
+async def test_a_registry_that_cannot_be_read_stops_nothing(publisher, start, error):
+    publisher.publish("g1")
+    manager = publisher.manager()
+    read = publisher.registry.read
+    broken = threading.Event()
+
+    class Registry:
+        def read(self, seen=None):
+            if broken.is_set():
+                raise error
+            return read(seen)
+
+    manager._reader = Registry()
+    start(manager)
+    await serving(manager, 1)
+    broken.set()
+    await until(lambda: str(error) in manager.readiness().reason)
+    assert manager.readiness().ready
+    broken.clear()
+    await until(lambda: manager.readiness().reason == "")
+
+
+async def test_while_loading_it_tells_how_far_it_is(publisher, start, monkeypatch):
+    publisher.publish("g1")
+    go_on = threading.Event()
+    local = publisher.store.local
+    monkeypatch.setattr(publisher.store, "local", lambda name: go_on.wait(20) and local(name))
+    manager = start(publisher.manager())
+    await until(lambda: manager.readiness().reason == "epoch 1 (generation g1) is loading: 0 %")
+    go_on.set()
+    await serving(manager, 1)
+
+
+async def test_closing_in_the_middle_of_loading_leaves_no_thread(publisher, start, monkeypatch):
+    publisher.publish("g1")
+    go_on = threading.Event()
+    local = publisher.store.local
+    monkeypatch.setattr(publisher.store, "local", lambda name: go_on.wait(20) and local(name))
+    manager = publisher.manager()
+    manager.start()
+    await until(lambda: "is loading" in manager.readiness().reason)
+    closing = asyncio.create_task(manager.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(closing, 20)
+    assert manager.served() is None
+
+
+async def test_new_items_of_the_update_topic_can_be_found(publisher, start):
+    publisher.publish("g1")
+    publisher.send(ItemVector("new", np.array([1, 2], np.float32), epoch=1))
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    assert manager.served().state.items.find("new") >= 0
+
+
+class EndlessConsumer:
+    """Has always more to read; counts how often it was asked."""
+
+    def __init__(self):
+        self.polls = 0
+        self.asked = threading.Condition()
+
+    def assign(self, positions):
+        pass
+
+    def poll(self, max_records, timeout_s):
+        with self.asked:
+            self.polls += 1
+            self.asked.notify_all()
+        return [Record("up", 0, n, 0, b"UP", b"", (("epoch", b"1"),)) for n in range(max_records)]
+
+    def positions(self):
+        return {("up", 0): 0}
+
+    def close(self):
+        pass
+
+
+async def test_a_follower_reads_no_further_ahead_than_two_chunks():
+    consumer, taken = EndlessConsumer(), []
+    follower = Follower(
+        lambda: consumer,
+        topic="up",
+        epoch=1,
+        start={},
+        end={0: 10},
+        deliver=taken.append,
+        stalled=pytest.fail,
+    )
+    with consumer.asked:
+        # This blocks the loop, so nothing is taken.
+        assert consumer.asked.wait_for(lambda: consumer.polls >= 3, 10)
+        assert not consumer.asked.wait_for(lambda: consumer.polls > 3, 0.3)
+    await until(lambda: len(taken) > 10)
+    follower.stop()
+    await asyncio.to_thread(follower.join)
+
+
+async def test_a_follower_that_cannot_begin_says_why():
+    reasons: list[str] = []
+
+    def refuse():
+        raise BrokerUnavailable("nobody there")
+
+    follower = Follower(
+        refuse, topic="up", epoch=1, start={}, end={0: 0}, deliver=lambda _: None, stalled=reasons.append
+    )
+    await until(lambda: reasons)
+    assert reasons == ["nobody there"]
+    await asyncio.to_thread(follower.join)

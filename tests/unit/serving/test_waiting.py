@@ -1,0 +1,115 @@
+"""``after``: a client reads its own write, from whatever is served when it is there."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from oryx_py.messages import Progress, UserVector, partition_of
+from serving_layer import keys
+from tests.support.serving import EPOCH, ITEMS, PAIRS, USERS, FixedModels, Harness, model_at, write_world
+
+
+@pytest.fixture
+def models(model):
+    return FixedModels(model)
+
+
+@pytest.fixture
+def harness(models):
+    return Harness(models, read_after_write_timeout_ms=10_000)
+
+
+def progress(offset, partition=0, epoch=EPOCH):
+    return Progress({partition: offset}, {partition: True}, epoch)
+
+
+async def waiting(client, path):
+    """Ask, and return once the request waits for a change."""
+    task = asyncio.create_task(client.get(path))
+    models = client.app[keys.MODELS]
+    async with asyncio.timeout(10):
+        while not models._broadcast._waiters:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    return task
+
+
+async def test_what_is_covered_already_is_answered_at_once(client):
+    assert (await client.get("/recommend/ann?after=0:9,1:19")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/recommend/ann", "/mostPopularItems", "/estimate/ann/a", "/because/ann/a"])
+async def test_a_read_waits_until_progress_covers_the_write(model, models, client, path):
+    task = await waiting(client, f"{path}?after=0:10")
+    model.state.apply(UserVector("ann", np.array([5, 5], np.float32), ("c",), (1.0,), epoch=EPOCH, input=10))
+    models.notify()
+    await asyncio.sleep(0)
+    assert not task.done(), "the vector is there, but only PROGRESS says that it is all"
+    model.state.apply(progress(10))
+    models.notify()
+    await asyncio.sleep(0)
+    assert not task.done(), "below 10 is not yet 10 itself"
+    model.state.apply(progress(11))
+    models.notify()
+    assert (await asyncio.wait_for(task, 10)).status == 200
+
+
+async def test_the_answer_includes_the_write(model, models, client):
+    task = await waiting(client, "/knownItems/ann?after=0:10")
+    model.state.apply(UserVector("ann", np.array([5, 5], np.float32), ("c",), (1.0,), epoch=EPOCH, input=10))
+    model.state.apply(progress(11))
+    models.notify()
+    assert await (await asyncio.wait_for(task, 10)).json() == ["a", "b", "c"]
+
+
+async def test_of_several_offsets_all_are_waited_for(model, models, client):
+    task = await waiting(client, "/knownItems/ann?after=0:10,1:5&after=1:25,0:3")
+    model.state.apply(progress(11))
+    models.notify()
+    await asyncio.sleep(0)
+    assert not task.done()
+    model.state.apply(progress(26, partition=1))
+    models.notify()
+    assert (await asyncio.wait_for(task, 10)).status == 200
+
+
+async def test_what_does_not_come_in_time_is_a_504(model):
+    async with Harness(FixedModels(model), read_after_write_timeout_ms=20) as client:
+        response = await client.get("/recommend/ann?after=0:10")
+        assert response.status == 504
+        assert response.headers["X-Oryx-Generation"] == "gen-1"
+        assert "not in the model after 0.02 s" in (await response.json(content_type=None))["detail"]
+
+
+async def test_a_user_needs_only_its_own_update_partition(tmp_path):
+    path = write_world(tmp_path / "g", "g", PAIRS, USERS, ITEMS, covers={0: 10, 1: 20})
+    model = model_at(path, EPOCH, update_partitions=2)
+    home = partition_of("ann", 2)
+    model.state.apply(progress(11), home)
+    async with Harness(FixedModels(model), read_after_write_timeout_ms=20) as client:
+        assert (await client.get("/knownItems/ann?after=0:10")).status == 200
+        assert (await client.get("/mostPopularItems?after=0:10")).status == 504
+        model.state.apply(progress(11), 1 - home)
+        assert (await client.get("/mostPopularItems?after=0:10")).status == 200
+
+
+async def test_when_another_epoch_is_served_meanwhile_its_progress_counts(tmp_path, models, client):
+    task = await waiting(client, "/estimate/ann/a?after=0:10")
+    other = {user: [vector[0] * 100, vector[1]] for user, vector in USERS.items()}
+    newer = model_at(write_world(tmp_path / "newer", "gen-2", PAIRS, other, ITEMS, covers={0: 5, 1: 20}), EPOCH + 1)
+    models.model = newer
+    models.notify()
+    await asyncio.sleep(0)
+    assert not task.done()
+    newer.state.apply(progress(11, epoch=EPOCH + 1))
+    models.notify()
+    response = await asyncio.wait_for(task, 10)
+    assert response.headers["X-Oryx-Generation"] == "gen-2"
+    assert await response.json() == [100.0]
+
+
+async def test_a_swap_to_what_covers_it_already_ends_the_wait(tmp_path, models, client):
+    task = await waiting(client, "/estimate/ann/a?after=0:10")
+    models.model = model_at(write_world(tmp_path / "newer", "gen-2", PAIRS, USERS, ITEMS, covers={0: 11, 1: 20}), 4)
+    models.notify()
+    assert (await asyncio.wait_for(task, 10)).headers["X-Oryx-Generation"] == "gen-2"
