@@ -1,13 +1,13 @@
 """``oryx broker``."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oryx_py.cli.invocation import invocation
-from oryx_py.cli.screen import Screen
+from oryx_py.cli.screen import Progress, Screen
 from oryx_py.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -61,8 +61,15 @@ def fetch_jars(screen: Screen) -> None:
     from oryx_py.local.jars import resolve_jars
     from oryx_py.local.java import find_java
 
-    with screen.progress("fetching Kafka's jars, once", None, "jars") as bar:
-        resolve_jars(find_java(), on_progress=lambda done, total: bar.update(done, total=total))
+    with ExitStack() as shown:
+        bar: list[Progress] = []  # none where nothing has to be fetched
+
+        def show(done: int, total: int) -> None:
+            if not bar:
+                bar.append(shown.enter_context(screen.progress("fetching Kafka's jars, once", total, "jars")))
+            bar[0].update(done)
+
+        resolve_jars(find_java(), on_progress=show)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -38,6 +38,9 @@ port = {port}
 
 [log]
 format = "console"
+
+[model]
+{model}
 """
 _STEP_S = 0.1
 _TRAINING_S = 600.0
@@ -116,8 +119,13 @@ class Machine:
 
 
 @contextmanager
-def temporary_machine(screen: Screen, keep: bool) -> Iterator[Machine]:
+def temporary_machine(screen: Screen, model: Mapping[str, float], *, keep: bool) -> Iterator[Machine]:
     """Start the programs on free ports for a block; whatever ends it, they are stopped and the folder is removed.
+
+    Args:
+        screen: for notes on what happens.
+        model: settings of that group.
+        keep: leave the folder.
 
     Raises:
         OryxError: one of them cannot be started.
@@ -126,19 +134,22 @@ def temporary_machine(screen: Screen, keep: bool) -> Iterator[Machine]:
     try:
         with _no_settings_of_the_user(), _sigterm_unwinds():
             fetch_jars(screen)
-            yield from _running(folder, screen)
+            yield from _running(folder, screen, model)
     finally:
         with _undisturbed():
             if keep:
                 screen.note(f"kept: {folder}")
             else:
                 shutil.rmtree(folder, ignore_errors=True)
+                screen.note("stopped; nothing is left behind")
 
 
-def _running(folder: Path, screen: Screen) -> Iterator[Machine]:
+def _running(folder: Path, screen: Screen, model: Mapping[str, float]) -> Iterator[Machine]:
     port = ports.choose(())
     config = folder / "oryx.toml"
-    config.write_text(_SETTINGS.format(broker_port=ports.choose((), taken={port}), port=port), encoding="utf-8")
+    lines = "\n".join(f"{name} = {value}" for name, value in model.items())
+    broker_port = ports.choose((), taken={port})
+    config.write_text(_SETTINGS.format(broker_port=broker_port, port=port, model=lines), encoding="utf-8")
     settings = load(config, os.environ).settings
     programs = machine.children(settings, ["speed", "serve"], config, {})
     logs = LogFiles(folder / "logs", [*(program.name for program in programs), "batch"])
@@ -161,6 +172,7 @@ def _running(folder: Path, screen: Screen) -> Iterator[Machine]:
         yield here
     finally:
         with _undisturbed():
+            screen.note("stopping …")
             stop.set()
             thread.join()
             here.service.close()

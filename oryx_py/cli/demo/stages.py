@@ -48,7 +48,7 @@ def play(screen: Screen, plan: Plan) -> None:
     measured = report.Measured()
     screen.heading("1/6  Kafka, the speed layer and the service start")
     screen.line(f"{story.name}: {len(trained):,} interactions to train on, {len(later):,} for afterwards")
-    with temporary_machine(screen, plan.keep) as here:
+    with temporary_machine(screen, story.model, keep=plan.keep) as here:
         measured.started_s = time.monotonic() - began
         screen.line(f"all run after {measured.started_s:.1f} s, in {here.folder}")
         _ingest(screen, here, trained, measured)

@@ -18,6 +18,8 @@ _TRAINED_SHARE = 0.8
 _LEAST = 100
 
 _USERS, _ITEMS, _INTERACTIONS = 1_200, 1_500, 60_000
+_MODEL = {"features": 16, "lambda": 0.5}
+"""A world of eight tastes needs no more, and its noise wants smoothing."""
 _NEWCOMERS = 4
 """Every so many-th person of the invented world joins late, at some time of its last third,"""
 _HASTE = 50
@@ -26,12 +28,17 @@ _HASTE = 50
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Interactions, ascending in time, each with a strength; ``titles`` and ``genres`` by item, as far as known."""
+    """Interactions, ascending in time, each with a strength.
+
+    ``titles`` and ``genres`` by item, as far as known. ``model`` has the settings of that group that suit these data;
+    none: the defaults do.
+    """
 
     name: str
     interactions: Sequence[Interaction]
     titles: Mapping[str, str] = field(default_factory=dict)
     genres: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    model: Mapping[str, float] = field(default_factory=dict)
 
     def title(self, item: str) -> str:
         """Return the item's title, its ID where none is known; fit for a terminal."""
@@ -58,7 +65,7 @@ def invented(seed: int) -> Story:
     ]
     interactions.sort(key=lambda interaction: interaction.timestamp_ms or 0)
     genres = {item: (genre,) for item, genre in world.genres.items()}
-    return Story(f"an invented world (seed {seed})", interactions, world.titles, genres)
+    return Story(f"an invented world (seed {seed})", interactions, world.titles, genres, _MODEL)
 
 
 def read(path: Path) -> Story:
