@@ -58,7 +58,9 @@ class KafkaConsumer:
         timeout_s: float = ANSWER_S,
     ) -> None:
         fixed = {**_FIXED, "group.id": group_id or _NO_GROUP}
-        merged = configuration(bootstrap_servers, client, tuned=_TUNED, fixed=fixed)
+        # No session is ever held, but librdkafka's commit waits as long for a lost coordinator (45 s by default).
+        tuned = {**_TUNED, "session.timeout.ms": round(timeout_s * 1000)}
+        merged = configuration(bootstrap_servers, client, tuned=tuned, fixed=fixed)
         self._group_id = group_id
         self._timeout_s = timeout_s
         self._positions: dict[Partition, int] = {}

@@ -63,7 +63,7 @@ def topic_specs(
 def ensure_topics(admin: TopicAdmin, specs: Sequence[TopicSpec], *, create: bool) -> list[str]:
     """Create the topics that are missing (if ``create``) and look whether each is as it should be.
 
-    Existing topics are never changed. Returns a line for each thing that is amiss, with what to do; none if all is well.
+    Existing topics are never changed. Returns a line for each thing amiss, with what to do; none if all is well.
 
     Raises:
         TopicsChanged: a topic has another count of partitions; state built with one does not fit the other.
