@@ -47,8 +47,10 @@ async def best_items(
         version = table.version
         skip = _skipped(excluded, delta, base)
         search = partial(_search, model.index, delta, query, want + _SPARE, skip, excluded, metric)
-        last = attempt == _ATTEMPTS - 1
-        rows, candidates = await offload(pool, 0 if last else model.index.cost + delta.cost, search)
+        if attempt == _ATTEMPTS - 1:
+            rows, candidates = search()
+        else:
+            rows, candidates = await offload(pool, model.index.cost + delta.cost, search)
         if table.version != version:
             whole = len(rows.handles) < want + _SPARE
             rows, moved = _without_moved(model, rows)

@@ -11,6 +11,7 @@ from oryx_py.messages import ItemVector, Progress, UserVector
 from oryx_py.ports import Record
 from serving_layer.follower import Follower
 from serving_layer.model_manager import ModelManager
+from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 
 
@@ -33,12 +34,6 @@ async def start():
     for manager in managers:
         await manager.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("follow-", "load", "look"))]
-
-
-async def until(condition):
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 async def serving(manager, epoch):

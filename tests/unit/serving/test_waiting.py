@@ -7,6 +7,7 @@ import pytest
 
 from oryx_py.messages import Progress, UserVector, partition_of
 from serving_layer import keys
+from tests.support.polling import until
 from tests.support.serving import EPOCH, ITEMS, PAIRS, USERS, FixedModels, Harness, model_at, write_world
 
 
@@ -28,9 +29,7 @@ async def waiting(client, path):
     """Ask, and return once the request waits for a change."""
     task = asyncio.create_task(client.get(path))
     models = client.app[keys.MODELS]
-    async with asyncio.timeout(10):
-        while not models._broadcast._waiters:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    await until(lambda: models._broadcast._waiters)
     return task
 
 

@@ -14,6 +14,7 @@ from serving_layer import keys
 from serving_layer.bodies import ByteBudget
 from serving_layer.bulk import lines_of
 from serving_layer.problems import Problem
+from tests.support.polling import until
 from tests.support.serving import FixedModels, Harness, RecordingSender
 
 
@@ -175,7 +176,7 @@ async def test_of_many_bad_lines_the_first_are_named(client):
         (b'[{"user":"' + b"\\" * 90_000, "object 1: not a flat JSON object"),
         (b'[{"a":' * 10_000, "object 1: not a flat JSON object"),
     ],
-    ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else "",
+    ids=lambda value: repr(value[:30]) if isinstance(value, bytes) else "",
 )
 async def test_json_of_another_shape_is_refused(harness, client, body, detail):
     _, problem = await post(client, body, 400, "application/json")
@@ -226,6 +227,18 @@ async def test_an_unknown_content_encoding_is_refused(client):
         (zlib.compress(LINES) + b"tail", "deflate", 400, "not whole deflate: something follows its end"),
         (b"u,i", "gzip", 400, "not whole gzip"),
         (b"\x00" * 100, "deflate", 400, "not whole deflate"),
+    ],
+    ids=[
+        "too large",
+        "bomb",
+        "large bomb",
+        "deflate bomb",
+        "without its end",
+        "hardly begun",
+        "gzip and more",
+        "deflate and more",
+        "no gzip",
+        "no deflate",
     ],
 )
 async def test_bodies_out_of_bounds_or_damaged_are_refused(harness, client, body, encoding, status, fragment):
@@ -321,9 +334,7 @@ async def test_requests_beyond_the_bound_are_refused_at_once():
     harness = Harness(FixedModels(), Slow(), max_concurrent_requests=3)
     async with harness as client:
         waiting = [asyncio.create_task(client.post("/pref/u/i")) for _ in range(3)]
-        async with asyncio.timeout(10):
-            while harness.app[keys.RUNNING].count < 3:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+        await until(lambda: harness.app[keys.RUNNING].count == 3)
         refused = await client.post("/pref/u/i")
         assert refused.status == 429
         assert refused.headers["Retry-After"]

@@ -1,0 +1,142 @@
+"""The layer put together: it starts, writes to the log, follows it, and stops without leaving anything."""
+
+import asyncio
+import socket
+import threading
+
+import aiohttp
+import numpy as np
+import pytest
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.config import Settings
+from oryx_py.config.groups import Api, Input, Serving, Update
+from oryx_py.errors import ConfigError, TopicsChanged
+from oryx_py.messages import Progress, UserVector
+from oryx_py.runtime.stopping import Stopping
+from oryx_py.testing.fake_log import FakeConsumer, FakeProducer
+from serving_layer.bootstrap import Ports, serve
+from tests.support.polling import until
+from tests.support.publishing import UPDATES, Publisher
+
+
+@pytest.fixture
+def publisher(tmp_path):
+    return Publisher(tmp_path)
+
+
+@pytest.fixture
+def ports(publisher):
+    ports = Ports(
+        admin=publisher.admin,
+        producer=FakeProducer(publisher.log),
+        new_consumer=lambda: FakeConsumer(publisher.log),
+        store=publisher.store,
+        registry=publisher.registry,
+        clock=SystemClock(),
+    )
+    yield ports
+    ports.producer.close()
+
+
+def settings(**serving):
+    return Settings(input=Input(topic="in"), update=Update(topic=UPDATES), serving=Serving(**{"port": 0, **serving}))
+
+
+class Running:
+    """The layer in a task; ``url`` once it accepts connections."""
+
+    def __init__(self, settings, ports):
+        self.stopping = Stopping()
+        self.port = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(serve(settings, ports, self.stopping, self.port.set_result))
+
+    async def __aenter__(self):
+        await asyncio.wait({self.port, self.task}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        self.url = f"http://127.0.0.1:{self.port.result()}"
+        self.session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *_):
+        self.stopping.request()
+        try:
+            assert await asyncio.wait_for(self.task, 20) == 0
+        finally:
+            await self.session.close()
+
+    async def is_ready(self):
+        return (await self.get("/ready"))[0] == 200
+
+    async def get(self, path):
+        async with self.session.get(self.url + path) as response:
+            return response.status, await response.json(content_type=None)
+
+
+async def test_a_write_comes_back_through_the_log(publisher, ports):
+    async with Running(settings(), ports) as running:
+        assert (await running.get("/ready"))[0] == 503
+        async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
+            assert response.status == 204, "writes need no model"
+            where = response.headers["X-Oryx-Offset"]
+        partition, offset = map(int, where.split(":"))
+        (record,) = publisher.log.partition("in", partition).records
+        assert (record.offset, record.key) == (offset, b"new")
+        assert record.value.startswith(b"new,a,2,")
+        epoch = publisher.publish("g1", covers={0: 0, 1: 0})
+        await until(running.is_ready)
+        waiting = asyncio.create_task(running.get(f"/recommend/new?after={where}"))
+        publisher.send(UserVector("new", np.array([1, 0], np.float32), ("a",), (2.0,), epoch=epoch, input=offset))
+        publisher.send(Progress({partition: offset + 1}, {partition: True}, epoch))
+        status, answer = await asyncio.wait_for(waiting, 20)
+        assert status == 200
+        assert "a" not in {row["id"] for row in answer}
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("follow", "load", "look", "search"))]
+
+
+async def test_what_was_begun_is_finished_before_it_stops(publisher, ports):
+    running = Running(settings(shutdown_grace_s=20), ports)
+    async with running:
+        with publisher.log.outage():
+            write = asyncio.create_task(running.session.post(f"{running.url}/pref/u/i"))
+            await until(lambda: ports.producer._queue)
+            running.stopping.request()
+            await until(lambda: refuses(running))
+        assert (await write).status == 204
+
+
+async def refuses(running):
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.port.result())
+    except OSError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_a_missing_topic_is_said_at_the_start(publisher, ports):
+    publisher.log.delete("in")
+    with pytest.raises(TopicsChanged, match="there is no topic in"):
+        await serve(settings(), ports, Stopping())
+
+
+async def test_a_port_that_is_taken_is_said_at_the_start(ports):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"serving.port = {port}"):
+            await serve(settings(port=port), ports, Stopping())
+
+
+async def test_while_the_broker_is_away_a_start_waits_and_can_be_stopped(publisher, ports):
+    stopping = Stopping()
+    with publisher.log.outage():
+        task = asyncio.create_task(serve(settings(), ports, stopping))
+        await asyncio.sleep(0)
+        stopping.request()
+        assert await asyncio.wait_for(task, 20) == 0
+
+
+async def test_settings_reach_the_interface(ports):
+    async with Running(settings(api=Api(context_path="/x", read_only=True)), ports) as running:
+        assert (await running.get("/x/healthz"))[0] == 200
+        async with running.session.post(f"{running.url}/x/ingest", data="u,i") as response:
+            assert response.status == 403
