@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oryx_py.cli.extras import need
 from oryx_py.cli.invocation import invocation
 from oryx_py.cli.visible import offsets, visible
 from oryx_py.errors import OryxError
@@ -86,7 +87,15 @@ def rollback(
       oryx rollback
       oryx rollback 20260731T142530123-7f3a9c04
     """
+    need("batch", "pyspark", "pyarrow", "pandas", "numba")
     from batch_layer.bootstrap import rollback as publish_again
+    from oryx_py.adapters.places import open_registry
+    from oryx_py.runtime.telemetry import configure_logging
 
     call = invocation(context)
-    publish_again(call.settings(), generation)
+    settings = call.settings()
+    configure_logging(settings.log.level, settings.log.format)
+    code = publish_again(settings, generation)
+    if code == 0 and (newest := open_registry(settings.store_uri).read().newest_epoch):
+        call.screen.line(f"epoch {newest.epoch}: generation {newest.generation} is published again")
+    raise typer.Exit(code)

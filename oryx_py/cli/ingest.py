@@ -72,7 +72,7 @@ def ingest(
             call.screen.note(f"stored so far: {sender.accepted:,}, up to line {sender.stored_up_to:,}", style="yellow")
             raise
     seconds = time.monotonic() - started
-    call.screen.line(f"{_rate(sender, report, started)}, {seconds:.1f} s; timestamps in {_unit(source)}")
+    call.screen.line(f"{_rate(sender, report, started)}, {seconds:.1f} s{_unit(source)}")
     if report.count:
         raise typer.Exit(1)
 
@@ -120,4 +120,5 @@ def _rate(sender: "Sender", report: _Refusals, started: float) -> str:
 
 
 def _unit(source: "InteractionFile") -> str:
-    return {"s": "seconds", "ms": "milliseconds", "auto": "no unit, for there are none"}[source.times.unit]
+    """What the timestamps were taken for, where there were any."""
+    return {"s": "; timestamps in seconds", "ms": "; timestamps in milliseconds", "auto": ""}[source.times.unit]
