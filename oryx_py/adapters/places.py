@@ -58,5 +58,7 @@ def local_folder(uri: str, setting: str) -> Path:
     if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
         return Path(unquote(parts.path))
     if parts.scheme and "://" in uri:
-        raise ConfigError(f"{setting} = {uri!r}: only a folder of this machine, as a path or file:// URI, can be used so far")
+        raise ConfigError(
+            f"{setting} = {uri!r}: only a folder of this machine, as a path or file:// URI, can be used so far"
+        )
     return Path(uri)

@@ -1,8 +1,8 @@
 """How long until a posted interaction changes the user's list, measured from outside through HTTP.
 
 Each probe posts one interaction and asks for the same user's list until it differs from the one before; between two
-questions it waits a millisecond. A probe whose list never changes counts as lost. In the end every user's known items and
-scores are compared with a dense recomputation from the input topic; the run fails where they differ.
+questions it waits a millisecond. A probe whose list never changes counts as lost. In the end every user's known items
+and scores are compared with a dense recomputation from the input topic; the run fails where they differ.
 """
 
 import argparse

@@ -56,7 +56,7 @@ def model(base: Pairs, objective: Objective, seed: int = 0) -> tuple[ModelState,
     """Return the speed layer's state, a reader's, and the fold."""
     rng = np.random.default_rng(seed)
     factors = {item: rng.normal(size=K).astype(np.float32) for item in OLD_ITEMS}
-    generation = generation_of(base, factors, objective, {p: (0, 0) for p in range(PARTITIONS)})
+    generation = generation_of(base, factors, objective, dict.fromkeys(range(PARTITIONS), (0, 0)))
     ours = ModelState(generation, epoch=7)
     return ours, ModelState(generation, epoch=7), EpochFold(ours, PARTITIONS)
 

@@ -58,7 +58,7 @@ def assert_answers(system: System) -> AtRest:
 def assert_state(
     world: SpeedWorld, name: str, base: Pairs, state: ModelState, *, complete: bool = True, tolerance: float = 1e-5
 ) -> None:
-    """Check a reader's whole state against the slow fold of the input topic; `complete` where it must have all of it."""
+    """Check a reader's whole state against the slow fold of the topic; `complete`: it must have all of it."""
     generation = state.generation
     covered = generation.manifest.next_offsets
     log: list[tuple[int, int, Interaction]] = []
