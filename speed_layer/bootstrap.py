@@ -33,7 +33,7 @@ from speed_layer.metrics import Metrics
 from speed_layer.outbox import Interrupted, Outbox
 from speed_layer.systems import solve
 
-__all__ = ["assemble", "run"]
+__all__ = ["assemble", "compile_kernel", "run"]
 
 log = structlog.get_logger("speed")
 
@@ -126,6 +126,7 @@ def assemble(
         Transient: broker or store do not answer.
         Stop: somebody has to act.
     """
+    compile_kernel()
     topic = settings.input.topic
     known = registry.read()
     check_identity(known.topics, identify(admin, [topic, settings.update.topic]))
@@ -144,7 +145,6 @@ def assemble(
         state = ModelState(generation, started.epoch, topics.update_partitions)
         announced = announcements.of(started.epoch)
         fold = EpochFold(state, topics.input_partitions)
-        _warm(fold)
         return EpochRun(started, fold, new_consumer(None), topic=topic, announced=announced.input, live=announced.live)
 
     def load_aside(started: EpochStarted) -> "Future[EpochRun]":
@@ -208,9 +208,6 @@ def _announcements(
     return announcements
 
 
-def _warm(fold: EpochFold) -> None:
-    """Compile the kernel before the first interaction waits for it."""
-    k = fold.state.item_vectors.features
-    one = np.ones((1, k), np.float32)
-    prior = Prior(gram=np.eye(k), rows=1)
-    solve([(np.zeros(1, np.int64), np.ones(1))], one, prior, Objective.mllib_implicit(lambda_=1.0, alpha=1.0))
+def compile_kernel() -> None:
+    """Compile the fold-in before an interaction, or another epoch, waits for it; cached on disk afterwards."""
+    solve([], np.ones((1, 1), np.float32), Prior(gram=np.eye(1), rows=1), Objective.mllib_explicit(lambda_=1.0))
