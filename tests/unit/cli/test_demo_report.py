@@ -67,7 +67,7 @@ def test_the_summary_says_what_was_measured(screen: Screen) -> None:
     assert "7.5 ms · 6.5 ms" in text
     assert "p50 50.0 ms, p99 99.0 ms" in text
     assert "120 interactions, 101 tests in 9.0 s" in text
-    assert "speed layer on 1.0000, speed layer off 0.0000, popularity alone 0.0000" in text
+    assert "speed layer on 1.0000, off 0.0000, popularity 0.0000" in text
 
 
 def test_an_empty_run_has_a_summary_too(screen: Screen) -> None:
