@@ -27,8 +27,16 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except (PySparkException, Py4JError) as failure:
-        raise _meaning(str(failure)) from failure
+    except (PySparkException, Py4JError, ConnectionError) as failure:
+        raise _meaning(_text(failure)) from failure
+
+
+def _text(failure: Exception) -> str:
+    """What Spark says; the JVM has to be asked for its errors' text, and may be gone."""
+    try:
+        return str(failure)
+    except (Py4JError, OSError):
+        return "its JVM has died"
 
 
 def _meaning(text: str) -> errors.OryxError:

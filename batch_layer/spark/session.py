@@ -26,6 +26,7 @@ _ARROW_ROWS = 65_536
 """Rows of a batch that goes between the JVM and Python: large enough that NumPy's work outweighs the call's."""
 
 _EXIT_S = 10.0
+_CHATTER = ("WARNING:", "Using Spark's", "Setting default log level", "To adjust logging level")
 
 
 def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> SparkSession:
@@ -46,11 +47,10 @@ def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> 
     if master.startswith("local"):
         # Else Spark asks for the host's name, whose address may not be there.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    _end_orphan()
     conf = SparkConf(loadDefaults=False)
     for key, value in {**_defaults(master), **properties}.items():
         conf.set(key, value)
-    if SparkContext._active_spark_context is None:
-        _end_jvm()  # of a session before, with other properties
     log_file.parent.mkdir(parents=True, exist_ok=True)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
@@ -58,7 +58,9 @@ def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> 
             gateway = launch_gateway(conf, {"stdout": output, "stderr": output})  # type: ignore[no-untyped-call]
         context = SparkContext(conf=conf, gateway=gateway)
     except (PySparkException, Py4JError, OSError) as error:
-        raise UserError(f"Spark did not start: {_last_words(log_file) or error} (see {log_file})") from error
+        reason = _reason(error, log_file)  # the JVM has to be asked for its own error's text
+        _end_orphan()
+        raise UserError(f"Spark did not start: {reason} (its log: {log_file})") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, on_interrupt)  # Spark has put its own there
     return SparkSession(context)
@@ -68,7 +70,10 @@ def close_session(spark: SparkSession) -> None:
     """Stop Spark and its JVM, also one that has died; another session can be opened afterwards."""
     with suppress(PySparkException, Py4JError, OSError):
         spark.stop()
-    _end_jvm()
+    # Where the JVM has died, PySpark did not come so far.
+    SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
+    _end_orphan()
 
 
 def is_alive(spark: SparkSession) -> bool:
@@ -79,10 +84,10 @@ def is_alive(spark: SparkSession) -> bool:
         return False
 
 
-def _end_jvm() -> None:
-    """End the JVM of a session that is stopped; PySpark would keep it until this process ends, and take it again."""
+def _end_orphan() -> None:
+    """End a JVM without a session; PySpark would keep it until this process ends, and take it for the next session."""
     gateway: Any = SparkContext._gateway
-    if gateway is None:
+    if gateway is None or SparkContext._active_spark_context is not None:
         return
     SparkContext._gateway = SparkContext._jvm = None
     with suppress(Py4JError, OSError):
@@ -120,10 +125,12 @@ def _defaults(master: str) -> dict[str, str]:
     return chosen
 
 
-def _last_words(log_file: Path) -> str:
-    """The line of the JVM's output that says what is wrong, as far as one can tell."""
-    with suppress(OSError):
-        lines = [line.strip() for line in log_file.read_text(errors="replace").splitlines() if line.strip()]
-        telling = [line for line in lines if "Exception" in line or "Error" in line or "ERROR" in line]
-        return (telling or lines or [""])[0][:300]
-    return ""
+def _reason(error: Exception, log_file: Path) -> str:
+    """What is wrong, in one line: Java's message or, where there was no Java yet, the first line that it printed."""
+    if not isinstance(error, Py4JError):
+        with suppress(OSError):
+            printed = log_file.read_text(errors="replace").splitlines()
+            if telling := [line for line in printed if line.strip() and not line.startswith(_CHATTER)]:
+                return telling[0][:300]
+    lines = [line for line in str(error).splitlines() if line.startswith(":")] or str(error).splitlines()
+    return lines[0].lstrip(": ")[:300] if lines else type(error).__name__

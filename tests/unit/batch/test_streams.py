@@ -1,6 +1,7 @@
 """What tasks do with sorted rows, however these are cut into batches."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +47,7 @@ def batches(rows: Sequence[Row], schema: pa.Schema, cuts: Sequence[int]) -> list
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     return [
         pa.RecordBatch.from_pylist([dict(row) for row in rows[start:stop]], schema)
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in pairwise(edges)
     ]
 
 

@@ -1,0 +1,380 @@
+"""The batch layer on a real Kafka and in a real Spark."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from prometheus_client import CollectorRegistry
+from pyspark.sql import SparkSession
+
+from batch_layer.bootstrap import assemble
+from batch_layer.engine import Cancelled, Trained
+from batch_layer.history_folder import HistoryFolder
+from batch_layer.layer import Outcome
+from batch_layer.metrics import Metrics
+from batch_layer.recipe import Recipe, recipe_of
+from batch_layer.rows import Slice
+from batch_layer.spark.assemble import train
+from batch_layer.spark.engine import SparkEngine
+from batch_layer.spark.factors import published_items, solve_users
+from batch_layer.spark.folding import fold_rows
+from batch_layer.spark.history import read_rows
+from batch_layer.spark.reader import Source, read_frame
+from batch_layer.spark.session import open_session
+from batch_layer.spark.training import fit, matrix
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.places import history_log, open_registry, open_store
+from oryx_py.config import Settings, load
+from oryx_py.errors import BadInteraction, LogGap, UserError
+from oryx_py.local.broker import EmbeddedBroker
+from oryx_py.messages import ModelRef, decode, partition_of
+from oryx_py.messages.inbound import read_input
+from oryx_py.model.csr import Csr
+from oryx_py.model.generation import Generation
+from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.gram import gram
+from oryx_py.numerics.objective import Objective
+from oryx_py.ports import EndOfPartition, Record, TopicSpec
+from oryx_py.runtime.stopping import Stopping
+from oryx_py.testing.worlds import make_world
+from tests.support.batch import pairs_of, read_history, slow_fold
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("spark")]
+
+INPUT, UPDATE, PARTITIONS = "batch-spark-input", "batch-spark-update", 4
+POISON = (b"nonsense", b"", None, b"\xff\xfe", b'["a"', b"a,b,nan", b"a,b,c,d,e,f", b'["\\ud800","i"]')
+WHALE = "a user whose strengths are as large as they can be"
+
+
+@dataclass
+class Site:
+    """A broker with topics, and the layer's settings."""
+
+    settings: Settings
+    bootstrap: str
+
+    @property
+    def files(self) -> list[Path]:
+        history = history_log(self.settings.history_uri).read()
+        return HistoryFolder(Path(self.settings.history_uri)).paths(history.files)
+
+    @property
+    def source(self) -> Source:
+        return Source(INPUT, self.bootstrap, {})
+
+    def send(self, values: list[str]) -> None:
+        """Send to the users' partitions; what names no user to all, as the wire protocol has it."""
+        producer = KafkaProducer(self.bootstrap, {})
+        for value in values:
+            user = value.split(",")[0]
+            for partition in [partition_of(user, PARTITIONS)] if user else range(PARTITIONS):
+                producer.send(INPUT, value.encode(), key=user.encode(), partition=partition, headers=(("id", b"1"),))
+        producer.flush(60)
+        producer.close()
+
+    def send_raw(self, values: list[tuple[bytes | None, int]]) -> None:
+        producer = KafkaProducer(self.bootstrap, {})
+        for value, partition in values:
+            producer.send(INPUT, value, partition=partition)
+        producer.flush(60)
+        producer.close()
+
+    def run(self, spark: SparkSession) -> Outcome:
+        engine = SparkEngine(
+            self.source, recipe_of(self.settings.model, "mllib"), start=lambda: spark, end=lambda _: None
+        )
+        producer = KafkaProducer(self.bootstrap, {})
+        try:
+            return assemble(
+                self.settings,
+                self.bootstrap,
+                engine=engine,
+                producer=producer,
+                metrics=Metrics(CollectorRegistry()),
+                stopping=Stopping(),
+            ).run()
+        finally:
+            producer.close()
+
+
+def read_topic(bootstrap: str, topic: str, partitions: int) -> Iterator[Record]:
+    consumer = KafkaConsumer(bootstrap, {})
+    consumer.assign({(topic, partition): 0 for partition in range(partitions)})
+    left = set(range(partitions))
+    while left:
+        for event in consumer.poll(10_000, 1.0):
+            if isinstance(event, EndOfPartition):
+                left.discard(event.partition)
+            else:
+                yield event
+    consumer.close()
+
+
+@pytest.fixture(scope="module")
+def site(kafka_broker: EmbeddedBroker, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Two runs: one over most of a world with everything in it that may happen, one over the rest."""
+    bootstrap = kafka_broker.bootstrap_servers
+    admin = KafkaAdmin(bootstrap, {})
+    admin.create(TopicSpec(INPUT, PARTITIONS, 1, {}))
+    admin.create(TopicSpec(UPDATE, 2, 1, {}))
+    site = Site(
+        load(
+            None,
+            {
+                "ORYX__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+                "ORYX__INPUT__TOPIC": INPUT,
+                "ORYX__UPDATE__TOPIC": UPDATE,
+                "ORYX__LOCAL__DIR": str(tmp_path_factory.mktemp("batch")),
+                "ORYX__MODEL__FEATURES": "8",
+                "ORYX__MODEL__ITERATIONS": "4",
+            },
+        ).settings,
+        bootstrap,
+    )
+    world = make_world(seed=11, users=150, items=80, interactions=4_000)
+    lines = [
+        f"{user},{item},{strength - 2:g},{at}"
+        for user, item, strength, at in zip(world.users, world.items, world.strengths, world.timestamps_ms, strict=True)
+    ]
+    for n in range(0, 4_000, 97):
+        lines[n] = f"{world.users[n]},{world.items[n]},"
+    lines[2_000] = f"{world.users[0]},,"
+    lines[2_500] = f",{world.items[0]},"
+    site.send(lines[:3_000])
+    site.send_raw([(value, n % PARTITIONS) for n, value in enumerate(POISON)])
+    assert site.run(spark) is Outcome.PUBLISHED
+    stray = f"{world.users[1]},stray,1".encode()
+    site.send_raw([(stray, (partition_of(str(world.users[1]), PARTITIONS) + 1) % PARTITIONS)])
+    site.send([*lines[3_000:], "only zero,zero,0", "Zoë 🦉,æther,1", f"{world.users[2]},æther,2", ",never seen,"])
+    site.send([f"{WHALE},{world.items[n]},{strength}" for n, strength in enumerate((3e38, 3e38, -3e38))])
+    assert site.run(spark) is Outcome.PUBLISHED
+    return site
+
+
+@pytest.fixture(scope="module")
+def generation(site: Site) -> Generation:
+    epoch = open_registry(site.settings.store_uri).read().newest_epoch
+    assert epoch is not None
+    return Generation.open(open_store(site.settings.store_uri).local(epoch.generation))
+
+
+def told(site: Site) -> list[dict[str, Any]]:
+    """What the input topic says, read and parsed record by record."""
+    rows = []
+    for record in read_topic(site.bootstrap, INPUT, PARTITIONS):
+        try:
+            interaction = read_input(record.value, record.partition, PARTITIONS)
+        except BadInteraction:
+            continue
+        rows.append(
+            {
+                "partition": record.partition,
+                "offset": record.offset,
+                "kafka_ms": record.timestamp_ms,
+                "id": dict(record.headers).get("id"),
+                **msgspec.structs.asdict(interaction),
+            }
+        )
+    return rows
+
+
+def by_offset(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (row["partition"], row["offset"]))
+
+
+def test_the_history_has_every_readable_record_once_and_whole(site: Site) -> None:
+    assert by_offset(read_history(site.files)) == by_offset(told(site))
+
+
+def test_the_generations_histories_are_the_slow_fold_of_the_topic(site: Site, generation: Generation) -> None:
+    """To the bit; with adds, deletes, forgets of users and items, zeros and huge strengths."""
+    assert pairs_of(generation) == slow_fold(told(site), "implicit")
+    assert generation.manifest.counts.users == len(generation.users) > 100
+
+
+def test_the_manifest_states_what_was_covered_and_what_left_out(site: Site, generation: Generation) -> None:
+    admin = KafkaAdmin(site.bootstrap, {})
+    manifest, rows = generation.manifest, told(site)
+    ends = admin.end_offsets(INPUT)
+    assert manifest.input == {partition: (0, end) for partition, end in ends.items()}
+    assert manifest.counts.interactions == len(rows)
+    assert manifest.counts.rejected == sum(ends.values()) - len(rows) == len(POISON) + 1
+    assert manifest.as_of_ms == max(row["kafka_ms"] for row in rows)
+    history = history_log(site.settings.history_uri).read()
+    assert (history.number, history.input) == (2, manifest.input)
+
+
+def test_every_update_partition_has_both_epochs(site: Site, generation: Generation) -> None:
+    for partition in range(2):
+        records = [r for r in read_topic(site.bootstrap, UPDATE, 2) if r.partition == partition]
+        refs = [decode(record.key, record.value, record.headers) for record in records]
+        assert all(isinstance(ref, ModelRef) for ref in refs)
+        assert [ref.epoch for ref in refs if isinstance(ref, ModelRef)] == [1, 2]
+        assert isinstance(refs[1], ModelRef)
+        assert (refs[1].generation, refs[1].start[partition]) == (generation.name, 1)
+
+
+def assert_law(users: np.ndarray[Any, Any], items: np.ndarray[Any, Any], histories: Csr, objective: Objective) -> None:
+    """Folding a user's unchanged history in gives the stored vector: the contract of the design."""
+    prior = Prior(gram(items), len(items))
+    solved = 0
+    for row in range(len(histories)):
+        indices, strengths = histories.row(row)
+        if np.abs(strengths).max() > 1e6:  # a condition beyond the contract's
+            assert np.isfinite(users[row]).all()
+            continue
+        vector = fold_in(strengths, items[indices], prior, objective)
+        assert np.linalg.norm(users[row] - vector) <= 1e-5 * np.linalg.norm(vector)
+        solved += bool(vector.any())
+    assert solved > 100
+
+
+def test_folding_an_unchanged_history_in_gives_the_stored_vector(generation: Generation) -> None:
+    assert_law(
+        generation.user_factors, generation.item_factors, generation.user_histories, generation.manifest.objective
+    )
+
+
+def test_items_are_published_where_the_prior_is_diagonal(generation: Generation) -> None:
+    off = generation.item_gram - np.diag(np.diag(generation.item_gram))
+    assert np.abs(off).max() < 1e-5 * generation.item_gram.max()
+    assert (np.diff(np.diag(generation.item_gram)) <= 0).all()
+
+
+def test_a_user_without_observed_pairs_has_a_row_of_zeros(generation: Generation) -> None:
+    assert not generation.user_factors[generation.users.find("only zero")].any()
+    assert not generation.item_factors[generation.items.find("zero")].any()
+
+
+def test_the_solve_gives_what_mllibs_own_users_score(spark: SparkSession, generation: Generation) -> None:
+    """MLlib solves the users last, against its final items, in single precision; scores do not know of the rotation."""
+    histories, objective = generation.user_histories, generation.manifest.objective
+    usual = np.abs(histories.strengths) < 1e6
+    users = np.repeat(np.arange(len(histories), dtype=np.int32), np.diff(histories.indptr))[usual]
+    items, strengths = histories.indices[usual], histories.strengths[usual]
+    pairs = spark.createDataFrame(pa.table({"user": users, "item": items, "strength": strengths}))
+    model = fit(pairs, len(users), recipe("implicit"))
+    their_items = matrix(model.itemFactors.toArrow(), len(generation.items), 8)
+    their_users = matrix(model.userFactors.toArrow(), len(generation.users), 8)
+    our_items = published_items(their_items, objective)
+    our_users = solve_users(spark, pairs, len(generation.users), our_items, objective)
+    scores = their_users @ their_items.T
+    assert np.abs(our_users @ our_items.T - scores).max() < 1e-3 * np.abs(scores).max()
+
+
+def recipe(feedback: str, **model: Any) -> Recipe:
+    defaults = {"ORYX__MODEL__FEATURES": "8", "ORYX__MODEL__ITERATIONS": "4", "ORYX__MODEL__FEEDBACK": feedback}
+    given = {f"ORYX__MODEL__{name.upper()}": str(value) for name, value in model.items()}
+    return recipe_of(load(None, {**defaults, **given}).settings.model, "mllib")
+
+
+@pytest.fixture(scope="module")
+def explicit(spark: SparkSession, site: Site) -> Trained:
+    trained = train(spark, site.files, recipe("explicit"))
+    assert trained is not None
+    return trained
+
+
+def pairs_by_id(trained: Trained) -> dict[str, dict[str, float]]:
+    users = [name.decode() for name in trained.user_ids.encoded()]
+    items = [name.decode() for name in trained.item_ids.encoded()]
+    found = {}
+    for row, user in enumerate(users):
+        indices, strengths = trained.histories.row(row)
+        found[user] = {items[i]: float(s) for i, s in zip(indices, strengths, strict=True)}
+    return found
+
+
+def test_explicit_feedback_keeps_the_last_rating(site: Site, explicit: Trained) -> None:
+    assert pairs_by_id(explicit) == slow_fold(told(site), "explicit")
+
+
+def test_the_law_holds_for_explicit_feedback_too(explicit: Trained) -> None:
+    assert_law(explicit.user_factors, explicit.item_factors, explicit.histories, recipe("explicit").objective)
+
+
+def test_the_law_holds_for_logarithmic_strengths_and_training_repeats_itself(spark: SparkSession, site: Site) -> None:
+    """The same history gives the same bits, however it is spread."""
+    how = recipe("implicit", log_strength="true", epsilon=1, alpha=3)
+    first = train(spark, site.files, how)
+    spark.conf.set("spark.sql.shuffle.partitions", "5")
+    again = train(spark, site.files, how)
+    assert first is not None
+    assert again is not None
+    assert_law(first.user_factors, first.item_factors, first.histories, how.objective)
+    np.testing.assert_array_equal(first.item_factors, again.item_factors)
+    np.testing.assert_array_equal(first.user_factors, again.user_factors)
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_the_fold_does_not_depend_on_the_partitioning(
+    spark: SparkSession, site: Site, generation: Generation, partitions: int
+) -> None:
+    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    folded = fold_rows(read_rows(spark, site.files), generation.manifest.fold).toArrow()
+    spark.conf.set("spark.sql.adaptive.enabled", "true")
+    found: dict[str, dict[str, float]] = {}
+    for row in folded.to_pylist():
+        found.setdefault(row["user"], {})[row["item"]] = row["strength"]
+    assert found == pairs_of(generation)
+    assert folded.num_rows == generation.manifest.counts.pairs
+
+
+def test_a_read_is_a_function_of_the_offsets(spark: SparkSession, site: Site) -> None:
+    """Whatever the slices and the tasks."""
+    ends = KafkaAdmin(site.bootstrap, {}).end_offsets(INPUT)
+    slices = [Slice(p, at, min(at + 333, end)) for p, end in ends.items() for at in range(0, end, 333)]
+    table = read_frame(spark, site.source, slices, PARTITIONS, tasks=3).where("not rejected").drop("rejected").toArrow()
+    assert by_offset(table.to_pylist()) == by_offset(read_history(site.files))
+
+
+def test_what_a_task_raises_arrives_as_itself(spark: SparkSession, site: Site, tmp_path: Path) -> None:
+    engine = SparkEngine(site.source, recipe("implicit"), start=lambda: spark, end=lambda _: None)
+    beyond = KafkaAdmin(site.bootstrap, {}).end_offsets(INPUT)[0] + 1000
+    with pytest.raises(LogGap, match=rf"{INPUT}.*{beyond}"):
+        engine.write_rows({0: (beyond, beyond + 1)}, PARTITIONS, tmp_path / "rows")
+
+
+def test_systems_without_a_solution_are_the_settings_fault(spark: SparkSession, site: Site) -> None:
+    engine = SparkEngine(
+        site.source, recipe("explicit", features=40, **{"lambda": 0}), start=lambda: spark, end=lambda _: None
+    )
+    with pytest.raises(UserError, match=r"raise model\.lambda"):
+        engine.train(site.files, 1)
+
+
+def test_work_can_be_ended_from_another_thread(
+    spark: SparkSession, site: Site, eventually: Callable[..., None]
+) -> None:
+    engine = SparkEngine(site.source, recipe("implicit", iterations=200), start=lambda: spark, end=lambda _: None)
+    tracker = spark.sparkContext.statusTracker()
+
+    def cancel() -> None:
+        eventually(tracker.getActiveJobsIds)
+        engine.cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(Cancelled):
+        engine.train(site.files, 1)
+    thread.join()
+    with pytest.raises(Cancelled):
+        engine.train(site.files, 1)
+
+
+def test_properties_that_spark_refuses_are_the_users_to_change(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Spark did not start.*nonsense"):
+        open_session("local[1]", {"spark.driver.memory": "nonsense"}, tmp_path / "spark.log")
+
+
+@pytest.mark.usefixtures("site")
+def test_spark_leaves_nothing_in_the_working_directory() -> None:
+    left = {"artifacts", "derby.log", "metastore_db", "spark-warehouse"}
+    assert not left & {path.name for path in Path.cwd().iterdir()}
