@@ -42,6 +42,9 @@ __all__ = ["FollowSettings", "ModelManager", "Models", "RegistryReader"]
 
 log = structlog.get_logger("serving")
 
+_PATIENCE_S = 5.0
+"""Of one look at what was announced; the next look tries again."""
+
 
 class Models(Protocol):
     """What requests need of the manager; for its loop."""
@@ -189,7 +192,9 @@ class ModelManager:
             self._lose_patience()
             self._report()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.look_s)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(self._settings.look_s):
+                    await self._wake.wait()
 
     async def _look(self) -> None:
         """Read the registry and, before the first epoch is chosen, what was announced."""
@@ -204,7 +209,7 @@ class ModelManager:
         topic, consumer = self._settings.update_topic, self._source.new_consumer()
         try:
             end = self._source.admin.end_offsets(topic)
-            return read_announcements(consumer, topic, entry.start, end, clock=self._clock)
+            return read_announcements(consumer, topic, entry.start, end, clock=self._clock, patience_s=_PATIENCE_S)
         finally:
             consumer.close()
 

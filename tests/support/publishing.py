@@ -45,9 +45,20 @@ class Publisher:
     ) -> int:
         """Write a generation, start an epoch of it, and say so on the update topic; returns the epoch."""
         if name not in self.store.generations():
-            write_world(self.store.stage(name), name, PAIRS, users, items, covers or {0: 10, 1: 20})
-            self.store.commit(name)
+            self.write(name, items=items, users=users, covers=covers)
         return self.start_epoch(name, announce=announce)
+
+    def write(
+        self,
+        name: str,
+        *,
+        items: Mapping[str, Sequence[float]] = ITEMS,
+        users: Mapping[str, Sequence[float]] = USERS,
+        covers: Mapping[int, int] | None = None,
+    ) -> None:
+        """Put a generation into the store."""
+        write_world(self.store.stage(name), name, PAIRS, users, items, covers or {0: 10, 1: 20})
+        self.store.commit(name)
 
     def start_epoch(self, name: str, *, announce: bool = True) -> int:
         """Start an epoch of a generation, be it in the store or not."""

@@ -33,7 +33,8 @@ async def start():
     yield start
     for manager in managers:
         await manager.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("follow-", "load", "look"))]
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith(("follow-", "load", "look"))]
+    assert not left
 
 
 async def serving(manager, epoch):
@@ -246,7 +247,7 @@ async def test_a_generation_that_is_not_there_is_served_once_it_is_restored(publ
     manager = start(publisher.manager())
     await until(lambda: "epoch 1 (generation g1) cannot be loaded" in manager.readiness().reason)
     assert not manager.readiness().ready
-    publisher.publish("g1")
+    publisher.write("g1")
     await serving(manager, 1)
 
 
@@ -386,6 +387,16 @@ async def test_closing_in_the_middle_of_loading_leaves_no_thread(publisher, star
     go_on.set()
     await asyncio.wait_for(closing, 20)
     assert manager.served() is None
+
+
+async def test_closing_in_the_very_moment_of_a_change_is_not_lost(publisher):
+    publisher.publish("g1")
+    manager = publisher.manager(look_s=60)
+    manager.start()
+    await serving(manager, 1)
+    await until(lambda: not manager._wake.is_set())
+    manager._wake.set()
+    await asyncio.wait_for(manager.close(), 20)
 
 
 async def test_new_items_of_the_update_topic_can_be_found(publisher, start):
