@@ -1,6 +1,6 @@
 """A log, a store and a registry in which a test plays the batch and the speed layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -10,7 +10,7 @@ from oryx_py.adapters.local_store import LocalStore
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.messages import ModelRef, Progress, Update, encode
 from oryx_py.model.registry import EpochStarted, GenerationState
-from oryx_py.ports import Outgoing, TopicSpec
+from oryx_py.ports import Outgoing, TopicAdmin, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from oryx_py.testing.memory_log import MemoryCommitLog
 from serving_layer.metrics import Metrics
@@ -22,14 +22,31 @@ ALL_LIVE = dict.fromkeys(range(INPUT_PARTITIONS), True)
 
 
 class Publisher:
-    """Publishes generations and sends updates."""
+    """Publishes generations and sends updates.
 
-    def __init__(self, root: Path, update_partitions: int = 1) -> None:
+    Args:
+        root: of the store.
+        update_partitions: of the update topic.
+        admin, append: another log than the fake one, and how to store a record in it.
+        prefix: of the topics' names.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        update_partitions: int = 1,
+        *,
+        admin: TopicAdmin | None = None,
+        append: Callable[[Outgoing], object] | None = None,
+        prefix: str = "",
+    ) -> None:
         self.log = FakeLog()
-        self.log.create(TopicSpec("in", INPUT_PARTITIONS, 1, {}))
-        self.log.create(TopicSpec(UPDATES, update_partitions, 1, {}))
+        self.admin = admin or FakeAdmin(self.log)
+        self.updates = prefix + UPDATES
+        self.admin.create(TopicSpec(prefix + "in", INPUT_PARTITIONS, 1, {}))
+        self.admin.create(TopicSpec(self.updates, update_partitions, 1, {}))
         self.update_partitions = update_partitions
-        self.admin = FakeAdmin(self.log)
+        self._append = append or self.log.append
         self.store = LocalStore(root / "store")
         self.registry = RegistryLog(MemoryCommitLog())
         self.metrics = Metrics(CollectorRegistry())
@@ -63,7 +80,7 @@ class Publisher:
     def start_epoch(self, name: str, *, announce: bool = True) -> int:
         """Start an epoch of a generation, be it in the store or not."""
         seen = self.registry.read()
-        epoch, start = seen.next_epoch, self.admin.end_offsets(UPDATES)
+        epoch, start = seen.next_epoch, self.admin.end_offsets(self.updates)
         self.registry.append(seen, [GenerationState(name, "published"), EpochStarted(epoch, name, start, 0)])
         if announce:
             self.send(ModelRef(self.store.uri(name), epoch, name, start))
@@ -77,7 +94,7 @@ class Publisher:
     def send_raw(self, key: bytes | None, value: bytes | None, headers: tuple, *partitions: int) -> None:
         """Put any record there."""
         for partition in partitions or range(self.update_partitions):
-            self.log.append(Outgoing(UPDATES, value, key, headers, partition))
+            self._append(Outgoing(self.updates, value, key, headers, partition))
 
     def go_live(self, epoch: int, *offsets: int) -> None:
         """Announce an epoch live in all input partitions, at these offsets."""
