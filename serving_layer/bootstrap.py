@@ -28,7 +28,7 @@ from serving_layer.app import HTTP_LIMITS, build_app
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import FollowSettings, ModelManager, RegistryReader
 
-__all__ = ["Ports", "run", "serve"]
+__all__ = ["Ports", "one_core", "run", "serve"]
 
 log = structlog.get_logger("serving")
 
@@ -92,8 +92,7 @@ async def serve(
         TopicsChanged: the topics are not there, or not those that the store belongs to.
         ConfigError: the address cannot be listened on.
     """
-    # One query is one core's work: requests run side by side, not each on all cores.
-    faiss.omp_set_num_threads(1)
+    one_core()
     follow = await _follow_settings(settings, ports, stopping)
     if follow is None:
         return 0
@@ -101,7 +100,7 @@ async def serve(
     ProcessCollector(registry=collectors)
     metrics = Metrics(collectors)
     async with AsyncExitStack() as undo:
-        pool = undo.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="search"))
+        pool = undo.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, "search", initializer=one_core))
         models = ModelManager(
             registry=ports.registry,
             store=ports.store,
@@ -133,6 +132,14 @@ async def serve(
             await asyncio.sleep(_POLL_S)
         log.info("serving_stopping")
     return 0
+
+
+def one_core() -> None:
+    """Let a query of the calling thread be one core's work: requests run side by side, not each on all cores.
+
+    OpenMP keeps this number thread by thread.
+    """
+    faiss.omp_set_num_threads(1)
 
 
 async def _follow_settings(settings: Settings, ports: Ports, stopping: Stopping) -> FollowSettings | None:

@@ -124,12 +124,7 @@ def in_order(handles: Handles, scores: NDArray[np.generic], base: int, name: Cal
 
 
 def merged(rows: Ranked, delta: Ranked, want: int, base: int, name: Callable[[int], str]) -> Ranked:
-    """Return the ``want`` best of two lists without common handles, as `in_order` has them.
-
-    ``rows`` are of the generation and in that order already, ``delta`` in any.
-    """
-    if not len(delta.handles):
-        return Ranked(rows.handles[:want], rows.scores[:want])
+    """Return the ``want`` best of two lists without common handles, as `in_order` has them."""
     handles = np.concatenate([rows.handles, delta.handles])
     scores = np.concatenate([rows.scores, delta.scores])
     order = in_order(handles, scores, base, name)[:want]

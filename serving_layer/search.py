@@ -58,6 +58,8 @@ async def best_items(
                 continue  # more has moved than was spared for
             handles = [handle for handle in (*candidates.tolist(), *moved) if table.get(handle) is not None]
             candidates = np.array(handles, np.int64)
+        if not len(candidates):
+            return Ranked(rows.handles[:want], rows.scores[:want])
         scores = exact_scores(query, table.gather(candidates), metric)
         return merged(rows, Ranked(candidates, scores), want, base, model.state.items.id)
     raise AssertionError("the last attempt is on the loop, where nothing moves")

@@ -20,6 +20,7 @@ from oryx_py.model.generation import Generation, write_generation
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Delivery, Headers, Outgoing
 from serving_layer.app import HTTP_LIMITS, build_app
+from serving_layer.bootstrap import one_core
 from serving_layer.broadcast import Broadcast
 from serving_layer.metrics import Metrics
 from serving_layer.readiness import NO_MODEL, Readiness
@@ -153,7 +154,7 @@ class Harness:
         self.models = models
         self.sender = sender or RecordingSender()
         self.metrics = Metrics(CollectorRegistry())
-        self._pool = ThreadPoolExecutor(2)
+        self._pool = ThreadPoolExecutor(2, initializer=one_core)
         self.app: web.Application = build_app(
             api=Api(**api),
             models=models,
