@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType, TopicDescription
 
-from oryx_py.adapters.kafka_client import ANSWER_S, configuration, translate
+from oryx_py.adapters.kafka_client import ANSWER_S, configuration, translate, until_answered
 from oryx_py.errors import BrokerUnavailable, TopicsChanged
 from oryx_py.ports import TopicSpec
 
@@ -47,7 +47,12 @@ class KafkaAdmin:
     def create(self, spec: TopicSpec) -> None:
         """Create the topic and wait until every partition has a leader; see the port."""
         new = NewTopic(spec.name, spec.partitions, spec.replication, config=dict(spec.config))
-        self._ask(f"creating topic {spec.name}", lambda **within: self._client.create_topics([new], **within))
+
+        def create(**within: float) -> dict[str, Future[None]]:
+            created = self._client.create_topics([new], **within)
+            return {} if _exists(created[spec.name]) else created
+
+        self._ask(f"creating topic {spec.name}", create)
         deadline = time.monotonic() + self._timeout_s
         while not self._has_leaders(spec.name):
             if time.monotonic() >= deadline:
@@ -120,24 +125,16 @@ class KafkaAdmin:
         return {where.partition: answer.offset for where, answer in sorted(found.items(), key=lambda pair: pair[0])}
 
     def _ask(self, doing: str, request: Callable[..., Mapping[K, Future[V]]]) -> dict[K, V]:
-        """Send the request until it is answered or the time is up: a broker that starts sends clients away at first."""
-        deadline = time.monotonic() + self._timeout_s
-        while True:
-            left_s = max(_RETRY_S, deadline - time.monotonic())
-            try:
-                return {key: future.result() for key, future in request(request_timeout=left_s).items()}
-            except (KafkaException, ValueError) as error:
-                if _exists(error):
-                    return {}
-                failure = translate(error, doing)
-            finally:
-                self._client.poll(0)  # hands on librdkafka's log lines
-            if not isinstance(failure, BrokerUnavailable) or time.monotonic() >= deadline:
-                raise failure
-            time.sleep(_RETRY_S)
+        def answers(within_s: float) -> dict[K, V]:
+            return {key: future.result() for key, future in request(request_timeout=within_s).items()}
+
+        try:
+            return until_answered(answers, doing=doing, timeout_s=self._timeout_s)
+        finally:
+            self._client.poll(0)  # hands on librdkafka's log lines
 
 
-def _exists(error: Exception) -> bool:
-    """Whether somebody else has created the topic meanwhile, which serves as well."""
-    reason: Any = error.args[0] if error.args else None
-    return isinstance(reason, KafkaError) and reason.code() == KafkaError.TOPIC_ALREADY_EXISTS
+def _exists(created: Future[None]) -> bool:
+    """Whether the topic is there already: somebody else was faster, or an answer to an earlier attempt was lost."""
+    error = created.exception()
+    return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS

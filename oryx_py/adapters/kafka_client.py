@@ -1,14 +1,17 @@
 """What all Kafka clients share: their configuration, and their errors in the project's words."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any, Final
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
 from oryx_py.errors import BrokerUnavailable, ConfigError, LogGap, OryxError, RecordTooLarge, TopicsChanged
 
-__all__ = ["ANSWER_S", "configuration", "refuses_us", "translate"]
+__all__ = ["ANSWER_S", "LOG", "configuration", "refuses_us", "translate", "until_answered"]
+
+V = TypeVar("V")
 
 ANSWER_S: Final = 10.0
 """How long a call that waits for the broker waits: longer than the embedded broker's way back after kill -9 (4 s)."""
@@ -37,6 +40,7 @@ class _OncePerOutage(logging.Filter):
 LOG.addFilter(_OncePerOutage())
 
 _QUIET_S: Final = 60.0
+_RETRY_S: Final = 0.05
 
 _SHARED: Final[dict[str, Any]] = {
     "client.id": "oryx",
@@ -107,6 +111,28 @@ def translate(error: KafkaError | KafkaException | ValueError, doing: str) -> Or
         translated = _translated(reason, f"{doing}: {reason.str()}")
     translated.__cause__ = cause
     return translated
+
+
+def until_answered(call: Callable[[float], V], *, doing: str, timeout_s: float) -> V:
+    """Repeat a request until it is answered or the time is up: a broker that starts sends its clients away at first.
+
+    Args:
+        call: sends the request and returns the answer within about this many seconds.
+        doing: as for ``translate``.
+        timeout_s: for all attempts together.
+
+    Raises:
+        OryxError: what the last error means; BrokerUnavailable when the time is up.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return call(max(_RETRY_S, deadline - time.monotonic()))
+        except (KafkaException, ValueError) as error:
+            failure = translate(error, doing)
+        if not isinstance(failure, BrokerUnavailable) or time.monotonic() >= deadline:
+            raise failure
+        time.sleep(_RETRY_S)
 
 
 def _translated(error: KafkaError, text: str) -> OryxError:

@@ -1,14 +1,15 @@
 """The consumer on Kafka: partitions and offsets as they are given, nothing balanced, nothing reset."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from oryx_py.adapters.kafka_client import ANSWER_S, LOG, configuration, refuses_us, translate
-from oryx_py.errors import BrokerUnavailable, ConfigError, LogGap, OryxError, TopicsChanged
+from oryx_py.adapters.kafka_group import GroupPositions
+from oryx_py.errors import ConfigError, LogGap, OryxError, TopicsChanged
 from oryx_py.ports import EndOfPartition, Partition, Record
 
 __all__ = ["KafkaConsumer"]
@@ -34,7 +35,6 @@ _TUNED: Final[dict[str, Any]] = {
     "fetch.queue.backoff.ms": 10,  # 1 s by default: as long would a full queue stay unfilled
 }
 _NO_GROUP: Final = "oryx-reader"  # librdkafka wants a name; nothing is ever stored under it
-_RETRY_S: Final = 0.1
 _IDLE_S: Final = 2.0  # without anything to return, before the topics are looked for
 _LOOK_S: Final = 1.0
 
@@ -58,11 +58,11 @@ class KafkaConsumer:
         timeout_s: float = ANSWER_S,
     ) -> None:
         fixed = {**_FIXED, "group.id": group_id or _NO_GROUP}
-        # No session is ever held, but librdkafka's commit waits as long for a lost coordinator (45 s by default).
-        tuned = {**_TUNED, "session.timeout.ms": round(timeout_s * 1000)}
-        merged = configuration(bootstrap_servers, client, tuned=tuned, fixed=fixed)
-        self._group_id = group_id
-        self._timeout_s = timeout_s
+        merged = configuration(bootstrap_servers, client, tuned=_TUNED, fixed=fixed)
+        self._positions_of_group: GroupPositions | None = None
+        if group_id is not None:
+            shared = configuration(bootstrap_servers, client, tuned={}, fixed={})
+            self._positions_of_group = GroupPositions(shared, group_id, timeout_s=timeout_s)
         self._positions: dict[Partition, int] = {}
         self._error: OryxError | None = None
         self._look_at = 0.0
@@ -108,27 +108,19 @@ class KafkaConsumer:
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store these positions under the group's name; see the port."""
-        if not positions:
-            return
-        doing = f"storing positions of group {self._group()}"
-        self._until_answered(
-            lambda: self._client.commit(offsets=_topic_partitions(positions), asynchronous=False), doing
-        )
+        self._group().commit(positions)
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         """Positions stored under the group's name; see the port."""
-        wanted = [TopicPartition(topic, partition) for topic, partition in partitions]
-        doing = f"reading positions of group {self._group()}"
-        if not wanted:
-            return {}
-        found = self._until_answered(lambda: self._client.committed(wanted, timeout=self._timeout_s), doing)
-        return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+        return self._group().committed(partitions)
 
     def close(self) -> None:
         """Stop reading and free everything."""
         if not self._closed:
             self._closed = True
             self._client.close()
+            if self._positions_of_group is not None:
+                self._positions_of_group.close()
 
     def _events(self, messages: list[Any]) -> list[Record | EndOfPartition]:
         events: list[Record | EndOfPartition] = []
@@ -197,30 +189,10 @@ class KafkaConsumer:
             self._error = TopicsChanged(f"there is no {topic}[{partition}]; `oryx setup` shows what is missing")
         self._missing = missing
 
-    def _group(self) -> str:
-        if self._group_id is None:
+    def _group(self) -> GroupPositions:
+        if self._positions_of_group is None:
             raise ConfigError("this consumer was made without a group_id: it has nowhere to keep positions")
-        return self._group_id
-
-    def _until_answered(self, call: Callable[[], list[TopicPartition]], doing: str) -> list[TopicPartition]:
-        """Repeat a call to the group's coordinator while it is being found, moved or loaded.
-
-        Raises:
-            BrokerUnavailable, ConfigError: as the port says.
-        """
-        deadline = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                answer = call()
-                errors = [entry.error for entry in answer if entry.error is not None]
-                if not errors:
-                    return answer
-                failure = translate(errors[0], doing)
-            except KafkaException as error:
-                failure = translate(error, doing)
-            if not isinstance(failure, BrokerUnavailable) or time.monotonic() >= deadline:
-                raise failure
-            time.sleep(_RETRY_S)
+        return self._positions_of_group
 
 
 def _topic_partitions(positions: Mapping[Partition, int]) -> list[TopicPartition]:

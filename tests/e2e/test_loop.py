@@ -219,3 +219,20 @@ def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system:
     system.oryx("rollback")
     assert system.wait_generation(second) == first
     assert_answers(system)
+
+
+def test_a_killed_batch_run_leaves_one_epoch_to_the_next(system: System) -> None:
+    """kill -9 of Spark's driver in the middle of a run; the next run publishes what the killed one did not."""
+    served = system.get("/ready").json()["epoch"]
+    system.ingest(history(users=25, seed=2))
+    system.start("batch", "--once")
+    commits = system.folder / "history" / "commits"
+    seen = len(list(commits.iterdir()))
+    # The history is committed, the generation is not: in the middle of training.
+    eventually(lambda: len(list(commits.iterdir())) > seen, 120)
+    system.kill("batch")
+    assert system.get("/recommend/u0").status == 200
+    assert system.get("/ready").json()["epoch"] == served
+    system.oryx("batch", "--once")
+    eventually(lambda: system.get("/ready").json()["epoch"] == served + 1, 60)
+    assert_answers(system)

@@ -96,7 +96,11 @@ def _of_lines(raw: BinaryIO, size: int | None, format_: Format | None, times: Ti
     if stream.peek(2)[:2] == b"\x1f\x8b":
         stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), 1 << 16)
     found = format_ or _format_in(_peeked(stream))
-    position = raw.tell if size is not None else (lambda: 0)
+
+    def position() -> int:
+        # The reader's end closes what it reads.
+        return (size if raw.closed else raw.tell()) if size is not None else 0
+
     return InteractionFile(_READERS[found](stream, times), found, size, position, times)
 
 
