@@ -223,3 +223,12 @@ def test_the_position_ends_at_the_size(tmp_path: Path) -> None:
         positions = [source.position_bytes() for _ in source.rows()]
         assert source.size_bytes == positions[-1] == path.stat().st_size
         assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("content", [b"u,i,1\n", gzip.compress(b"u,i,1\n" * 50_000)])
+def test_the_position_of_a_file_that_was_read_to_its_end_is_its_size(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "interactions.csv"
+    file.write_bytes(content)
+    with open_interactions(file) as source:
+        assert sum(1 for _ in source.rows())
+        assert source.position_bytes() == len(content)
