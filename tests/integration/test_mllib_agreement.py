@@ -1,6 +1,5 @@
 """Our objectives are MLlib's: Spark's own user factors are folds of the users' histories into its item factors."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,9 @@ from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from tests.support.ridge import relative_error
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
 USERS, ITEMS, RANK, EACH = 30, 40, 6, 8
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    running = SparkSession.getActiveSession()
-    session = running or SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    yield session
-    if running is None:
-        session.stop()
 
 
 @pytest.mark.parametrize(
