@@ -121,6 +121,8 @@ class KafkaConsumer:
             self._client.close()
             if self._positions_of_group is not None:
                 self._positions_of_group.close()
+            if self._positions_of_group is not None:
+                self._positions_of_group.close()
 
     def _events(self, messages: list[Any]) -> list[Record | EndOfPartition]:
         events: list[Record | EndOfPartition] = []
