@@ -20,8 +20,8 @@ class GroupPositions:
 
     Of librdkafka's three ways to store a position only this one has an end when the broker dies just then: the
     consumer's synchronous commit waits until the broker is back, and the admin client's request for groups sometimes
-    fails an assertion, which ends the process (librdkafka issue 4605). So: commit asynchronously, wait ``timeout_s`` for
-    the callback, and drop the client if it did not come, lest that commit be done after a later one.
+    fails an assertion, which ends the process (librdkafka issue 4605). So: commit asynchronously, wait ``timeout_s``
+    for the callback, and drop the client if it did not come, lest that commit be done after a later one.
     """
 
     def __init__(self, configuration: Mapping[str, Any], group_id: str, *, timeout_s: float) -> None:
@@ -69,6 +69,7 @@ class GroupPositions:
         while not self._outcome:
             if time.monotonic() >= deadline:
                 self._client = None
+                del client  # the last reference, else the error's traceback would keep it, and its commit, alive
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             client.poll(_POLL_S)
         if self._outcome[0] is not None:
