@@ -20,8 +20,11 @@ LOG: Final = logging.getLogger("oryx_py.kafka")
 """Takes librdkafka's own lines, which would go to stderr by themselves."""
 
 
-class _OncePerOutage(logging.Filter):
-    """Lets one of librdkafka's lines of a kind and client pass a minute: during an outage it writes one an attempt."""
+class _WorthReading(logging.Filter):
+    """Lets one of librdkafka's lines of a kind and client pass a minute: during an outage it writes one an attempt.
+
+    That a consumer ignores a producer's property is never worth a line: one ``kafka.client`` is for both.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,14 +33,16 @@ class _OncePerOutage(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not isinstance(record.args, tuple) or len(record.args) != 3:  # facility, client, text; else it is ours
             return True
-        kind = record.args[:2]
-        if record.created - self._passed.get(kind, 0.0) < _QUIET_S:
+        facility, client, text = record.args
+        if facility == "CONFWARN" and "will be ignored" in str(text):
             return False
-        self._passed[kind] = record.created
+        if record.created - self._passed.get((facility, client), -_QUIET_S) < _QUIET_S:
+            return False
+        self._passed[facility, client] = record.created
         return True
 
 
-LOG.addFilter(_OncePerOutage())
+LOG.addFilter(_WorthReading())
 
 _QUIET_S: Final = 60.0
 _RETRY_S: Final = 0.05

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from oryx_py.adapters.kafka_client import ANSWER_S, LOG, configuration, refuses_us, translate
 from oryx_py.adapters.kafka_group import GroupPositions
 from oryx_py.errors import ConfigError, LogGap, OryxError, TopicsChanged
-from oryx_py.ports import EndOfPartition, Partition, Record
+from oryx_py.ports import EndOfPartition, Headers, Partition, Record
 
 __all__ = ["KafkaConsumer"]
 
@@ -141,18 +141,8 @@ class KafkaConsumer:
                 events.append(EndOfPartition(topic, partition, offset))
             else:
                 positions[where] = offset + 1
-                headers = message.headers()
-                events.append(
-                    Record(
-                        topic,
-                        partition,
-                        offset,
-                        message.timestamp()[1],
-                        message.key(),
-                        message.value(),
-                        tuple((name, value or b"") for name, value in headers) if headers else (),
-                    )
-                )
+                timestamp_ms, key, value = message.timestamp()[1], message.key(), message.value()
+                events.append(Record(topic, partition, offset, timestamp_ms, key, value, _headers(message)))
         return events
 
     def _on_partition_error(self, error: KafkaError, topic: str | None, partition: int) -> None:
@@ -199,3 +189,12 @@ class KafkaConsumer:
 
 def _topic_partitions(positions: Mapping[Partition, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()]
+
+
+def _headers(message: Any) -> Headers:
+    """Return a message's headers; none if the name of one is no UTF-8, at which confluent-kafka 2.16 fails."""
+    try:
+        headers = message.headers()
+    except (SystemError, UnicodeDecodeError):
+        return ()
+    return tuple((name, value or b"") for name, value in headers) if headers else ()

@@ -36,7 +36,11 @@ Partition: TypeAlias = tuple[str, int]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record as it was read; ``timestamp_ms`` is Kafka's (-1 where the record has none)."""
+    """One record as it was read.
+
+    ``timestamp_ms`` is Kafka's, -1 where the record has none. A header without a value has an empty one; if the name of
+    one header is not UTF-8, all are left out.
+    """
 
     topic: str
     partition: int

@@ -71,13 +71,10 @@ class FakeProducer:
     def _serve(self) -> None:
         while True:
             with self._log.changed:
-                self._log.changed.wait_for(self._has_work, self._patience_s())
+                while not self._has_work():
+                    self._log.changed.wait(self._patience_s())
                 if not self._queue:
-                    if self._closing:
-                        return
-                    continue
-                if not self._has_work():
-                    continue
+                    return
                 record, on_delivery, _ = self._queue[0]
                 delivery = self._store(record)
             if on_delivery is not None:

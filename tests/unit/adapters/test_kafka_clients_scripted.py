@@ -1,0 +1,215 @@
+"""What Kafka does seldom and a stand-in for librdkafka at once: clients that end for good, headers nobody can read."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from oryx_py.adapters import kafka_consumer, kafka_producer
+from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
+from oryx_py.errors import BrokerUnavailable, ConfigError
+from oryx_py.ports import Delivery, Record
+from tests.support.system import eventually
+
+WAIT_S = 30.0
+
+
+class ScriptedProducer:
+    """librdkafka's producer as far as ours uses it; it acknowledges what it gets until it has failed for good."""
+
+    started: list["ScriptedProducer"]
+
+    def __init__(self, configuration: dict[str, Any]) -> None:
+        self._on_error = configuration["error_cb"]
+        self._reports: list[Callable[..., object]] = []
+        self._changed = threading.Condition()
+        self.error: KafkaError | None = None
+        self._untold = False
+        self.holding = False
+        self.closed = False
+        self.started.append(self)
+
+    def produce(self, topic: str, value: bytes | None, key: bytes | None, *, on_delivery: Any, **_: object) -> None:
+        with self._changed:
+            if self.error is not None:
+                raise KafkaException(KafkaError(KafkaError._FATAL))
+            message = Message(topic=topic, partition=0, offset=7)
+            self._reports.append(lambda error=None: on_delivery(error, message))
+            self._changed.notify_all()
+
+    def poll(self, timeout: float) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._untold or (self._reports and not self.holding), timeout)
+            if self._untold:
+                self._untold = False
+                assert self.error is not None
+                self._on_error(self.error)
+            reports = [] if self.holding else self._reports[:]
+        for report in reports:
+            report()
+        with self._changed:
+            del self._reports[: len(reports)]
+        return len(reports)
+
+    def end(self, error: KafkaError) -> None:
+        with self._changed:
+            self.error = error
+            self._untold = True
+            self._changed.notify_all()
+
+    def purge(self) -> None:
+        with self._changed:
+            self.holding = False
+            purged = KafkaError(KafkaError._PURGE_QUEUE)
+            self._reports = [partial(report, purged) for report in self._reports]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __len__(self) -> int:
+        return len(self._reports)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedProducer]:
+    monkeypatch.setattr(ScriptedProducer, "started", [], raising=False)
+    monkeypatch.setattr(kafka_producer, "Client", ScriptedProducer)
+    monkeypatch.setattr(kafka_producer, "_RESTART_S", 0.0)
+    return ScriptedProducer.started
+
+
+def test_a_client_that_ends_for_good_is_replaced(scripted: list[ScriptedProducer]) -> None:
+    """What it held is reported as failed, once; what comes later is sent by the next."""
+    producer = KafkaProducer("nowhere:1", {})
+    deliveries: list[Delivery] = []
+    scripted[0].holding = True
+    producer.send("topic", b"held", on_delivery=deliveries.append)
+    scripted[0].end(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True))
+    with pytest.raises(BrokerUnavailable):
+        producer.flush(WAIT_S)
+    eventually(lambda: len(scripted) == 2, WAIT_S)
+    producer.send("topic", b"later", on_delivery=deliveries.append)
+    producer.flush(WAIT_S)
+    producer.close()
+    assert [type(delivery.error) for delivery in deliveries] == [BrokerUnavailable, type(None)]
+    assert deliveries[1].offset == 7
+    assert [client.closed for client in scripted] == [True, True]
+
+
+def test_between_two_clients_sending_can_be_retried(scripted: list[ScriptedProducer]) -> None:
+    """It fails as an outage does."""
+    producer = KafkaProducer("nowhere:1", {})
+    scripted[0].error = KafkaError(KafkaError._FATAL)
+    with pytest.raises(BrokerUnavailable):
+        producer.send("topic", b"")
+    scripted[0].error = None
+    producer.close()
+
+
+def test_credentials_that_are_refused_are_told(scripted: list[ScriptedProducer]) -> None:
+    """Kafka only lets the records time out; the reason came before and is the one reported."""
+    producer = KafkaProducer("nowhere:1", {})
+    deliveries: list[Delivery] = []
+    scripted[0].holding = True
+    producer.send("topic", b"", on_delivery=deliveries.append)
+    scripted[0].end(KafkaError(KafkaError._AUTHENTICATION, "wrong password", fatal=True))
+    with pytest.raises(ConfigError, match="wrong password"):
+        producer.flush(WAIT_S)
+    producer.close()
+    assert [type(delivery.error) for delivery in deliveries] == [ConfigError]
+
+
+def test_a_callback_that_raises_stops_nobody(
+    scripted: list[ScriptedProducer], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread that serves all callbacks lives on, and the log has the traceback."""
+    producer = KafkaProducer("nowhere:1", {})
+    deliveries: list[Delivery] = []
+
+    def broken(delivery: Delivery) -> None:
+        raise ValueError("in a callback")
+
+    producer.send("topic", b"", on_delivery=broken)
+    producer.send("topic", b"", on_delivery=deliveries.append)
+    producer.flush(WAIT_S)
+    producer.close()
+    assert [delivery.error for delivery in deliveries] == [None]
+    assert "in a callback" in caplog.text
+
+
+class Unreadable(Message):
+    """A message whose header's name is not UTF-8: confluent-kafka fails like this."""
+
+    def headers(self) -> Any:
+        raise SystemError("returned a result with an exception set")
+
+
+class ScriptedConsumer:
+    """librdkafka's consumer as far as ours uses it."""
+
+    messages: list[Message]
+
+    def __init__(self, configuration: dict[str, Any]) -> None:
+        self.on_error = configuration["error_cb"]
+
+    def assign(self, partitions: object) -> None:
+        pass
+
+    def poll(self, timeout: float) -> Message | None:
+        return self.messages.pop(0) if self.messages else None
+
+    def consume(self, count: int, timeout: float) -> list[Message]:
+        taken, self.messages = self.messages[:count], self.messages[count:]
+        return taken
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted_consumer(monkeypatch: pytest.MonkeyPatch) -> KafkaConsumer:
+    monkeypatch.setattr(kafka_consumer, "Client", ScriptedConsumer)
+    consumer = KafkaConsumer("nowhere:1", {})
+    consumer.assign({("topic", 0): 0})
+    return consumer
+
+
+def message(offset: int, kind: type[Message] = Message, **fields: Any) -> Message:
+    return kind(topic="topic", partition=0, offset=offset, value=b"", timestamp=(2, 5), **fields)
+
+
+def test_headers_that_nobody_can_read_stop_nobody(
+    scripted_consumer: KafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record comes without any; its neighbours have theirs."""
+    headers = [("id", b"1"), ("empty", None)]
+    messages = [message(0, headers=headers), message(1, Unreadable), message(2)]
+    monkeypatch.setattr(ScriptedConsumer, "messages", messages, raising=False)
+    read = scripted_consumer.poll(10, 1.0)
+    assert [record.headers for record in read if isinstance(record, Record)] == [(("id", b"1"), ("empty", b"")), (), ()]
+    assert scripted_consumer.positions() == {("topic", 0): 3}
+
+
+def test_passing_troubles_are_not_raised(scripted_consumer: KafkaConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka tries again by itself; what was read beside them is returned."""
+    troubles = [message(0, error=KafkaError(code)) for code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)]
+    monkeypatch.setattr(ScriptedConsumer, "messages", [*troubles, message(0)], raising=False)
+    assert [type(event) for event in scripted_consumer.poll(10, 1.0)] == [Record]
+    assert scripted_consumer.poll(10, 0.0) == []
+
+
+def test_refused_credentials_are_raised_after_what_was_read(
+    scripted_consumer: KafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And at every call from then on, until something else is assigned."""
+    refused = message(1, error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    monkeypatch.setattr(ScriptedConsumer, "messages", [message(0), refused], raising=False)
+    assert len(scripted_consumer.poll(10, 1.0)) == 1
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            scripted_consumer.poll(10, 0.0)
+    scripted_consumer.assign({})
+    assert scripted_consumer.poll(10, 0.0) == []
