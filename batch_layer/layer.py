@@ -40,7 +40,7 @@ from batch_layer.recovery import recover
 from batch_layer.topics import new_ranges
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
-from oryx_py.errors import TopicsChanged
+from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
 from oryx_py.model.generation import new_generation_name, write_generation
 from oryx_py.model.history import History
 from oryx_py.model.manifest import MANIFEST, Manifest, read_manifest
@@ -191,7 +191,11 @@ class BatchLayer:
         for name in sorted(stored & registry.generations.keys(), reverse=True):
             if registry.state(name) == "rejected":
                 continue
-            manifest = read_manifest(self._parts.store.local(name) / MANIFEST)
+            try:
+                manifest = read_manifest(self._parts.store.local(name) / MANIFEST)
+            except (CorruptGeneration, UnsupportedFormat) as trouble:
+                log.warning("generation_unreadable", generation=name, reason=str(trouble))
+                continue
             if manifest.next_offsets == dict(history.offsets):
                 if not _made_by(manifest, self._recipe):
                     log.info("settings_have_changed", generation=name, hint="they count from the next generation on")

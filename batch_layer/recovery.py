@@ -97,7 +97,10 @@ def _decide(
     current = registry.newest_epoch
     live: Mapping[int, int] = {}
     if current is not None and current.generation in store.generations():
-        live = covered(current.generation)
+        try:
+            live = covered(current.generation)
+        except (CorruptGeneration, UnsupportedFormat) as trouble:
+            log.warning("generation_unreadable", generation=current.generation, reason=str(trouble))
     verdict = judge(candidates, covered, live, fault)
     rejections = [GenerationState(name, "rejected", reason) for name, reason in verdict.rejected.items()]
     for rejection in rejections:

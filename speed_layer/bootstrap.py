@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -24,7 +26,7 @@ from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
-from oryx_py.runtime.topics import check_identity, identify, partitions_of
+from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun
 from speed_layer.folding import EpochFold
@@ -36,6 +38,8 @@ from speed_layer.systems import solve
 __all__ = ["assemble", "compile_kernel", "run"]
 
 log = structlog.get_logger("speed")
+
+T = TypeVar("T")
 
 IDLE_S = 0.1
 """Longest wait of one step: how soon a stop or a new epoch is noticed, not how long a record waits."""
@@ -49,28 +53,48 @@ def run(settings: Settings, stopping: Stopping) -> int:
     """
     clock = SystemClock()
     registry = CollectorRegistry()
-    with ThreadPoolExecutor(1, thread_name_prefix="load") as loader:
-        layer = _patiently(lambda: _connect(settings, stopping, loader, registry), clock, stopping)
+    metrics = Metrics(registry)
+    bootstrap = _patiently(lambda: resolve_bootstrap(settings), clock, stopping)
+    if bootstrap is None:
+        return 0
+    client = settings.kafka.client
+    with ThreadPoolExecutor(1, thread_name_prefix="load") as loader, ExitStack() as undo:
+        producer = KafkaProducer(bootstrap, client)
+        undo.callback(producer.close)
+        admin = KafkaAdmin(bootstrap, client)
+        layer = _patiently(
+            lambda: assemble(
+                settings,
+                admin=admin,
+                producer=producer,
+                new_consumer=lambda group: KafkaConsumer(bootstrap, client, group),
+                store=open_store(settings.store_uri),
+                registry=open_registry(settings.store_uri),
+                clock=clock,
+                stopping=lambda: stopping.requested,
+                loader=loader,
+                metrics=metrics,
+            ),
+            clock,
+            stopping,
+        )
         if layer is None:
             return 0
+        undo.callback(layer.close)
         health = serve_health(
             settings.speed.metrics_host, settings.speed.metrics_port, ready=layer.waiting_for, registry=registry
         )
+        undo.callback(health.close)
         log.info("speed_started", epochs=[run.started.epoch for run in layer.runs])
         try:
             while not stopping.requested:
                 layer.step(IDLE_S)
         except Interrupted:
             log.warning("stopped_before_all_was_acknowledged")
-        finally:
-            layer.close()
-            health.close()
     return 0
 
 
-def _patiently(
-    begin: Callable[[], SpeedLayer], clock: Clock, stopping: Stopping, retry_s: float = 1.0
-) -> SpeedLayer | None:
+def _patiently(begin: Callable[[], T], clock: Clock, stopping: Stopping, retry_s: float = 1.0) -> T | None:
     """Begin as soon as broker and store answer; None if asked to stop before."""
     while not stopping.requested:
         try:
@@ -79,24 +103,6 @@ def _patiently(
             log.warning("waiting_to_start", reason=str(trouble))
             clock.sleep(retry_s)
     return None
-
-
-def _connect(
-    settings: Settings, stopping: Stopping, loader: ThreadPoolExecutor, metrics: CollectorRegistry
-) -> SpeedLayer:
-    bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
-    return assemble(
-        settings,
-        admin=KafkaAdmin(bootstrap, client),
-        producer=KafkaProducer(bootstrap, client),
-        new_consumer=lambda group: KafkaConsumer(bootstrap, client, group),
-        store=open_store(settings.store_uri),
-        registry=open_registry(settings.store_uri),
-        clock=SystemClock(),
-        stopping=lambda: stopping.requested,
-        loader=loader,
-        metrics=Metrics(metrics),
-    )
 
 
 def assemble(
@@ -144,6 +150,7 @@ def assemble(
         generation = Generation.open(store.local(started.generation))
         state = ModelState(generation, started.epoch, topics.update_partitions)
         announced = announcements.of(started.epoch)
+        check_end(topic, admin.end_offsets(topic), state.progress(), announced.input)
         fold = EpochFold(state, topics.input_partitions)
         return EpochRun(started, fold, new_consumer(None), topic=topic, announced=announced.input, live=announced.live)
 
@@ -157,35 +164,41 @@ def assemble(
         now_ms=clock.now_ms(),
         overlap_s=settings.speed.epoch_overlap_s,
     )
-    runs = _loaded(held, load)
     limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s)
-    return SpeedLayer(
-        topics=topics,
-        limits=limits,
-        runs=runs,
-        newest_epoch=runs[-1].started.epoch if runs else 0,
-        epochs=lambda: registry.read().epochs,
-        load=load_aside,
-        input_end=lambda: admin.end_offsets(topic),
-        dead_letters=DeadLetters(
-            new_consumer(settings.speed.group_id),
-            topic=topic,
-            start=admin.start_offsets(topic),
-            dead_letter_topic=settings.dead_letter_topic,
+    with ExitStack() as undo:
+        runs = _loaded(held, load, undo)
+        group = new_consumer(settings.speed.group_id)
+        undo.callback(group.close)
+        layer = SpeedLayer(
+            topics=topics,
+            limits=limits,
+            runs=runs,
+            newest_epoch=runs[-1].started.epoch if runs else 0,
+            epochs=lambda: registry.read().epochs,
+            load=load_aside,
+            input_end=lambda: admin.end_offsets(topic),
+            dead_letters=DeadLetters(
+                group,
+                topic=topic,
+                start=admin.start_offsets(topic),
+                dead_letter_topic=settings.dead_letter_topic,
+                clock=clock,
+            ),
+            outbox=Outbox(producer, stopping),
             clock=clock,
-        ),
-        outbox=Outbox(producer, stopping),
-        clock=clock,
-        metrics=metrics,
-    )
+            metrics=metrics,
+        )
+        undo.pop_all()  # from here on the layer closes what it has
+    return layer
 
 
-def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRun]) -> list[EpochRun]:
+def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRun], undo: ExitStack) -> list[EpochRun]:
     """Load what can be loaded; the layer itself tries the newest again, and says so in its readiness."""
     runs: list[EpochRun] = []
     for started in held:
         try:
             runs.append(load(started))
+            undo.callback(runs[-1].close)
         except (CorruptGeneration, UnsupportedFormat) as trouble:
             log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
     return runs

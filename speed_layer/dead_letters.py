@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
-from oryx_py.errors import BadInteraction
+import structlog
+
+from oryx_py.errors import BadInteraction, BrokerUnavailable
 from oryx_py.messages.inbound import read_input
 from oryx_py.ports import Clock, Consumer, Outgoing, Record
 from speed_layer.outgoing import dead_letter
 
 __all__ = ["DeadLetters"]
+
+log = structlog.get_logger("speed")
 
 
 class DeadLetters:
@@ -63,7 +67,12 @@ class DeadLetters:
         for partition, offset in positions.items():
             self.positions[partition] = max(offset, self.positions[partition])
         if self._clock.monotonic() - self._committed_at >= self._commit_every_s:
-            self.commit()
+            try:
+                self.commit()
+            except BrokerUnavailable as trouble:
+                # Behind the truth is allowed: what is written again after a crash is a repeat.
+                log.warning("dead_letter_position_not_committed", reason=str(trouble))
+                self._committed_at = self._clock.monotonic()
 
     def commit(self) -> None:
         """Commit the positions that changed.
@@ -96,6 +105,10 @@ class DeadLetters:
                     if letter is not None:
                         found.append(letter)
         return found, {partition: offset for (_, partition), offset in self._consumer.positions().items()}
+
+    def close(self) -> None:
+        """Give the consumer back; commits nothing."""
+        self._consumer.close()
 
     def rest(self) -> None:
         """Stop reading by itself: an epoch reads the topic now."""

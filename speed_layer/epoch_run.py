@@ -91,7 +91,9 @@ class EpochRun:
         if self.phase is Phase.SILENT:
             if not self.caught_up(self._silent_until):
                 return []
-            self.fold.flush()
+            self.fold.flush(max_users)
+            if self.fold.pending:
+                return []
             self.phase = Phase.FOLLOW
             self._assign()
             return self.fold.resend()

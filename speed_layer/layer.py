@@ -56,11 +56,12 @@ class Limits:
     """The layer's bounds and intervals."""
 
     max_batch_records: int = 10_000
-    max_batch_users: int = 5_000
+    replay_slice_users: int = 256
     idle_progress_s: float = 1.0
     registry_poll_s: float = 0.5
     load_retry_s: float = 10.0
     epoch_overlap_s: float = 60.0
+    patience_s: float = 10.0
 
 
 class SpeedLayer:
@@ -112,6 +113,7 @@ class SpeedLayer:
         self._clock = clock
         self._metrics = metrics
         self._registry_at = -1e9
+        self._stepped_at = clock.monotonic()
         self._announced_at: dict[int, float] = {}
         self._live_at: dict[int, float] = {}
 
@@ -124,6 +126,13 @@ class SpeedLayer:
         """
         self._watch_registry()
         self._adopt()
+        try:
+            self._work(timeout_s)
+        except BrokerUnavailable as trouble:
+            # Only looking something up ends so, before anything was read; what was read is never given up.
+            log.warning("broker_unavailable", reason=str(trouble))
+
+    def _work(self, timeout_s: float) -> None:
         if not self.runs or self._dead_letters.behind(self.runs[0].positions):
             self._scan_dead_letters(0.0 if self.runs else timeout_s)
             return
@@ -131,8 +140,9 @@ class SpeedLayer:
         alone = len(self.runs) == 1
         for run in list(self.runs):
             busy = run.phase is not Phase.FOLLOW or not alone
-            self._advance(run, min(timeout_s, 0.005) if busy else timeout_s)
+            self._advance(run, 0.0 if run.fold.pending else min(timeout_s, 0.005) if busy else timeout_s)
         self._retire()
+        self._stepped_at = self._clock.monotonic()
 
     @property
     def announced_epochs(self) -> frozenset[int]:
@@ -142,6 +152,9 @@ class SpeedLayer:
     def waiting_for(self) -> list[str]:
         """Say what readiness waits for; empty where the newest epoch is followed live."""
         reasons = [self.trouble] if self.trouble else []
+        silent_s = self._clock.monotonic() - self._stepped_at
+        if silent_s > self._limits.patience_s:
+            reasons.append(f"nothing was done for {silent_s:.0f} s: Kafka does not answer, or there is much to solve")
         if self._loading is not None:
             reasons.append(f"loading generation {self._loading[0].generation}")
         if not self.runs and not reasons:
@@ -157,10 +170,12 @@ class SpeedLayer:
             self._dead_letters.commit()
         except BrokerUnavailable as unavailable:
             log.warning("dead_letter_position_not_committed", reason=str(unavailable))
+        self._dead_letters.close()
         for run in self.runs:
             run.close()
 
     def _advance(self, run: EpochRun, timeout_s: float) -> None:
+        target = self._target(run)
         records = run.read(self._limits.max_batch_records, timeout_s)
         while run is not self.runs[0] and run.phase is Phase.FOLLOW and not run.caught_up(self.runs[0].positions):
             # The newer epoch is never announced behind the older one: whoever changes over loses nothing he has seen.
@@ -171,7 +186,7 @@ class SpeedLayer:
         letters = self._fold(run, records)
         first = run is self.runs[0]
         with self._metrics.solve_seconds.time():
-            updates = run.take(self._target(run), self._limits.max_batch_users)
+            updates = run.take(target, self._limits.replay_slice_users)
         self._deliver(letters, updates)
         if first:
             self._dead_letters.advance(run.positions)
@@ -223,7 +238,11 @@ class SpeedLayer:
             log.info("epoch_live", epoch=epoch, generation=run.started.generation)
 
     def _target(self, run: EpochRun) -> Mapping[int, int]:
-        """Return what this run has to reach to be live: the older epoch's positions, else the input's end at first."""
+        """Return what this run has to reach to be live: the older epoch's positions, else the input's end at first.
+
+        Raises:
+            BrokerUnavailable: the end cannot be looked up now.
+        """
         if run is not self.runs[0]:
             return self.runs[0].horizon
         epoch = run.started.epoch

@@ -166,8 +166,9 @@ class ModelState:
 
     def _apply_progress(self, update: Progress, update_partition: int) -> None:
         progress = self._progress[update_partition]
-        for partition, offset in update.input.items():
+        # What the generation does not know is no partition of its topic.
+        for partition, offset in ((p, o) for p, o in update.input.items() if p in progress):
             progress[partition] = max(offset, progress.get(partition, 0))
         live = self._live[update_partition]
-        for partition, value in update.live.items():
+        for partition, value in ((p, v) for p, v in update.live.items() if p in progress):
             live[partition] = live.get(partition, False) or value

@@ -33,7 +33,7 @@ def fold_in_many(
 
     ``indptr`` int64[m + 1]; ``indices`` int[nnz] are rows of ``factors`` float32[r, k], the other side's; ``strengths``
     float64[nnz] are folded (NaN: gone). ``factors`` may be mapped, and lack rows that ``prior`` counts, or have more.
-    Where b = 0 the row is 0.
+    Where b = 0 the row is 0; also where the solution is beyond float32, as without regularisation it may be.
 
     Each row equals ``fold_in`` of its history to a relative error of 1e-6 (and the rounding to float32) for systems of
     condition up to 1e6. It depends on nothing but its own history: not on the other rows, nor on ``threads``; the same
@@ -66,6 +66,7 @@ def fold_in_many(
     else:
         for chunk in chunks:
             work(chunk)
+    X[~np.isfinite(X).all(axis=1)] = 0.0
     return X
 
 

@@ -1,12 +1,12 @@
 """Whether the topics are still those that the stored offsets belong to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from oryx_py.errors import TopicsChanged
+from oryx_py.errors import LogGap, TopicsChanged
 from oryx_py.model.registry import TopicIdentity, TopicsIdentity
 from oryx_py.ports import TopicAdmin
 
-__all__ = ["check_identity", "identify", "partitions_of"]
+__all__ = ["check_end", "check_identity", "identify", "partitions_of"]
 
 REMEDY = "use new topics and an empty store and history for a fresh start, or bring the old topics back"
 
@@ -46,6 +46,25 @@ def check_identity(recorded: TopicsIdentity | None, found: TopicsIdentity) -> No
             raise TopicsChanged(f"topic {topic} has {now.partitions} partitions, it had {before.partitions}: {REMEDY}")
         if before.id != now.id:
             raise TopicsChanged(f"topic {topic} was created anew since the store was begun: {REMEDY}")
+
+
+def check_end(topic: str, end: Mapping[int, int], *reached: Mapping[int, int]) -> None:
+    """Refuse a log that ends before what somebody has of it: records were lost, or the offsets are of another log.
+
+    Args:
+        topic: its name.
+        end: by partition, where it ends.
+        reached: by partition, offsets that were covered or announced; a partition that the topic lacks is ignored.
+
+    Raises:
+        LogGap: it ends before one of them.
+    """
+    for partition, offset in ((p, o) for offsets in reached for p, o in offsets.items()):
+        if partition in end and end[partition] < offset:
+            raise LogGap(
+                f"partition {partition} of {topic} ends at {end[partition]}, before {offset}, "
+                f"up to which it was read: {REMEDY}"
+            )
 
 
 def partitions_of(admin: TopicAdmin, topic: str) -> int:

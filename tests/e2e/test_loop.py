@@ -3,6 +3,8 @@
 import itertools
 import threading
 import time
+import urllib.request
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
 from oryx_py.ports import EndOfPartition, Record
 from tests.e2e.conftest import NewSystem
 from tests.support.answers import assert_answers, input_size
-from tests.support.system import System, eventually
+from tests.support.system import System, eventually, free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("loop"), pytest.mark.timeout(600)]
 
@@ -31,7 +33,7 @@ def history(users: int = 40, seed: int = 1) -> str:
 @pytest.fixture(scope="module")
 def system(new_system: NewSystem) -> System:
     """A system with a generation, speed and serving running."""
-    system = new_system()
+    system = new_system(SPEED__METRICS_PORT=free_port())
     system.start("serve")
     system.start("speed")
     system.wait_up()
@@ -93,6 +95,10 @@ def test_a_poison_message_becomes_a_dead_letter_and_the_layers_go_on(system: Sys
     assert all(header["reason"] for header in headers)
     assert sorted(int(header["size"]) for header in headers) == sorted(map(len, poison))
     assert max(len(letter.value or b"") for letter in letters) == 64 * 1024
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{system.settings['SPEED__METRICS_PORT']}/metrics", timeout=10
+    ) as page:
+        assert f"oryx_speed_dead_letters_total {len(poison)}.0" in page.read().decode()
     assert_answers(system)
 
 
@@ -183,14 +189,20 @@ def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system:
     first = system.get("/ready").generation
     stop = threading.Event()
     failures: list[str] = []
-    posted = itertools.count()
+    acknowledged: Counter[tuple[str, str]] = Counter()
     generations: list[str] = []
 
     def write() -> None:
-        for number in posted:
+        for number in itertools.count():
             if stop.is_set():
                 return
-            system.post(f"during-{number % 11}", ITEMS[number % len(ITEMS)], 1 + number % 3)
+            user, item = f"during-{number % 11}", ITEMS[number % len(ITEMS)]
+            try:
+                system.post(user, item, 1)
+            except (OSError, AssertionError) as failure:
+                failures.append(f"POST: {failure}")
+            else:
+                acknowledged[user, item] += 1
 
     def read() -> None:
         while not stop.is_set():
@@ -205,8 +217,8 @@ def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system:
     try:
         system.oryx("batch", "--once")
         second = system.wait_generation(first)
-        seen = next(posted)
-        eventually(lambda: next(posted) > seen + 50, 60)
+        seen = acknowledged.total()
+        eventually(lambda: acknowledged.total() > seen + 50, 60)
     finally:
         stop.set()
         for thread in threads:
@@ -214,7 +226,8 @@ def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system:
     assert not failures, failures[:5]
     assert set(generations) == {first, second}
     rest = assert_answers(system)
-    assert all(rest.pairs[f"during-{n}"] for n in range(11))
+    folded = {(user, item): rest.pairs[user][item] for user, item in acknowledged}
+    assert folded == dict(acknowledged)
 
     system.oryx("rollback")
     assert system.wait_generation(second) == first

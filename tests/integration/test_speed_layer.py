@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.errors import BrokerUnavailable, LogGap
 from oryx_py.events import Interaction
 from oryx_py.messages import partition_of
 from speed_layer.outbox import Interrupted
@@ -217,3 +218,35 @@ def test_a_stop_while_the_broker_is_away_ends_the_wait(world: SpeedWorld) -> Non
     layer._outbox._producer = Away()  # type: ignore[assignment]
     with pytest.raises(Interrupted):
         world.run(layer, lambda: False)
+
+
+def test_a_log_that_ends_before_what_the_generation_covers_is_refused(world: SpeedWorld) -> None:
+    """Waiting for records that were lost would be a silence for ever."""
+    world.publish("g1", BASE, ITEMS, {0: 50, 1: 50})
+    with pytest.raises(LogGap, match="ends at 0, before 50"):
+        world.start()
+
+
+def test_a_broker_that_does_not_answer_a_look_up_or_a_commit_is_waited_for(world: SpeedWorld) -> None:
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start()
+    failing = {"input_end": 3, "commit": 3}
+    look_up, commit = layer._input_end, layer._dead_letters._consumer.commit
+
+    def fail_first(what: str, call: Any, *arguments: Any) -> Any:
+        if failing[what]:
+            failing[what] -= 1
+            raise BrokerUnavailable("not now")
+        return call(*arguments)
+
+    layer._input_end = lambda: fail_first("input_end", look_up)
+    layer._dead_letters._commit_every_s = 0
+    layer._dead_letters._consumer.commit = lambda positions: fail_first("commit", commit, positions)  # type: ignore[method-assign]
+    world.send(*some(15))
+    world.settle(layer, epoch)
+    world.send(*some(16))
+    world.settle(layer, epoch)
+    assert failing["input_end"] == 0
+    assert failing["commit"] < 3
+    layer.close()
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
