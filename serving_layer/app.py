@@ -18,6 +18,7 @@ from serving_layer.handlers.operating import healthz, metrics, ready
 from serving_layer.handlers.pref import delete_pref, post_pref
 from serving_layer.handlers.recommend import recommend, recommend_to_anonymous
 from serving_layer.handlers.similarity import because, similarity
+from serving_layer.handlers.writing import stopped_midway
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import Models
 from serving_layer.observing import observe
@@ -114,7 +115,7 @@ def build_app(
         if route in _WRITES and api.read_only:
             handler = _forbidden
         if route not in _OPERATING:
-            handler = _bounded(handler)
+            handler = _bounded(_few(handler) if route in _WRITES else handler)
         if route.method == "GET":
             app.router.add_get(root + route.path, handler)  # HEAD, too
         else:
@@ -134,13 +135,35 @@ def _bounded(handler: Handler) -> Handler:
             async with asyncio.timeout(api.request_timeout_ms / 1000):
                 return await handler(request)
         except TimeoutError:
-            raise Problem.unavailable(
-                f"this was not done within {api.request_timeout_ms} ms; a write may be stored all the same"
-            ) from None
+            raise _cut_off(request, api.request_timeout_ms) from None
         finally:
             running.count -= 1
 
     return bounded
+
+
+def _few(handler: Handler) -> Handler:
+    """Leave half of the requests at a time to reads: while Kafka is away, writes wait for it, and reads need not."""
+
+    async def few(request: web.Request) -> web.Response:
+        api, running = request.app[keys.API], request.app[keys.RUNNING]
+        if running.writes >= max(1, api.max_concurrent_requests // 2):
+            raise Problem.busy(f"{running.writes} writes wait for Kafka: send this again in a moment")
+        running.writes += 1
+        try:
+            return await handler(request)
+        finally:
+            running.writes -= 1
+
+    return few
+
+
+def _cut_off(request: web.Request, timeout_ms: int) -> Problem:
+    """Return the answer to a request that took too long, with what it had stored until then."""
+    stored = request.get(keys.STORED)
+    if stored is None:
+        return Problem.unavailable(f"this was not done within {timeout_ms} ms; a write may be stored all the same")
+    return stopped_midway(f"this was not done within {timeout_ms} ms", stored)
 
 
 async def _forbidden(request: web.Request) -> web.Response:  # noqa: ARG001

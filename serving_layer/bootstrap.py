@@ -18,7 +18,7 @@ from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import open_registry, open_store
-from oryx_py.config import Settings
+from oryx_py.config import Api, Settings
 from oryx_py.errors import ConfigError, Transient
 from oryx_py.local.endpoint import resolve_bootstrap
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
@@ -28,7 +28,7 @@ from serving_layer.app import HTTP_LIMITS, build_app
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import FollowSettings, ModelManager, RegistryReader
 
-__all__ = ["Ports", "one_core", "run", "serve"]
+__all__ = ["Ports", "delivery_timeout_s", "one_core", "run", "serve"]
 
 log = structlog.get_logger("serving")
 
@@ -61,7 +61,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
     bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
     ports = Ports(
         admin=KafkaAdmin(bootstrap, client),
-        producer=KafkaProducer(bootstrap, client),
+        producer=KafkaProducer(bootstrap, client, delivery_timeout_s=delivery_timeout_s(settings.serving.api)),
         new_consumer=lambda: KafkaConsumer(bootstrap, client, None),
         store=open_store(settings.store_uri),
         registry=open_registry(settings.store_uri),
@@ -132,6 +132,14 @@ async def serve(
             await asyncio.sleep(_POLL_S)
         log.info("serving_stopping")
     return 0
+
+
+def delivery_timeout_s(api: Api) -> float:
+    """Return after how long the producer gives a write up: before the client is answered, mostly.
+
+    librdkafka looks for late records once a second, so with the default settings a third of the time is left for that.
+    """
+    return api.write_timeout_ms / 1000 * 2 / 3
 
 
 def one_core() -> None:

@@ -12,6 +12,7 @@ from serving_layer.bodies import ByteBudget
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import Models
 from serving_layer.served import ServedModel
+from serving_layer.stored import Stored
 
 __all__ = [
     "API",
@@ -27,6 +28,7 @@ __all__ = [
     "PRODUCER",
     "REQUEST_ID",
     "RUNNING",
+    "STORED",
     "TAKEN",
     "AsyncSender",
     "NewId",
@@ -61,10 +63,11 @@ class NewId(Protocol):
 
 
 class Running:
-    """How many requests are being answered."""
+    """How many requests are being answered, and how many of these are writes."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.writes = 0
 
 
 API: Final = web.AppKey("api", Api)
@@ -84,3 +87,5 @@ NEW_REQUEST_ID: Final = web.AppKey("new_request_id", NewId)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 TAKEN: Final = web.RequestKey("taken", ServedModel)
 """The model that a request is answered from, once it has taken one."""
+STORED: Final = web.RequestKey("stored", Stored)
+"""What a bulk write has stored so far."""

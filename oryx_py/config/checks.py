@@ -55,6 +55,8 @@ def advice(settings: Settings, given: Container[str]) -> Iterator[str]:
             "serving.api.read_after_write_timeout_ms is not below serving.api.request_timeout_ms, which ends such a "
             "request first"
         )
+    if api.write_timeout_ms >= api.request_timeout_ms:
+        yield "serving.api.write_timeout_ms is not below serving.api.request_timeout_ms, which ends a write first"
 
 
 def _on_protection(settings: Settings) -> Iterator[str]:

@@ -160,6 +160,7 @@ class Api(_Group, frozen=True):
     read_only: bool = False
     read_after_write_timeout_ms: Count = 2_000
     request_timeout_ms: Count = 10_000
+    write_timeout_ms: Count = 3_000
     max_body_bytes: Count = 16 * 1024 * 1024
     max_inflated_bytes: Count = 64 * 1024 * 1024
     max_concurrent_requests: Count = 512

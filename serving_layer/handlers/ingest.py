@@ -7,12 +7,13 @@ from aiohttp import hdrs, web
 
 from oryx_py.errors import OryxError
 from oryx_py.events import Interaction
-from oryx_py.ports import Delivery, Outgoing
+from oryx_py.ports import Outgoing
 from serving_layer import keys
 from serving_layer.bodies import body_of
 from serving_layer.bulk import BulkForm, lines_of
-from serving_layer.handlers.writing import idempotency_key, offsets_header, record_of
+from serving_layer.handlers.writing import idempotency_key, promptly, record_of, stopped_midway
 from serving_layer.problems import Problem, quoted
+from serving_layer.stored import Stored
 
 __all__ = ["ingest"]
 
@@ -38,10 +39,11 @@ async def ingest(request: web.Request) -> web.Response:
     ``Content-Type``: ``text/csv`` or ``text/plain`` (lines; also where it is missing, or is curl's default),
     ``application/json`` (an array), ``application/x-ndjson``. ``Content-Encoding``: gzip, deflate. Header:
     ``Idempotency-Key``. 204 when all are acknowledged, with ``X-Oryx-Offset``. 400: nothing was stored, the detail
-    names the bad lines. 413, 415. 503: the broker failed midway; ``accepted`` is how many lines, in their order, are
-    acknowledged.
+    names the bad lines. 413, 415. 503: the broker failed midway, or took too long; ``accepted`` is how many lines, in their
+    order, are acknowledged.
     """
     form, key, api = _form(request), idempotency_key(request), request.app[keys.API]
+    stored = request[keys.STORED] = Stored()
     async with body_of(
         request,
         max_bytes=api.max_body_bytes,
@@ -49,8 +51,8 @@ async def ingest(request: web.Request) -> web.Response:
         budget=request.app[keys.BODY_BUDGET],
     ) as body:
         await _check(body, form)
-        stored = await _store(request, body, form, key)
-    return web.Response(status=HTTPStatus.NO_CONTENT, headers=offsets_header(stored.values()))
+        await _store(request, body, form, key, stored)
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers=stored.headers())
 
 
 def _form(request: web.Request) -> BulkForm:
@@ -87,47 +89,33 @@ async def _check(body: bytes, form: BulkForm) -> None:
         raise Problem(HTTPStatus.BAD_REQUEST, f"nothing was stored. {'; '.join(bad)}{more}")
 
 
-async def _store(request: web.Request, body: bytes, form: BulkForm, key: str | None) -> dict[int, Delivery]:
-    """Send everything, some lines at a time; returns the last delivery of each partition."""
+async def _store(request: web.Request, body: bytes, form: BulkForm, key: str | None, stored: Stored) -> None:
+    """Send everything, some lines at a time."""
     app = request.app
     now_ms = app[keys.CLOCK].now_ms()
-    last: dict[int, Delivery] = {}
-    accepted = 0
     batch: list[Outgoing] = []
     for line in lines_of(body, form):
         if isinstance(line.content, Interaction):
             batch.append(record_of(line.content, app, now_ms=now_ms, key=key, line=line.number))
         if len(batch) == _BREATH:
-            accepted = await _send(app, batch, last, accepted)
+            await _send(app, batch, stored)
             batch.clear()
-    await _send(app, batch, last, accepted)
-    return last
+    await _send(app, batch, stored)
 
 
-async def _send(app: web.Application, batch: list[Outgoing], last: dict[int, Delivery], accepted: int) -> int:
-    """Send some lines and wait for all of them; returns how many are accepted now.
+async def _send(app: web.Application, batch: list[Outgoing], stored: Stored) -> None:
+    """Send some lines and wait for all of them.
 
     Raises:
         Problem: 503, one was not acknowledged.
     """
     try:
-        deliveries = await app[keys.PRODUCER].send_many(batch)
+        async with promptly(app):
+            deliveries = await app[keys.PRODUCER].send_many(batch)
     except OryxError as error:
-        raise _broke_off(error, last, accepted) from error
+        raise stopped_midway(str(error), stored) from error
     for delivery in deliveries:
         if delivery.error is not None:
-            raise _broke_off(delivery.error, last, accepted) from delivery.error
-        last[delivery.partition] = delivery
-        accepted += 1
+            raise stopped_midway(str(delivery.error), stored) from delivery.error
+        stored.add(delivery)
         app[keys.METRICS].interactions.inc()
-    return accepted
-
-
-def _broke_off(error: OryxError, last: dict[int, Delivery], accepted: int) -> Problem:
-    problem = Problem.unavailable(
-        f"{error}; the first {accepted} are stored, of the others some may be: send these again, "
-        "with the same Idempotency-Key if this one had any",
-        accepted=accepted,
-    )
-    problem.headers.update(offsets_header(last.values()))
-    return problem

@@ -9,8 +9,9 @@ from oryx_py.events import Interaction, parse_object
 from serving_layer import keys
 from serving_layer.bodies import body_of
 from serving_layer.handlers.paths import id_of, segments
-from serving_layer.handlers.writing import idempotency_key, offsets_header, record_of
+from serving_layer.handlers.writing import idempotency_key, promptly, record_of
 from serving_layer.problems import Problem
+from serving_layer.stored import Stored
 
 __all__ = ["delete_pref", "post_pref"]
 
@@ -52,6 +53,8 @@ async def _store(request: web.Request, interaction: Interaction) -> web.Response
     app = request.app
     now_ms = app[keys.CLOCK].now_ms()
     record = record_of(interaction, app, now_ms=now_ms, key=idempotency_key(request), line=1)
-    delivery = await app[keys.PRODUCER].send(record.topic, record.value, key=record.key, headers=record.headers)
+    stored = Stored()
+    async with promptly(app):
+        stored.add(await app[keys.PRODUCER].send(record.topic, record.value, key=record.key, headers=record.headers))
     app[keys.METRICS].interactions.inc()
-    return web.Response(status=HTTPStatus.NO_CONTENT, headers=offsets_header([delivery]))
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers=stored.headers())

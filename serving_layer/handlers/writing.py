@@ -1,20 +1,23 @@
-"""What all writes share: the record of an interaction, its idempotency key, and where it was stored."""
+"""What all writes share: the record of an interaction, its idempotency key, and how long Kafka may take."""
 
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
+from oryx_py.errors import BrokerUnavailable
 from oryx_py.events import Interaction, encode_csv
-from oryx_py.ports import Delivery, Headers, Outgoing
+from oryx_py.ports import Headers, Outgoing
 from serving_layer import keys
 from serving_layer.problems import Problem
+from serving_layer.stored import Stored
 
-__all__ = ["OFFSET_HEADER", "idempotency_key", "offsets_header", "record_of"]
+__all__ = ["idempotency_key", "promptly", "record_of", "stopped_midway"]
 
-OFFSET_HEADER = "X-Oryx-Offset"
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 
@@ -38,10 +41,31 @@ def record_of(interaction: Interaction, app: web.Application, *, now_ms: int, ke
     return Outgoing(app[keys.INPUT_TOPIC], encode_csv(interaction), interaction.user.encode(), headers)
 
 
-def offsets_header(deliveries: Iterable[Delivery]) -> dict[str, str]:
-    """Return ``X-Oryx-Offset``, the last offset of each partition; no header where nothing was stored."""
-    last: dict[int, int] = {}
-    for delivery in deliveries:
-        last[delivery.partition] = max(delivery.offset, last.get(delivery.partition, -1))
-    text = ",".join(f"{partition}:{offset}" for partition, offset in sorted(last.items()))
-    return {OFFSET_HEADER: text} if text else {}
+@asynccontextmanager
+async def promptly(app: web.Application) -> AsyncIterator[None]:
+    """Wait for an acknowledgement in here, but no longer than ``serving.api.write_timeout_ms``.
+
+    The producer gives a record up before that, so that an answer as a rule says what became of it.
+
+    Raises:
+        BrokerUnavailable: it took longer.
+    """
+    timeout_ms = app[keys.API].write_timeout_ms
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            yield
+    except TimeoutError:
+        raise BrokerUnavailable(
+            f"no acknowledgement from Kafka within {timeout_ms} ms; the write may be stored all the same"
+        ) from None
+
+
+def stopped_midway(reason: str, stored: Stored) -> Problem:
+    """Return the answer to a bulk write of which not all is acknowledged; 503."""
+    problem = Problem.unavailable(
+        f"{reason}; the first {stored.accepted} are stored, of the others some may be: send these again, "
+        "with the same Idempotency-Key if this one had any",
+        accepted=stored.accepted,
+    )
+    problem.headers.update(stored.headers())
+    return problem

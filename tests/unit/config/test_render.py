@@ -92,7 +92,7 @@ def test_values_are_shown_as_toml_reads_them(tmp_path: Path) -> None:
         ({"ORYX__MODEL__EPSILON": "1e-4", "ORYX__MODEL__LOG_STRENGTH": "true"}, []),
         ({"ORYX__MODEL__FEEDBACK": "explicit"}, []),
         ({"ORYX__MODEL__FEEDBACK": "explicit", "ORYX__MODEL__ALPHA": "2"}, ["model.alpha has no effect"]),
-        ({"ORYX__SERVING__API__REQUEST_TIMEOUT_MS": "1500"}, ["read_after_write_timeout_ms"]),
+        ({"ORYX__SERVING__API__REQUEST_TIMEOUT_MS": "1500"}, ["read_after_write_timeout_ms", "api.write_timeout_ms"]),
     ],
 )
 def test_advice_is_given_where_something_is_probably_not_meant(environ: dict[str, str], words: list[str]) -> None:

@@ -8,10 +8,12 @@ import zlib
 import pytest
 
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.config import Api
 from oryx_py.errors import BrokerUnavailable, QueueFull
 from oryx_py.events import parse_value
 from serving_layer import keys
 from serving_layer.bodies import ByteBudget
+from serving_layer.bootstrap import delivery_timeout_s
 from serving_layer.bulk import lines_of
 from serving_layer.problems import Problem
 from tests.support.polling import until
@@ -313,10 +315,6 @@ async def test_a_read_only_service_refuses_writes_and_answers_reads():
 
 
 async def test_a_write_that_is_not_acknowledged_in_time_is_answered_with_503():
-    class Silent(RecordingSender):
-        async def send(self, *_, **__):
-            await asyncio.Event().wait()
-
     async with Harness(FixedModels(), Silent(), request_timeout_ms=50) as client:
         response = await client.post("/pref/u/i")
         assert response.status == 503
@@ -331,7 +329,7 @@ async def test_requests_beyond_the_bound_are_refused_at_once():
             await released.wait()
             return await super().send_many(records)
 
-    harness = Harness(FixedModels(), Slow(), max_concurrent_requests=3)
+    harness = Harness(FixedModels(), Slow(), max_concurrent_requests=6)
     async with harness as client:
         waiting = [asyncio.create_task(client.post("/pref/u/i")) for _ in range(3)]
         await until(lambda: harness.app[keys.RUNNING].count == 3)
@@ -342,6 +340,59 @@ async def test_requests_beyond_the_bound_are_refused_at_once():
         released.set()
         assert [(await task).status for task in waiting] == [204] * 3
         assert (await client.post("/pref/u/i")).status == 204
+
+
+class Silent(RecordingSender):
+    """Acknowledges only so many records."""
+
+    def __init__(self, acknowledged=0):
+        super().__init__()
+        self.acknowledged = acknowledged
+
+    async def send_many(self, records):
+        if len(self.sent) + len(records) > self.acknowledged:
+            await asyncio.Event().wait()
+        return await super().send_many(records)
+
+
+async def test_writes_that_wait_for_kafka_leave_room_for_reads(model):
+    harness = Harness(FixedModels(model), Silent(), max_concurrent_requests=4)
+    async with harness as client:
+        waiting = [asyncio.create_task(client.post("/pref/u/i")) for _ in range(2)]
+        await until(lambda: harness.app[keys.RUNNING].writes == 2)
+        refused = await client.post("/ingest", data="u,i")
+        assert refused.status == 429
+        assert "writes wait for Kafka" in (await refused.json(content_type=None))["detail"]
+        for _ in range(5):
+            assert (await client.get("/recommend/ann")).status == 200
+        for task in waiting:
+            task.cancel()
+        await until(lambda: not harness.app[keys.RUNNING].writes)
+
+
+@pytest.mark.parametrize("path", ["/pref/u/i", "/ingest"])
+async def test_a_write_is_answered_long_before_other_requests_would_be(path):
+    harness = Harness(FixedModels(), Silent(), write_timeout_ms=50, request_timeout_ms=60_000)
+    async with harness as client:
+        headers, problem = await post(client, b"u,i" if path == "/ingest" else b"", 503, path=path)
+    assert headers["Retry-After"]
+    assert "no acknowledgement from Kafka within 50 ms" in problem["detail"]
+    assert problem.get("accepted") == (0 if path == "/ingest" else None)
+
+
+@pytest.mark.parametrize("limit", ["request_timeout_ms", "write_timeout_ms"])
+async def test_a_bulk_write_cut_off_tells_what_was_stored(limit):
+    harness = Harness(FixedModels(), Silent(acknowledged=1000), **{limit: 500})
+    async with harness as client:
+        headers, problem = await post(client, b"u,i\n" * 1200, 503)
+    assert problem["accepted"] == 1000
+    assert headers["X-Oryx-Offset"].endswith(":999")
+    assert headers["Retry-After"]
+
+
+def test_the_producer_gives_a_write_up_before_its_client_is_answered():
+    api = Api()
+    assert delivery_timeout_s(api) * 1000 + 1000 <= api.write_timeout_ms
 
 
 def test_all_bodies_together_are_bounded():
