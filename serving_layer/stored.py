@@ -17,9 +17,10 @@ class Stored:
     def add(self, delivery: Delivery) -> None:
         """Count one that is acknowledged."""
         self.accepted += 1
-        self._last[delivery.partition] = max(delivery.offset, self._last.get(delivery.partition, -1))
+        if delivery.partition >= 0 and delivery.offset >= 0:  # a broker that has stored a repeat tells no offset
+            self._last[delivery.partition] = max(delivery.offset, self._last.get(delivery.partition, -1))
 
     def headers(self) -> dict[str, str]:
-        """Return ``X-Oryx-Offset``, the last offset of each partition; no header where nothing was stored."""
+        """Return ``X-Oryx-Offset``, the last known offset of each partition; no header where there is none."""
         text = ",".join(f"{partition}:{offset}" for partition, offset in sorted(self._last.items()))
         return {OFFSET_HEADER: text} if text else {}

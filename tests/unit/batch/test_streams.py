@@ -46,8 +46,7 @@ def batches(rows: Sequence[Row], schema: pa.Schema, cuts: Sequence[int]) -> list
     """Cut rows into batches, empty ones among them."""
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     return [
-        pa.RecordBatch.from_pylist([dict(row) for row in rows[start:stop]], schema)
-        for start, stop in pairwise(edges)
+        pa.RecordBatch.from_pylist([dict(row) for row in rows[start:stop]], schema) for start, stop in pairwise(edges)
     ]
 
 

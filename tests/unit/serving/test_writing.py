@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,13 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.config import Api
 from oryx_py.errors import BrokerUnavailable, QueueFull
 from oryx_py.events import parse_value
+from oryx_py.ports import Delivery
 from serving_layer import keys
 from serving_layer.bodies import ByteBudget
 from serving_layer.bootstrap import delivery_timeout_s
 from serving_layer.bulk import lines_of
 from serving_layer.problems import Problem
+from serving_layer.stored import Stored
 from tests.support.polling import until
 from tests.support.serving import FixedModels, Harness, RecordingSender
 
@@ -388,6 +391,22 @@ async def test_a_bulk_write_cut_off_tells_what_was_stored(limit):
     assert problem["accepted"] == 1000
     assert headers["X-Oryx-Offset"].endswith(":999")
     assert headers["Retry-After"]
+
+
+async def test_offsets_that_the_broker_does_not_tell_are_left_out():
+    class Forgetful(RecordingSender):
+        async def send_many(self, records):
+            return [replace(delivery, offset=-1) for delivery in await super().send_many(records)]
+
+    async with Harness(FixedModels(), Forgetful()) as client:
+        for path in ("/pref/u/i", "/ingest"):
+            headers, _ = await post(client, b"u,i" if path == "/ingest" else b"", 204, path=path)
+            assert "X-Oryx-Offset" not in headers
+    stored = Stored()
+    for delivery in (Delivery(0, 7), Delivery(1, -1), Delivery(0, -1), Delivery(-1, -1)):
+        stored.add(delivery)
+    assert stored.accepted == 4
+    assert stored.headers() == {"X-Oryx-Offset": "0:7"}
 
 
 def test_the_producer_gives_a_write_up_before_its_client_is_answered():
