@@ -39,8 +39,8 @@ async def ingest(request: web.Request) -> web.Response:
     ``Content-Type``: ``text/csv`` or ``text/plain`` (lines; also where it is missing, or is curl's default),
     ``application/json`` (an array), ``application/x-ndjson``. ``Content-Encoding``: gzip, deflate. Header:
     ``Idempotency-Key``. 204 when all are acknowledged, with ``X-Oryx-Offset``. 400: nothing was stored, the detail
-    names the bad lines. 413, 415. 503: the broker failed midway, or took too long; ``accepted`` is how many lines, in their
-    order, are acknowledged.
+    names the bad lines. 413, 415. 503: the broker failed midway, or took too long; ``accepted`` is how many lines, in
+    their order, are acknowledged.
     """
     form, key, api = _form(request), idempotency_key(request), request.app[keys.API]
     stored = request[keys.STORED] = Stored()

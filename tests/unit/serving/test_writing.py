@@ -4,9 +4,9 @@ import asyncio
 import gzip
 import json
 import zlib
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.config import Api
