@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 
 import numpy as np
 import structlog
@@ -11,12 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
 from batch_layer.history_folder import HistoryFolder
-from batch_layer.layer import BatchLayer, Parts, Step
+from batch_layer.layer import BatchLayer, Outcome, Parts, Step
 from batch_layer.metrics import Metrics
 from batch_layer.publish import Publisher
 from batch_layer.recipe import recipe_of
 from batch_layer.rolling_back import roll_back
-from batch_layer.service import ATTEMPTS_ONCE, repeat, run_patiently
+from batch_layer.service import ATTEMPTS_ONCE, patiently, repeat
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
@@ -44,7 +43,8 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
 
     Args:
         settings: all of them.
-        stopping: ends a run wherever it is, within a second or so; the next run goes on from there.
+        stopping: ends a run wherever it is, within seconds (where Spark is just starting, when it has started); the
+            next run goes on from there.
         once: one run, then return.
         force: train in the first run also where a generation covers all input.
 
@@ -52,31 +52,30 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
         OryxError: it cannot begin or go on; the message says what to do.
     """
     registry = CollectorRegistry()
-    metrics, clock = Metrics(registry), SystemClock()
-    bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
+    metrics, wait = Metrics(registry), stopping.wait
+    attempts = ATTEMPTS_ONCE if once else None
+    bootstrap = patiently(lambda: resolve_bootstrap(settings), wait=wait, metrics=metrics, attempts=attempts)
+    if bootstrap is None:
+        return 0
     engine = SparkEngine(
-        Source(settings.input.topic, bootstrap, client),
+        Source(settings.input.topic, bootstrap, settings.kafka.client),
         recipe_of(settings.model, settings.batch.trainer),
         start=lambda: open_session(settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log"),
     )
-    producer = KafkaProducer(bootstrap, client)
+    producer = KafkaProducer(bootstrap, settings.kafka.client)
     health = serve_health(settings.batch.metrics_host, settings.batch.metrics_port, ready=list, registry=registry)
     try:
         layer = assemble(settings, bootstrap, engine=engine, producer=producer, metrics=metrics, stopping=stopping)
-        runs = count()
+
+        def run_layer(force: bool) -> Outcome:
+            return layer.run(force=force)
+
         with _cancelled_by(stopping, engine):
             if once:
-                run_patiently(
-                    lambda: layer.run(force=force), wait=stopping.wait, metrics=metrics, attempts=ATTEMPTS_ONCE
-                )
+                patiently(lambda: run_layer(force), wait=wait, metrics=metrics, attempts=attempts)
             else:
-                repeat(
-                    lambda: layer.run(force=force and next(runs) == 0),
-                    interval_s=settings.batch.interval_s,
-                    clock=clock,
-                    wait=stopping.wait,
-                    metrics=metrics,
-                )
+                interval_s = settings.batch.interval_s
+                repeat(run_layer, force=force, interval_s=interval_s, clock=SystemClock(), wait=wait, metrics=metrics)
     finally:
         engine.close()
         producer.close()

@@ -129,6 +129,7 @@ class BatchLayer:
         began = self._parts.clock.monotonic()
         partitions = self._check_topics()
         registry = recover(self._parts.registry, self._parts.store, self._parts.publisher)
+        self._show_epoch(registry)
         history = self._parts.history.read()
         for name in self._parts.folder.sweep({file.path for file in history.files}):
             log.info("uncommitted_rows_swept", directory=name)
@@ -150,11 +151,8 @@ class BatchLayer:
         self._done(Step.EPOCH_STARTED)
         self._parts.publisher.announce(registry.epochs[-1])
         self._done(Step.EPOCH_ANNOUNCED)
-        self._parts.metrics.generation(
-            seconds=self._parts.clock.monotonic() - began,
-            now_ms=self._parts.clock.now_ms(),
-            epoch=registry.epochs[-1].epoch,
-        )
+        self._parts.metrics.generation(seconds=self._parts.clock.monotonic() - began)
+        self._show_epoch(registry)
         return self._finish(Outcome.PUBLISHED)
 
     def _check_topics(self) -> int:
@@ -247,6 +245,10 @@ class BatchLayer:
             seconds=_rounded({**trained.timings_s, "write": parts.clock.monotonic() - began}),
         )
         return name
+
+    def _show_epoch(self, registry: Registry) -> None:
+        if registry.newest_epoch is not None:
+            self._parts.metrics.epoch(registry.newest_epoch.epoch, registry.newest_epoch.time_ms)
 
     def _done(self, step: Step) -> None:
         log.debug("step_done", step=step.value)

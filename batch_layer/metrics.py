@@ -28,11 +28,14 @@ class Metrics:
         self._rows.inc(rows)
         self._rejected.inc(rejected)
 
-    def generation(self, *, seconds: float, now_ms: int, epoch: int) -> None:
+    def generation(self, *, seconds: float) -> None:
         """Count one generation made live."""
         self._seconds.observe(seconds)
-        self._last.set(now_ms / 1000)
-        self._epoch.set(epoch)
+
+    def epoch(self, number: int, began_ms: int) -> None:
+        """Say which epoch is the newest, and since when."""
+        self._epoch.set(number)
+        self._last.set(began_ms / 1000)
 
     def failure(self) -> None:
         """Count a run that failed."""

@@ -1,6 +1,8 @@
 """Runs again and again: at an interval, with patience for what passes, until asked to stop."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -10,7 +12,9 @@ from batch_layer.metrics import Metrics
 from oryx_py.errors import Transient
 from oryx_py.ports import Clock
 
-__all__ = ["repeat", "run_patiently"]
+__all__ = ["ATTEMPTS_ONCE", "patiently", "repeat"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger("batch")
 
@@ -19,33 +23,42 @@ Wait = Callable[[float], bool]
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-ATTEMPTS_ONCE = 6
-"""A single run is tried for half a minute before it fails; an endless one never gives up."""
+ATTEMPTS_ONCE = 4
+"""Of a single run, each of which waits for the broker by itself; an endless one never gives up."""
 
 
-def repeat(run: Callable[[], Outcome], *, interval_s: float, clock: Clock, wait: Wait, metrics: Metrics) -> None:
+def repeat(
+    run: Callable[[bool], Outcome], *, force: bool, interval_s: float, clock: Clock, wait: Wait, metrics: Metrics
+) -> None:
     """Begin a run every ``interval_s``, or when the one before has ended, until asked to stop.
+
+    Args:
+        run: one run of the protocol, told whether it is forced.
+        force: whether the first one is.
+        interval_s: from the start of a run to the start of the next.
+        clock: for the interval.
+        wait: for the pauses.
+        metrics: counts what failed.
 
     Raises:
         Stop, UserError: somebody has to act.
     """
     while True:
         began = clock.monotonic()
-        if run_patiently(run, wait=wait, metrics=metrics) is None:
+        if patiently(partial(run, force), wait=wait, metrics=metrics) is None:
             return
+        force = False
         if wait(max(0.0, interval_s - (clock.monotonic() - began))):
             return
 
 
-def run_patiently(
-    run: Callable[[], Outcome], *, wait: Wait, metrics: Metrics, attempts: int | None = None
-) -> Outcome | None:
-    """Do one run, again after a pause where broker or store did not answer; None if asked to stop.
+def patiently(run: Callable[[], T], *, wait: Wait, metrics: Metrics, attempts: int | None = None) -> T | None:
+    """Do something, again after a pause where broker or store did not answer; None if asked to stop.
 
     The pauses double up to a minute.
 
     Args:
-        run: one run of the protocol.
+        run: one run of the protocol, or what comes before it.
         wait: for the pauses.
         metrics: counts what failed.
         attempts: how many there are; None: no end to them.

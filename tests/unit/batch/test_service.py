@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from batch_layer.engine import Cancelled
 from batch_layer.layer import Outcome
 from batch_layer.metrics import Metrics
-from batch_layer.service import repeat, run_patiently
+from batch_layer.service import patiently, repeat
 from oryx_py.errors import BrokerUnavailable, LogGap
 
 
@@ -39,6 +39,7 @@ class Runs:
 
     def __init__(self, time: Time, *ends: type[BaseException], seconds: float = 0.0) -> None:
         self.began: list[float] = []
+        self.forced: list[bool] = []
         self._time, self._ends, self._seconds = time, list(ends), seconds
 
     def __call__(self) -> Outcome:
@@ -47,6 +48,10 @@ class Runs:
         if self._ends:
             raise self._ends.pop(0)("told so")
         return Outcome.PUBLISHED
+
+    def told(self, force: bool) -> Outcome:
+        self.forced.append(force)
+        return self()
 
 
 @pytest.fixture
@@ -62,21 +67,21 @@ def metrics(counted: CollectorRegistry) -> Metrics:
 def test_runs_begin_an_interval_apart(metrics: Metrics) -> None:
     time = Time(stop_at=250)
     runs = Runs(time, seconds=30)
-    repeat(runs, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    repeat(runs.told, force=False, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
     assert runs.began == [0, 100, 200]
 
 
 def test_a_run_longer_than_the_interval_is_followed_at_once(metrics: Metrics) -> None:
     time = Time(stop_at=250)
     runs = Runs(time, seconds=150)
-    repeat(runs, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    repeat(runs.told, force=False, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
     assert runs.began == [0, 150]
 
 
 def test_what_passes_is_tried_again_after_growing_pauses(metrics: Metrics, counted: CollectorRegistry) -> None:
     time = Time()
     runs = Runs(time, *[BrokerUnavailable] * 8)
-    assert run_patiently(runs, wait=time.wait, metrics=metrics) is Outcome.PUBLISHED
+    assert patiently(runs, wait=time.wait, metrics=metrics) is Outcome.PUBLISHED
     assert time.waits == [1, 2, 4, 8, 16, 32, 60, 60]
     assert counted.get_sample_value("oryx_batch_failures_total") == 8
 
@@ -84,22 +89,29 @@ def test_what_passes_is_tried_again_after_growing_pauses(metrics: Metrics, count
 def test_attempts_may_be_counted(metrics: Metrics) -> None:
     time = Time()
     with pytest.raises(BrokerUnavailable):
-        run_patiently(Runs(time, *[BrokerUnavailable] * 9), wait=time.wait, metrics=metrics, attempts=3)
+        patiently(Runs(time, *[BrokerUnavailable] * 9), wait=time.wait, metrics=metrics, attempts=3)
     assert time.waits == [1, 2]
 
 
 def test_what_somebody_has_to_act_upon_ends_it(metrics: Metrics) -> None:
     time = Time()
     with pytest.raises(LogGap):
-        repeat(Runs(time, LogGap), interval_s=1, clock=time, wait=time.wait, metrics=metrics)
+        repeat(Runs(time, LogGap).told, force=False, interval_s=1, clock=time, wait=time.wait, metrics=metrics)
 
 
 def test_a_stop_ends_a_run_a_pause_and_the_interval(metrics: Metrics) -> None:
     stopped = Time(stop_at=0)
     runs = Runs(stopped)
-    assert run_patiently(runs, wait=stopped.wait, metrics=metrics) is None
+    assert patiently(runs, wait=stopped.wait, metrics=metrics) is None
     assert runs.began == []
-    assert run_patiently(Runs(Time(), Cancelled), wait=Time().wait, metrics=metrics) is None
+    assert patiently(Runs(Time(), Cancelled), wait=Time().wait, metrics=metrics) is None
     pausing = Time(stop_at=2)
-    assert run_patiently(Runs(pausing, *[BrokerUnavailable] * 9), wait=pausing.wait, metrics=metrics) is None
+    assert patiently(Runs(pausing, *[BrokerUnavailable] * 9), wait=pausing.wait, metrics=metrics) is None
     assert pausing.waits == [1, 2]
+
+
+def test_only_the_first_run_that_ends_is_forced(metrics: Metrics) -> None:
+    time = Time(stop_at=250)
+    runs = Runs(time, BrokerUnavailable, BrokerUnavailable, seconds=30)
+    repeat(runs.told, force=True, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    assert runs.forced == [True, True, True, False, False]
