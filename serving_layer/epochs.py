@@ -1,6 +1,7 @@
 """Which epochs to hold, which to serve, and what is waited for. Pure.
 
-1. A start serves the newest of the two newest epochs that is live, else the one before; if there is only one, that.
+1. A start serves the newest epoch that is live, since the speed layer keeps that one up to date too; while none is, the
+   one before the newest; if there is only one, that.
 2. Beside the epoch served, the newest one is held; it replaces an older one that is not served yet.
 3. An epoch is served once everything that the update topic had for it when it was loaded is applied, and, where one is
    served already, all input partitions are live in it and it is nowhere behind the other, so that nobody's own write
@@ -11,7 +12,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from oryx_py.model.epochs import Announcements
+from oryx_py.model.epochs import Announcements, epochs_to_hold
 from oryx_py.model.registry import EpochStarted
 
 __all__ = ["Standing", "first_choice", "held_epochs", "may_serve", "missing_partitions"]
@@ -32,22 +33,22 @@ class Standing:
 
 
 def first_choice(
-    epochs: Sequence[EpochStarted], announcements: Announcements, partitions: Collection[int], *, require_live: bool
+    epochs: Sequence[EpochStarted], announcements: Announcements, partitions: Sequence[int], *, require_live: bool
 ) -> int | None:
     """Return the epoch that a start serves first, None where there is none.
 
     Args:
         epochs: of the registry, ascending, without those refused.
-        announcements: read from the update topic at least since the start of the epoch before the newest.
+        announcements: read from the update topic at least since the start of the newest that is live.
         partitions: the input topic's.
         require_live: whether there is a speed layer to wait for.
     """
-    newest_two = list(epochs[-2:])
-    if not newest_two:
+    if not epochs:
         return None
-    if require_live and not announcements.of(newest_two[-1].epoch).is_live(partitions):
-        return newest_two[0].epoch
-    return newest_two[-1].epoch
+    if not require_live or announcements.of(epochs[-1].epoch).is_live(partitions):
+        return epochs[-1].epoch
+    # By the rule by which the speed layer begins; how long that keeps the older of two does not matter here.
+    return epochs_to_hold(epochs, announcements, partitions, now_ms=0, overlap_s=0)[0].epoch
 
 
 def held_epochs(

@@ -17,7 +17,7 @@ fails      then
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from oryx_py.errors import OryxError
 from oryx_py.model.epochs import Announcements
 from oryx_py.model.registry import EpochStarted, Registry
 from oryx_py.ports import ArtefactStore, Clock, Consumer, TopicAdmin
-from oryx_py.runtime.announcements import read_announcements
+from serving_layer.announced import announced
 from serving_layer.broadcast import Broadcast
 from serving_layer.epochs import Standing, first_choice, held_epochs, may_serve, missing_partitions
 from serving_layer.held_epoch import HeldEpoch, Source
@@ -41,9 +41,6 @@ from serving_layer.served import ServedModel
 __all__ = ["FollowSettings", "ModelManager", "Models", "RegistryReader"]
 
 log = structlog.get_logger("serving")
-
-_PATIENCE_S = 5.0
-"""Of one look at what was announced; the next look tries again."""
 
 
 class Models(Protocol):
@@ -201,17 +198,21 @@ class ModelManager:
         loop = asyncio.get_running_loop()
         registry = await loop.run_in_executor(self._looker, self._reader.read, self._registry)
         if self._announcements is None and registry.epochs:
-            oldest = registry.epochs[-2:][0]
-            self._announcements = await loop.run_in_executor(self._looker, self._announced_since, oldest)
+            self._announcements = await loop.run_in_executor(self._looker, self._announced, registry.epochs)
         self._registry, self._trouble = registry, None
 
-    def _announced_since(self, entry: EpochStarted) -> Announcements:
-        topic, consumer = self._settings.update_topic, self._source.new_consumer()
-        try:
-            end = self._source.admin.end_offsets(topic)
-            return read_announcements(consumer, topic, entry.start, end, clock=self._clock, patience_s=_PATIENCE_S)
-        finally:
-            consumer.close()
+    def _announced(self, epochs: Sequence[EpochStarted]) -> Announcements:
+        if not self._settings.require_live:
+            return Announcements()
+        source = self._source
+        return announced(
+            epochs,
+            self._partitions,
+            topic=source.update_topic,
+            admin=source.admin,
+            new_consumer=source.new_consumer,
+            clock=self._clock,
+        )
 
     def _hold(self) -> None:
         """Begin with what should be held, let go of the rest."""

@@ -44,6 +44,11 @@ def test_a_start_serves_the_one_before_while_the_newest_is_not_live():
     assert first_choice(epochs(3), announced(), PARTITIONS, require_live=True) == 2
 
 
+def test_a_start_passes_over_epochs_that_never_went_live():
+    assert first_choice(epochs(3), announced(1), PARTITIONS, require_live=True) == 1
+    assert first_choice(epochs(5), announced(1, 2), PARTITIONS, require_live=True) == 2
+
+
 def test_a_start_serves_the_only_epoch_even_if_it_is_not_live():
     assert first_choice(epochs(1), announced(), PARTITIONS, require_live=True) == 1
     assert first_choice([], announced(), PARTITIONS, require_live=True) is None

@@ -161,6 +161,30 @@ async def test_a_start_serves_the_one_before_until_the_newest_is_live(publisher,
     await serving(manager, 2)
 
 
+async def test_a_start_serves_the_epoch_that_the_speed_layer_keeps_up_to_date(publisher, start):
+    publisher.publish("g1")
+    publisher.go_live(1)
+    publisher.publish("g2")
+    publisher.publish("g3")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.send(user("ann", 5, 1, 10))
+    await until(lambda: vector(manager, "ann") == [5, 0])
+    await until(lambda: "epoch 3 (generation g3) waits" in manager.readiness().reason)
+    publisher.go_live(3)
+    await serving(manager, 3)
+    assert publisher.metrics.swaps._value.get() == 2, "epoch 2 was never served"
+
+
+async def test_a_start_looks_no_further_back_than_the_topic_reaches(publisher, start):
+    publisher.publish("g1")
+    publisher.publish("g2")
+    publisher.log.trim(UPDATES, publisher.admin.end_offsets(UPDATES))
+    publisher.publish("g3")
+    publisher.go_live(3)
+    await serving(start(publisher.manager()), 3)
+
+
 async def test_a_newer_epoch_takes_the_place_of_one_that_is_not_live_yet(publisher, start):
     publisher.publish("g1")
     manager = start(publisher.manager())

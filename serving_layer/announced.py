@@ -1,0 +1,51 @@
+"""What the speed layer had announced when this process started."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from oryx_py.errors import LogGap
+from oryx_py.model.epochs import Announcements
+from oryx_py.model.registry import EpochStarted
+from oryx_py.ports import Clock, Consumer, TopicAdmin
+from oryx_py.runtime.announcements import read_announcements
+
+__all__ = ["announced"]
+
+_PATIENCE_S = 5.0
+"""Of one look at the topic; the next look tries again."""
+
+
+def announced(
+    epochs: Sequence[EpochStarted],
+    partitions: Collection[int],
+    *,
+    topic: str,
+    admin: TopicAdmin,
+    new_consumer: Callable[[], Consumer],
+    clock: Clock,
+) -> Announcements:
+    """Read what was announced from as far back as it takes to find an epoch that is live; blocks.
+
+    What the topic no longer has is left out: epochs from before that could not be followed anyway.
+
+    Args:
+        epochs: of the registry, ascending.
+        partitions: the input topic's; an epoch is live once all of them are.
+        topic: the update topic.
+        admin, new_consumer, clock: the ports.
+
+    Raises:
+        BrokerUnavailable: it did not answer in time.
+    """
+    announcements = Announcements()
+    consumer = new_consumer()
+    try:
+        end = admin.end_offsets(topic)
+        for oldest in reversed(epochs):
+            announcements = read_announcements(consumer, topic, oldest.start, end, clock=clock, patience_s=_PATIENCE_S)
+            if any(announcements.of(entry.epoch).is_live(partitions) for entry in epochs):
+                break
+    except LogGap:
+        return announcements
+    finally:
+        consumer.close()
+    return announcements
