@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from oryx_py.errors import BadMessage, OryxError
+from oryx_py.errors import BadMessage, OryxError, Stop
 from oryx_py.messages import Update, decode
 from oryx_py.ports import Consumer, EndOfPartition, Record
 
@@ -36,6 +36,8 @@ class Chunk:
     """All that the topic had when following began is read."""
     fraction: float = 0.0
     """How much of that is read, 0 … 1."""
+    positions: dict[int, int] = field(default_factory=dict)
+    """By partition, where to go on after it."""
 
 
 class Follower:
@@ -51,7 +53,8 @@ class Follower:
         start: by partition, where to begin.
         end: by partition, the topic's end when following begins.
         deliver: called on the loop with each chunk; must not raise.
-        stalled: called on the loop, once, with the reason when nothing more will come.
+        stalled: called on the loop, once, when nothing more will come: with the reason, and whether that is final, so
+            that another follower would end the same way.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Follower:
         start: Mapping[int, int],
         end: Mapping[int, int],
         deliver: Callable[[Chunk], None],
-        stalled: Callable[[str], None],
+        stalled: Callable[[str, bool], None],
     ) -> None:
         self._new_consumer = new_consumer
         self._topic = topic
@@ -90,7 +93,7 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        reason = None
+        reason, final = None, False
         try:
             consumer = self._new_consumer()
             try:
@@ -98,12 +101,12 @@ class Follower:
             finally:
                 consumer.close()
         except OryxError as error:
-            reason = str(error)
+            reason, final = str(error), isinstance(error, Stop)
         except Exception as error:
             log.exception("follower_failed", epoch=self._epoch)
             reason = f"following the update topic failed: {error!r}"
         if reason is not None:
-            self._call(lambda: None if self._stop.is_set() else self._stalled(reason))
+            self._call(lambda: None if self._stop.is_set() else self._stalled(reason, final))
 
     def _follow(self, consumer: Consumer) -> None:
         consumer.assign({(self._topic, partition): self._start.get(partition, 0) for partition in self._end})
@@ -124,6 +127,7 @@ class Follower:
         elif not (chunk.updates or chunk.bad or chunk.new_epoch):
             return None
         chunk.caught_up = self._told
+        chunk.positions = {partition: position for (_, partition), position in consumer.positions().items()}
         return chunk
 
     def _look_how_far(self, consumer: Consumer, chunk: Chunk) -> None:

@@ -22,6 +22,7 @@ __all__ = ["HeldEpoch", "Source"]
 
 log = structlog.get_logger("serving")
 
+_DOUBLINGS = 5
 _CHECKED_PERCENT = 80
 """Of loading; the rest is the index."""
 
@@ -37,6 +38,8 @@ class Source:
     update_partitions: int
     loader: Executor
     metrics: Metrics
+    retry_s: float
+    """After which a served epoch is followed again; longer after further failures in a row."""
 
 
 class HeldEpoch:
@@ -73,7 +76,10 @@ class HeldEpoch:
         self._on_new_epoch = on_new_epoch
         self._percent = 0
         self._stalled: str | None = None
+        self._failures = 0
+        self._positions = dict(entry.start)
         self._follower: Follower | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._released = False
         self._task = asyncio.create_task(self._load(), name=f"load-epoch-{entry.epoch}")
 
@@ -105,6 +111,8 @@ class HeldEpoch:
         """Stop loading and following; returns at once."""
         self._released = True
         self._task.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
         if self._follower is not None:
             self._follower.stop()
 
@@ -139,11 +147,16 @@ class HeldEpoch:
 
     def _follow(self, model: ServedModel, end: dict[int, int]) -> None:
         self.model, self._percent = model, 0
+        self._follow_to(end)
+
+    def _follow_to(self, end: dict[int, int]) -> None:
+        if self._follower is not None:
+            self._follower.join()  # saying that it stalled was its last act
         self._follower = Follower(
             self._source.new_consumer,
             topic=self._source.update_topic,
             epoch=self.entry.epoch,
-            start=self.entry.start,
+            start=self._positions,
             end=end,
             deliver=self._apply,
             stalled=self._stall,
@@ -166,14 +179,23 @@ class HeldEpoch:
             self._source.metrics.bad_messages.inc(len(bad))
             log.warning("bad_update_messages", epoch=self.entry.epoch, count=len(bad), first=bad[0])
         self._percent = int(100 * chunk.fraction)
+        self._positions.update(chunk.positions)
+        if self._stalled is not None:
+            log.info("following_again", epoch=self.entry.epoch)
+            self._stalled, self._failures = None, 0
         if chunk.new_epoch:
             self._on_new_epoch()
         if progressed or chunk.caught_up > self.caught_up:
             self.caught_up = self.caught_up or chunk.caught_up
             self._on_progress()
 
-    def _stall(self, reason: str) -> None:
-        log.error("following_stopped", epoch=self.entry.epoch, reason=reason)
-        self._stalled = reason
+    def _stall(self, reason: str, final: bool) -> None:
+        log.error("following_stopped", epoch=self.entry.epoch, reason=reason, final=final)
+        self._stalled = reason if final else f"{reason}; this is tried again"
         if not self.served:
             self._on_refused(self, reason)
+        elif not final:
+            delay = self._source.retry_s * 2 ** min(self._failures, _DOUBLINGS)
+            self._failures += 1
+            # It goes on where it stopped: all that this topic had then counts as caught up with.
+            self._retry = asyncio.get_running_loop().call_later(delay, self._follow_to, dict(self._positions))

@@ -12,7 +12,8 @@ fails      then
 1          what is served stays; tried again a second later; ``/ready`` says so
 2          the epoch is refused, what is served stays; tried again later; ``/ready`` says so
 3          a message that cannot be read or applied is counted and left out; where the topic no longer has what is
-           needed, the epoch is refused; if it is served already, it stays as it is and ``/ready`` says 503
+           needed, the epoch is refused; if it is served already, it stays as it is and ``/ready`` says 503;
+           after any other failure following goes on where it stopped, later and later
 =========  ==========================================================================================================
 """
 
@@ -115,7 +116,7 @@ class ModelManager:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         topic, partitions = settings.update_topic, settings.update_partitions
-        self._source = Source(store, admin, new_consumer, topic, partitions, self._loader, metrics)
+        self._source = Source(store, admin, new_consumer, topic, partitions, self._loader, metrics, settings.retry_s)
         self._partitions = range(settings.input_partitions)
         self._registry = Registry()
         self._trouble: str | None = "the registry has not been read yet"

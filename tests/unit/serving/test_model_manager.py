@@ -6,9 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from oryx_py.errors import BrokerUnavailable, CorruptLog
+from oryx_py.errors import BrokerUnavailable, ConfigError, CorruptLog, LogGap
 from oryx_py.messages import ItemVector, Progress, UserVector
 from oryx_py.ports import Record
+from oryx_py.testing.fake_log import FakeConsumer
 from serving_layer.follower import Follower
 from serving_layer.model_manager import ModelManager
 from tests.support.polling import until
@@ -344,6 +345,29 @@ async def test_when_the_topic_lost_what_the_served_epoch_needs_it_answers_but_is
     assert manager.readiness().ready
 
 
+@pytest.mark.parametrize("error", [ConfigError("denied"), BrokerUnavailable("away"), RuntimeError("unforeseen")])
+async def test_a_served_epoch_is_followed_again_after_an_error_that_may_pass(publisher, start, monkeypatch, error):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    poll, failed = FakeConsumer.poll, threading.Event()
+
+    def fail(self, *arguments):
+        if failed.is_set():
+            raise error
+        return poll(self, *arguments)
+
+    monkeypatch.setattr(FakeConsumer, "poll", fail)
+    failed.set()
+    await until(lambda: not manager.readiness().ready)
+    assert "epoch 1 (generation g1) is not kept up to date" in manager.readiness().reason
+    assert str(error) in manager.readiness().reason
+    publisher.send(user("ann", 5, 1, 10))
+    failed.clear()
+    await until(lambda: vector(manager, "ann") == [5, 0])
+    assert manager.readiness().ready
+
+
 async def test_an_outage_of_the_broker_is_survived(publisher, start):
     publisher.publish("g1")
     manager = start(publisher.manager())
@@ -463,7 +487,7 @@ async def test_a_follower_reads_no_further_ahead_than_two_chunks():
         start={},
         end={0: 10},
         deliver=taken.append,
-        stalled=pytest.fail,
+        stalled=lambda reason, _: pytest.fail(reason),
     )
     with consumer.asked:
         # This blocks the loop, so nothing is taken.
@@ -475,14 +499,40 @@ async def test_a_follower_reads_no_further_ahead_than_two_chunks():
 
 
 async def test_a_follower_that_cannot_begin_says_why():
-    reasons: list[str] = []
+    reasons: list[tuple[str, bool]] = []
 
     def refuse():
         raise BrokerUnavailable("nobody there")
 
     follower = Follower(
-        refuse, topic="up", epoch=1, start={}, end={0: 0}, deliver=lambda _: None, stalled=reasons.append
+        refuse,
+        topic="up",
+        epoch=1,
+        start={},
+        end={0: 0},
+        deliver=lambda _: None,
+        stalled=lambda *said: reasons.append(said),
     )
     await until(lambda: reasons)
-    assert reasons == ["nobody there"]
+    assert reasons == [("nobody there", False)]
+    await asyncio.to_thread(follower.join)
+
+
+async def test_a_gap_ends_following_for_good():
+    said: list[tuple[str, bool]] = []
+
+    def refuse():
+        raise LogGap("trimmed")
+
+    follower = Follower(
+        refuse,
+        topic="up",
+        epoch=1,
+        start={},
+        end={0: 0},
+        deliver=lambda _: None,
+        stalled=lambda *words: said.append(words),
+    )
+    await until(lambda: said)
+    assert said == [("trimmed", True)]
     await asyncio.to_thread(follower.join)
