@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,7 +16,8 @@ __all__ = ["Chunk", "Follower"]
 log = structlog.get_logger("serving")
 
 CHUNK_RECORDS = 64
-"""Applying so many takes the loop about a millisecond."""
+_CHUNK_ITEMS = 2_000
+"""Applying so many records, or so many items of histories in them, takes the loop about a millisecond."""
 _CHUNKS_AHEAD = 2
 _POLL_S = 0.25
 _MODEL_REF = b"MODEL-REF"
@@ -76,6 +77,7 @@ class Follower:
         self._end = dict(end)
         self._unread = {partition for partition, offset in end.items() if start.get(partition, 0) < offset}
         self._told = False
+        self._fraction = 0.0
         self._deliver = deliver
         self._stalled = stalled
         self._loop = asyncio.get_running_loop()
@@ -111,24 +113,27 @@ class Follower:
     def _follow(self, consumer: Consumer) -> None:
         consumer.assign({(self._topic, partition): self._start.get(partition, 0) for partition in self._end})
         while not self._stop.is_set():
-            chunk = self._chunk(consumer.poll(CHUNK_RECORDS, _POLL_S), consumer)
-            if chunk is not None:
+            for chunk in self._chunks(consumer.poll(CHUNK_RECORDS, _POLL_S), consumer):
                 self._hand_over(chunk)
 
-    def _chunk(self, events: Sequence[Record | EndOfPartition], consumer: Consumer) -> Chunk | None:
-        chunk = Chunk()
+    def _chunks(self, events: Sequence[Record | EndOfPartition], consumer: Consumer) -> Iterator[Chunk]:
+        """Split what was read where it has many items; the last chunk says how far it all goes."""
+        chunk, items = Chunk(fraction=self._fraction), 0
         for event in events:
             if isinstance(event, EndOfPartition):
                 self._unread.discard(event.partition)
-            else:
-                self._read(event, chunk)
+                continue
+            items += self._read(event, chunk)
+            if items >= _CHUNK_ITEMS:
+                yield chunk
+                chunk, items = Chunk(fraction=self._fraction), 0
         if not self._told:
             self._look_how_far(consumer, chunk)
         elif not (chunk.updates or chunk.bad or chunk.new_epoch):
-            return None
+            return
         chunk.caught_up = self._told
         chunk.positions = {partition: position for (_, partition), position in consumer.positions().items()}
-        return chunk
+        yield chunk
 
     def _look_how_far(self, consumer: Consumer, chunk: Chunk) -> None:
         positions = {partition: position for (_, partition), position in consumer.positions().items()}
@@ -136,9 +141,10 @@ class Follower:
         self._told = not self._unread
         total = sum(end - self._start.get(partition, 0) for partition, end in self._end.items())
         left = sum(self._end[partition] - positions[partition] for partition in self._unread)
-        chunk.fraction = 1 - left / total if total > 0 and self._unread else 1.0
+        self._fraction = chunk.fraction = 1 - left / total if total > 0 and self._unread else 1.0
 
-    def _read(self, record: Record, chunk: Chunk) -> None:
+    def _read(self, record: Record, chunk: Chunk) -> int:
+        """Add a record to the chunk; returns how many items or users it lists."""
         of_epoch = next((value for name, value in record.headers if name == "epoch"), None)
         if record.key == _MODEL_REF:
             chunk.new_epoch = True
@@ -149,6 +155,8 @@ class Follower:
                 chunk.bad.append(f"{record.topic}[{record.partition}]@{record.offset}: {error.reason}")
             else:
                 chunk.updates.append((record.partition, update))
+                return len(getattr(update, "items", None) or getattr(update, "users", None) or ())
+        return 0
 
     def _hand_over(self, chunk: Chunk) -> None:
         while not self._slots.acquire(timeout=_POLL_S):

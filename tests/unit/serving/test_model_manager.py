@@ -10,7 +10,7 @@ from oryx_py.errors import BrokerUnavailable, ConfigError, CorruptLog, LogGap
 from oryx_py.messages import ItemVector, Progress, UserVector
 from oryx_py.ports import Record
 from oryx_py.testing.fake_log import FakeConsumer
-from serving_layer.follower import Follower
+from serving_layer.follower import Chunk, Follower
 from serving_layer.model_manager import ModelManager
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
@@ -496,6 +496,29 @@ async def test_a_follower_reads_no_further_ahead_than_two_chunks():
     await until(lambda: len(taken) > 10)
     follower.stop()
     await asyncio.to_thread(follower.join)
+
+
+async def test_long_messages_are_handed_over_few_at_a_time(publisher):
+    items = tuple(f"i{n}" for n in range(900))
+    for offset in range(20):
+        publisher.send(UserVector("u", None, items, (1.0,) * 900, epoch=1, input=offset))
+    taken: list[Chunk] = []
+    follower = Follower(
+        lambda: FakeConsumer(publisher.log),
+        topic=UPDATES,
+        epoch=1,
+        start={},
+        end={0: 20},
+        deliver=taken.append,
+        stalled=lambda reason, _: pytest.fail(reason),
+    )
+    await until(lambda: taken and taken[-1].caught_up)
+    follower.stop()
+    await asyncio.to_thread(follower.join)
+    assert [update.input for chunk in taken for _, update in chunk.updates] == list(range(20))
+    assert max(len(chunk.updates) for chunk in taken) == 3, "the third is the one that goes beyond 2,000 items"
+    assert [chunk.caught_up for chunk in taken].count(True) == 1
+    assert taken[-1].positions == {0: 20}
 
 
 async def test_a_follower_that_cannot_begin_says_why():
