@@ -23,7 +23,8 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
 from oryx_py.config import Settings
-from oryx_py.errors import CommitConflict
+from oryx_py.config.checks import conflict_of_publishers
+from oryx_py.errors import CommitConflict, ConfigError
 from oryx_py.local.endpoint import resolve_bootstrap
 from oryx_py.ports import Producer
 from oryx_py.runtime.health import serve_health
@@ -51,6 +52,7 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
     Raises:
         OryxError: it cannot begin or go on; the message says what to do.
     """
+    _refuse_other_publishers(settings)
     registry = CollectorRegistry()
     metrics, wait = Metrics(registry), stopping.wait
     attempts = ATTEMPTS_ONCE if once else None
@@ -59,7 +61,7 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
         return 0
     engine = SparkEngine(
         Source(settings.input.topic, bootstrap, settings.kafka.client),
-        recipe_of(settings.model, settings.batch.trainer),
+        recipe_of(settings.model, settings.batch.trainer, settings.input),
         start=lambda: open_session(settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log"),
     )
     producer = KafkaProducer(bootstrap, settings.kafka.client)
@@ -110,7 +112,7 @@ def assemble(
             rng=np.random.default_rng(),
             metrics=metrics,
         ),
-        recipe_of(settings.model, settings.batch.trainer),
+        recipe_of(settings.model, settings.batch.trainer, settings.input),
         input_topic=settings.input.topic,
         update_topic=settings.update.topic,
         after_step=between_steps,
@@ -128,6 +130,7 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
         UserError: there is no such generation.
         OryxError: broker or store do not answer, or the topics are not the recorded ones.
     """
+    _refuse_other_publishers(settings)
     bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
     registry, store = open_registry(settings.store_uri), open_store(settings.store_uri)
     admin = KafkaAdmin(bootstrap, client)
@@ -144,6 +147,12 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
     finally:
         producer.close()
     raise CommitConflict("the registry changes all the time: stop the batch layer, then roll back")
+
+
+def _refuse_other_publishers(settings: Settings) -> None:
+    wrong = conflict_of_publishers(settings)
+    if wrong:
+        raise ConfigError(wrong)
 
 
 def _publisher(settings: Settings, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:

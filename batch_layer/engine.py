@@ -34,7 +34,8 @@ class Trained:
     """A model, rows in bytewise order of the IDs.
 
     ``user_factors`` float32[users, features] and ``item_factors`` float32[items, features]; ``histories`` has a row a
-    user, indices are item rows. ``as_of_ms`` is the newest Kafka timestamp in the history. ``timings_s`` by step.
+    user, indices are item rows. ``as_of_ms`` is the newest Kafka timestamp in the history. ``repeats`` rows were
+    ignored for their ID, and ``dedupe_from`` is as in the manifest. ``timings_s`` by step.
     """
 
     user_ids: PackedIds
@@ -43,6 +44,8 @@ class Trained:
     item_factors: NDArray[np.float32]
     histories: Csr
     as_of_ms: int
+    repeats: int = 0
+    dedupe_from: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 

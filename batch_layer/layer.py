@@ -145,6 +145,7 @@ class BatchLayer:
         if trained is None:
             self._fruitless = history.number
             return self._finish(Outcome.NO_PAIRS)
+        self._parts.metrics.trained(repeats=trained.repeats)
         self._done(Step.TRAINED)
         generation = self._write(trained, history, registry)
         registry = self._parts.publisher.start_epoch(registry, generation)
@@ -228,6 +229,8 @@ class BatchLayer:
             input=history.input,
             interactions=history.rows,
             rejected=history.rejected,
+            repeats=trained.repeats,
+            dedupe_from=trained.dedupe_from,
             parent=parent,
             hyperparameters=recipe.hyperparameters,
             metrics={"training": {"protocol": "seconds by step", **trained.timings_s}},
@@ -242,6 +245,7 @@ class BatchLayer:
             users=manifest.counts.users,
             items=manifest.counts.items,
             pairs=manifest.counts.pairs,
+            repeats=manifest.counts.repeats,
             seconds=_rounded({**trained.timings_s, "write": parts.clock.monotonic() - began}),
         )
         return name

@@ -21,12 +21,21 @@ class Metrics:
             "oryx_batch_last_generation_timestamp_seconds", "When the last epoch began", registry=registry
         )
         self._epoch = Gauge("oryx_batch_epoch", "The newest epoch", registry=registry)
+        self._repeats = Gauge(
+            "oryx_batch_repeats",
+            "Records of the history that the last generation ignored for their idempotency key",
+            registry=registry,
+        )
         self._failures = Counter("oryx_batch_failures", "Runs that failed and are tried again", registry=registry)
 
     def rows(self, rows: int, rejected: int) -> None:
         """Count what one commit of the history took in."""
         self._rows.inc(rows)
         self._rejected.inc(rejected)
+
+    def trained(self, *, repeats: int) -> None:
+        """Say how many records of the history a training ignored."""
+        self._repeats.set(repeats)
 
     def generation(self, *, seconds: float) -> None:
         """Count one generation made live."""

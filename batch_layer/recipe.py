@@ -4,11 +4,15 @@ from typing import Any
 
 import msgspec
 
-from oryx_py.config import Model
+from oryx_py.config import Input, Model
 from oryx_py.events.fold import FoldSettings
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["Recipe", "recipe_of"]
+__all__ = ["LARGEST", "Recipe", "recipe_of"]
+
+LARGEST = 1e6
+"""Strengths beyond ±this train as this much, since one of them could make a system singular and so end every training
+from then on; the final solve takes them as they are."""
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -27,18 +31,27 @@ class Recipe(msgspec.Struct, frozen=True):
         return {"iterations": self.iterations, "seed": self.seed}
 
 
-def recipe_of(model: Model, trainer: str) -> Recipe:
-    """Return what the settings of the group `model` mean to the trainer of this name."""
-    objective = (
-        Objective.mllib_implicit(model.lambda_, model.alpha, model.log_strength, model.epsilon)
-        if model.feedback == "implicit"
-        else Objective.mllib_explicit(model.lambda_)
-    )
+def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
+    """Return what the settings of the groups `model` and `input` mean to the trainer of this name."""
     return Recipe(
         trainer=trainer,
         features=model.features,
         iterations=model.iterations,
         seed=model.seed,
-        objective=objective,
-        fold=FoldSettings(feedback=model.feedback),
+        objective=_objective(model, trainer),
+        fold=FoldSettings(
+            feedback=model.feedback,
+            dedupe_window_s=records.dedupe_window_s,
+            dedupe_records=records.dedupe_records,
+        ),
+    )
+
+
+def _objective(model: Model, trainer: str) -> Objective:
+    if model.feedback == "explicit":
+        return Objective.mllib_explicit(model.lambda_)
+    if trainer == "mllib":
+        return Objective.mllib_implicit(model.lambda_, model.alpha, model.log_strength, model.epsilon)
+    return Objective.ials(
+        model.unobserved_weight, model.lambda_, model.nu, model.alpha, model.log_strength, model.epsilon
     )

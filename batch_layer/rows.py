@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from oryx_py.errors import BadInteraction, BrokerUnavailable
-from oryx_py.messages.inbound import read_input
+from oryx_py.messages.inbound import id_of, read_input
 from oryx_py.ports import Clock, Consumer, EndOfPartition, Record
 
 __all__ = ["HISTORY_SCHEMA", "READ_SCHEMA", "Slice", "read_slices", "slice_ranges"]
@@ -68,7 +68,7 @@ class _Columns:
         except BadInteraction:
             row = (*where, None, "", "", None, None, None, True)
         else:
-            key = next((value for name, value in record.headers if name == "id"), None)
+            key = id_of(record.headers)
             row = (*where, key, told.user, told.item, told.strength, told.timestamp_ms, told.kind, False)
         for column, value in zip(self.values, row, strict=True):
             column.append(value)

@@ -56,7 +56,7 @@ class SparkEngine:
         """Step (c); see the port."""
         with self._working() as spark:
             _spread(spark, rows)
-            return train(spark, files, self._recipe)
+            return train(spark, files, self._recipe, self._cancelled.is_set)
 
     def cancel(self) -> None:
         """End what is being done now, and whatever would come."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
+from threadpoolctl import threadpool_limits
 
 from batch_layer.spark.training import matrix
 from batch_layer.streams import VECTORS_SCHEMA, solve_stream
@@ -27,7 +28,9 @@ def published_items(trained: NDArray[np.float32], objective: Objective) -> NDArr
     """
     if objective.feedback == "explicit":
         return trained
-    return (trained.astype(np.float64) @ eigenbasis(gram(trained))).astype(np.float32)
+    # BLAS adds in an order that depends on its threads, and a generation must not depend on the number of cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return (trained.astype(np.float64) @ eigenbasis(gram(trained))).astype(np.float32)
 
 
 def solve_users(
@@ -38,7 +41,9 @@ def solve_users(
     So folding a user's unchanged history in gives the published vector. Each depends on nothing but its own history.
     """
     factors = spark.sparkContext.broadcast(items)
-    prior = spark.sparkContext.broadcast(Prior(gram(items), len(items)))
+    with threadpool_limits(limits=1, user_api="blas"):
+        gram_of_items = gram(items)
+    prior = spark.sparkContext.broadcast(Prior(gram_of_items, len(items)))
     try:
         solved = (
             pairs.repartition("user")

@@ -8,7 +8,7 @@ from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
 
-from batch_layer.recipe import Recipe
+from batch_layer.recipe import LARGEST, Recipe
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["fit", "item_factors", "matrix"]
@@ -16,10 +16,6 @@ __all__ = ["fit", "item_factors", "matrix"]
 _PAIRS_A_BLOCK = 250_000
 """Pairs of a block: a second or so of work. The number of blocks is part of the random start, so that it must follow
 from the data alone, never from the number of cores."""
-
-_LARGEST = 1e6
-"""Strengths beyond ±this train as this much, since one of them could make a system singular in float64 and so end every
-training from then on; the final solve takes them as they are."""
 
 
 def fit(pairs: DataFrame, count: int, recipe: Recipe) -> ALSModel:
@@ -47,7 +43,7 @@ def fit(pairs: DataFrame, count: int, recipe: Recipe) -> ALSModel:
 
 def _rating(objective: Objective) -> Column:
     """What MLlib takes as a rating: sign(s)·f(s) of implicit feedback, which it weighs by α |rating|; else s."""
-    strength = F.least(F.greatest(F.col("strength"), F.lit(-_LARGEST)), F.lit(_LARGEST))
+    strength = F.least(F.greatest(F.col("strength"), F.lit(-LARGEST)), F.lit(LARGEST))
     if objective.feedback == "explicit" or not objective.log_strength:
         return strength
     return F.signum(strength) * F.log1p(F.abs(strength) / F.lit(objective.epsilon))

@@ -57,6 +57,29 @@ def test_what_cannot_be_read_is_left_out_and_counted(world: BatchWorld) -> None:
     assert world.counted.get_sample_value("oryx_batch_rows_total") == manifest.counts.interactions
 
 
+def test_a_repeat_counts_once_also_across_runs(world: BatchWorld) -> None:
+    """Of adds, deletes and forgets alike; the history keeps it, the fold ignores it."""
+    world.send("ann,egg,1", id_=b"k:1")
+    world.send("bob,jam,", id_=b"k:2")
+    world.send(",egg,", id_=b"k:3")
+    assert world.run() is Outcome.PUBLISHED
+    world.send("ann,egg,5", "bob,jam,9", "ann,tea,1")
+    world.send("ann,egg,1", id_=b"k:1")
+    world.send("bob,jam,", id_=b"k:2")
+    world.send(",egg,", id_=b"k:3")
+    assert world.run() is Outcome.PUBLISHED
+    generation = world.newest()
+    assert pairs_of(generation) == {
+        "ann": {"tea": 4.0, "egg": 5.0}, "bob": {"jam": 9.0, "tea": 4.0}, "cid": {"jam": 1.0}
+    }  # fmt: skip
+    assert generation.manifest.counts.repeats == 5
+    assert generation.manifest.counts.interactions == len(world.rows())
+    assert world.counted.get_sample_value("oryx_batch_repeats") == 5
+    assert generation.manifest.fold.dedupe_window_s == 86_400
+    starts = {p: min(r["offset"] for r in world.rows() if r["id"] and r["partition"] == p) for p in range(3)}
+    assert generation.manifest.dedupe_from == {partition: (offset, -1) for partition, offset in starts.items()}
+
+
 def test_input_goes_on_where_the_history_ends(world: BatchWorld) -> None:
     world.run()
     first = world.newest().name
@@ -142,7 +165,7 @@ def assert_settled(world: BatchWorld, epochs: int) -> None:
     registry = world.registry.read()
     generation = world.newest()
     assert [epoch.epoch for epoch in registry.epochs] == list(range(1, epochs + 1))
-    assert pairs_of(generation) == slow_fold(world.rows(), "implicit")
+    assert pairs_of(generation) == slow_fold(world.rows(), world.recipe.fold)
     assert generation.manifest.next_offsets == ends(world)
     everything = [(p, record.offset) for p in range(3) for record in world.log.partition("in", p).records]
     rows = [(row["partition"], row["offset"]) for row in world.rows()]

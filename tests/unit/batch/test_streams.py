@@ -64,7 +64,7 @@ def test_folding_in_batches_is_folding_one_by_one(
     rows = rows_of(events)
     folded = fold_stream(batches(ordered(rows), ROWS, cuts), FoldSettings(feedback=feedback))
     found = pa.Table.from_batches(list(folded), PAIRS_SCHEMA).to_pylist()
-    wanted = slow_fold(rows, feedback)
+    wanted = slow_fold(rows, FoldSettings(feedback=feedback))
     assert [(row["user"], row["item"], row["strength"].hex()) for row in found] == [
         (user, item, wanted[user][item].hex())
         for user in sorted(wanted, key=str.encode)

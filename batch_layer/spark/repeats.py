@@ -1,0 +1,64 @@
+"""The rows that only repeat others, and from where the speed layer has to know IDs."""
+
+from functools import partial
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from batch_layer.repeats import CLOCKED_SCHEMA, REPEATS_SCHEMA, Stretch, clock_stream, repeat_stream, window_start
+from oryx_py.events import FoldSettings
+
+__all__ = ["repeats_of", "window_starts", "without"]
+
+_OFFSET_BITS = 44
+"""Room for an offset beside its partition: a million records a second for half a year, in one partition."""
+_STRETCH = 50_000
+"""Offsets: what the speed layer may read too much at a start, in some tenths of a second."""
+
+
+def repeats_of(rows: DataFrame, settings: FoldSettings) -> DataFrame:
+    """Return partition and offset of the history's rows that are to be ignored; as a rule there are few.
+
+    Rows without an ID cost no more than being looked at. The others are brought together by input partition once,
+    since the clock and the numbers are the partition's. User and ID go along as 128 bits of hash: numbers are quick to
+    send and to sort.
+    """
+    numbers = _with_id(rows).select(
+        "partition",
+        "offset",
+        "kafka_ms",
+        F.xxhash64("user", "id").alias("key_1"),
+        F.xxhash64(F.lit("second"), "user", "id").alias("key_2"),
+    )
+    # One number to sort by: Spark looks at the rest of a row only where the first column is equal.
+    in_order = numbers.repartition("partition").sortWithinPartitions(
+        F.shiftleft(F.col("partition").cast("long"), _OFFSET_BITS) + F.col("offset")
+    )
+    clocked = in_order.mapInArrow(clock_stream, from_arrow_schema(CLOCKED_SCHEMA))
+    return clocked.sortWithinPartitions("key_1", "key_2", "partition", "offset").mapInArrow(
+        partial(repeat_stream, settings=settings), from_arrow_schema(REPEATS_SCHEMA)
+    )
+
+
+def without(rows: DataFrame, repeats: DataFrame) -> DataFrame:
+    """Return the rows that count."""
+    return rows.join(repeats, ["partition", "offset"], "left_anti")
+
+
+def window_starts(rows: DataFrame, settings: FoldSettings) -> dict[int, tuple[int, int]]:
+    """Return what `window_start` says of each input partition that has rows with an ID."""
+    summed = (
+        _with_id(rows)
+        .groupBy("partition", F.floor(F.col("offset") / _STRETCH).alias("stretch"))
+        .agg(F.min("offset"), F.count(F.lit(1)), F.max("kafka_ms"))
+        .collect()
+    )
+    stretches: dict[int, list[Stretch]] = {}
+    for partition, _, first_offset, count, newest_ms in sorted(summed):
+        stretches.setdefault(partition, []).append(Stretch(first_offset, count, newest_ms))
+    return {partition: window_start(found, settings) for partition, found in stretches.items()}
+
+
+def _with_id(rows: DataFrame) -> DataFrame:
+    return rows.where(F.length("id") > 0)
