@@ -1,6 +1,6 @@
 """Settings: one TOML file and the environment, validated into frozen groups."""
 
-from oryx_py.config.groups import Api, Batch, Kafka, Local, Log, Model, Serving, Settings, Speed
+from oryx_py.config.groups import Api, Batch, Connections, Input, Kafka, Local, Log, Model, Serving, Settings, Speed
 from oryx_py.config.loading import DEFAULT_FILE, Loaded, load
 from oryx_py.config.render import Row, check, reference, rows
 
@@ -8,6 +8,8 @@ __all__ = [
     "DEFAULT_FILE",
     "Api",
     "Batch",
+    "Connections",
+    "Input",
     "Kafka",
     "Loaded",
     "Local",

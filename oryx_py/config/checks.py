@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator
 
 from oryx_py.config.groups import LOCAL_BROKER, Settings
 
-__all__ = ["advice", "conflict"]
+__all__ = ["advice", "conflict", "conflict_of_publishers"]
 
 _IMPLICIT_ONLY = ("model.alpha", "model.log_strength", "model.epsilon")
 
@@ -30,6 +30,21 @@ def conflict(settings: Settings) -> str | None:
         return (
             f"serving.api.max_inflated_bytes = {api.max_inflated_bytes} must be at least "
             f"serving.api.max_body_bytes = {api.max_body_bytes}"
+        )
+    if settings.update.dialect == "oryx2" and settings.speed.fold_in == "exact":
+        return (
+            'update.dialect = "oryx2" needs speed.fold_in = "oryx": an Oryx 2 model has no histories, without which '
+            "nothing can be solved exactly"
+        )
+    return None
+
+
+def conflict_of_publishers(settings: Settings) -> str | None:
+    """Return one line on why no generation of our own may be published; None if it may."""
+    if settings.update.dialect == "oryx2":
+        return (
+            f'update.dialect = "oryx2": {settings.update.topic} has the models of an Oryx 2 batch layer, and a topic '
+            'has publishers of one kind only; stop that one and set "oryx", or leave this one out (oryx up --no-batch)'
         )
     return None
 

@@ -10,6 +10,7 @@ from oryx_py.config.masking import masked
 __all__ = [
     "Api",
     "Batch",
+    "Connections",
     "DeadLetter",
     "History",
     "Input",
@@ -30,6 +31,7 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 _TOPIC = r"\A(?![.]{1,2}\Z)[A-Za-z0-9._-]"
 # Kafka takes 249 characters; the dead letters' topic needs some of them for its ending.
@@ -76,6 +78,8 @@ class Input(_Group, frozen=True):
     partitions: CountOrNone = 0
     # Our consumers fetch 16 MiB at most, of which a record needs some for its frame.
     max_record_bytes: Annotated[int, msgspec.Meta(ge=4096, le=16_000_000)] = 1_048_576
+    dedupe_window_s: Seconds = 86_400.0
+    dedupe_records: Count = 1_000_000
 
 
 class Update(_Group, frozen=True):
@@ -83,6 +87,13 @@ class Update(_Group, frozen=True):
 
     topic: Topic = "OryxUpdate"
     partitions: Count = 1
+    dialect: Literal["oryx", "oryx2"] = "oryx"
+    webhdfs_url: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A(?:https?://[^\s/]+/?)?\Z", description='a URL such as "http://namenode:9870", or none'
+        ),
+    ] = ""
 
 
 class Items(_Group, frozen=True):
@@ -126,6 +137,8 @@ class Model(_Group, frozen=True):
     iterations: Count = 10
     lambda_: Seconds = msgspec.field(default=0.05, name="lambda")
     alpha: Positive = 1.0
+    unobserved_weight: Positive = 0.1
+    nu: Seconds = 1.0
     log_strength: bool = False
     epsilon: Positive = 1e-5
     seed: int = 1
@@ -135,7 +148,7 @@ class Batch(_Group, frozen=True):
     """The batch layer."""
 
     interval_s: Positive = 300.0
-    trainer: Literal["mllib"] = "mllib"
+    trainer: Literal["mllib", "ials"] = "mllib"
     spark_master: Name = "local[*]"
     spark: dict[str, str] = {}
     metrics_host: Name = "127.0.0.1"
@@ -146,6 +159,7 @@ class Speed(_Group, frozen=True):
     """The speed layer."""
 
     group_id: Name = "oryx-speed"
+    fold_in: Literal["exact", "oryx"] = "exact"
     epoch_overlap_s: Seconds = 60.0
     max_batch_records: Count = 10_000
     metrics_host: Name = "127.0.0.1"
@@ -156,6 +170,8 @@ class Api(_Group, frozen=True):
     """The REST interface."""
 
     default_format: Literal["json", "csv"] = "json"
+    number_format: Literal["shortest", "java"] = "shortest"
+    rescorer: str = ""
     context_path: UrlPath = "/"
     read_only: bool = False
     read_after_write_timeout_ms: Count = 2_000
@@ -163,7 +179,25 @@ class Api(_Group, frozen=True):
     write_timeout_ms: Count = 3_000
     max_body_bytes: Count = 16 * 1024 * 1024
     max_inflated_bytes: Count = 64 * 1024 * 1024
+    max_ingest_bytes: Count = 2 * 1024**3
+    spool_dir: str = ""
+    max_spool_bytes: Count = 8 * 1024**3
     max_concurrent_requests: Count = 512
+
+
+class Connections(_Group, frozen=True):
+    """What clients' connections may take of the serving layer."""
+
+    max: Count = 2_000
+    keep_alive_s: Positive = 75.0
+    header_timeout_s: Positive = 10.0
+    stall_s: Positive = 10.0
+    min_bytes_per_s: Count = 1_000
+    max_unsent_bytes: Count = 256 * 1024 * 1024
+    max_url_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 16_384
+    max_path_segments: Count = 1_000
+    max_headers: Annotated[int, msgspec.Meta(ge=16)] = 100
+    max_header_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 32_768
 
 
 class Serving(_Group, frozen=True):
@@ -173,8 +207,10 @@ class Serving(_Group, frozen=True):
     port: Port = 8080
     require_live: bool = True
     epoch_patience_s: Seconds = 60.0
+    min_model_load_fraction: Fraction = 0.8
     shutdown_grace_s: Seconds = 10.0
     api: Api = Api()
+    connections: Connections = Connections()
 
 
 class Log(_Group, frozen=True):
@@ -216,6 +252,11 @@ class Settings(_Group, frozen=True):
     def history_uri(self) -> str:
         """Where the history is: an absolute path, or a URI as it was set."""
         return self._place(self.history.uri, "history")
+
+    @property
+    def spool_dir(self) -> str:
+        """Where bulk writes are spooled, absolute; empty for the system's folder of temporary files."""
+        return str((Path(self.base) / self.serving.api.spool_dir).absolute()) if self.serving.api.spool_dir else ""
 
     @property
     def dead_letter_topic(self) -> str:

@@ -14,9 +14,28 @@ __all__ = ["FoldSettings", "fold_columns", "fold_pair"]
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
-    """How interactions become strengths; stands in the manifest under `fold`, and everybody takes it from there."""
+    """How interactions become strengths; stands in the manifest under `fold`, and everybody takes it from there.
+
+    Attributes:
+        feedback: `implicit` adds up, `explicit` keeps the last.
+        dedupe_window_s: a record whose user had its ID so long before is ignored (`oryx_py.events.dedupe`); 0: none is,
+            as in manifests from before there was a window.
+        dedupe_records: the window reaches back over at most so many records with an ID, by partition.
+    """
 
     feedback: Literal["implicit", "explicit"]
+    dedupe_window_s: float = 0.0
+    dedupe_records: int = 1_000_000
+
+    @property
+    def dedupes(self) -> bool:
+        """Whether IDs count at all."""
+        return self.dedupe_window_s > 0
+
+    @property
+    def dedupe_window_ms(self) -> int:
+        """The window in Kafka's unit."""
+        return round(self.dedupe_window_s * 1000)
 
 
 def fold_pair(state: float | None, strength: float | None, settings: FoldSettings) -> float | None:

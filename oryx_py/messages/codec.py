@@ -76,7 +76,8 @@ def encode(update: Update) -> Message:
     match update:
         case UserVector():
             parts = ["X", _id(update.user, "user"), _numbers(update.vector), *_optional(update.items)]
-            headers = _int_headers(epoch=update.epoch, input=update.input) + _strengths_header(update)
+            numbers = _int_headers(epoch=update.epoch, input=update.input, at=update.at_ms)
+            headers = numbers + _strengths_header(update)
         case ItemVector():
             parts = ["Y", _id(update.item, "item"), _numbers(update.vector), *_optional(update.users)]
             headers = _int_headers(epoch=update.epoch, item_input=update.item_input)
@@ -124,8 +125,9 @@ def _decode_up(value: bytes, headers: Mapping[str, bytes | None]) -> Update:
         case _X():
             items = _ids(parts.items)
             strengths = _read_strengths(headers.get("strengths"), len(items))
-            vector = _vector(parts.vector)
-            return UserVector(_id(parts.user, "user"), vector, items, strengths, epoch, _int(headers, "input"))
+            user, vector = _id(parts.user, "user"), _vector(parts.vector)
+            offset, at_ms = _int(headers, "input"), _int(headers, "at")
+            return UserVector(user, vector, items, strengths, epoch, offset, at_ms)
         case _Y():
             users, vector = _ids(parts.users), _vector(parts.vector)
             return ItemVector(_id(parts.item, "item"), vector, users, epoch, _int(headers, "item-input"))

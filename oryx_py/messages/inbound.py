@@ -1,11 +1,18 @@
 """What a record of the input topic says; the one decision, shared by batch and speed, on which records count."""
 
+from collections.abc import Iterable
+
 from oryx_py.errors import BadInteraction
 from oryx_py.events.codec import parse_value
 from oryx_py.events.interaction import Action, Interaction
 from oryx_py.messages.partition import partition_of
 
-__all__ = ["read_input"]
+__all__ = ["id_of", "read_input"]
+
+
+def id_of(headers: Iterable[tuple[str, bytes]]) -> bytes | None:
+    """Return a record's idempotency key, the first header `id`; None where it has none, or an empty one."""
+    return next((value for name, value in headers if name == "id"), None) or None
 
 
 def read_input(value: bytes | None, partition: int, partitions: int) -> Interaction:

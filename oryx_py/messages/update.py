@@ -41,6 +41,8 @@ class UserVector(msgspec.Struct, frozen=True, eq=False):
         strengths: the folded strengths of `items`, in order.
         epoch: the epoch it belongs to.
         input: offset of the newest interaction in it, in the user's input partition; None where unknown.
+        at_ms: header `at`, Kafka's timestamp of the newest interaction that this answers; None where it answers none,
+            but others' changes or a replay. It measures, and has no part in the state.
     """
 
     user: str
@@ -49,6 +51,7 @@ class UserVector(msgspec.Struct, frozen=True, eq=False):
     strengths: tuple[float, ...] = ()
     epoch: int | None = None
     input: int | None = None
+    at_ms: int | None = None
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 

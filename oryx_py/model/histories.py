@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from oryx_py.model.changed_pairs import ChangedPairs
+
 __all__ = ["Histories", "Rows"]
 
 
@@ -18,7 +20,7 @@ class Rows(Protocol):
         ...
 
     def row(self, i: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Return the column numbers and the strengths of a row."""
+        """Return the column numbers, ascending, and the strengths of a row."""
         ...
 
 
@@ -37,7 +39,7 @@ class Histories:
         self._users = users
         self._items = items
         self._base_users = len(users.indptr) - 1
-        self._changes: dict[int, dict[int, float | None]] = {}
+        self._changes: dict[int, ChangedPairs] = {}
         self._forgotten: set[int] = set()
         self._popularity = np.diff(items.indptr).astype(np.int64)
         self._activity = np.diff(users.indptr).astype(np.int64)
@@ -48,37 +50,34 @@ class Histories:
         """Return int64[n] item handles and float64[n] folded strengths; empty for an unknown user."""
         items, strengths = self._base_row(user)
         changes = self._changes.get(user)
-        if not changes:
+        if changes is None:
             return items.astype(np.int64), np.asarray(strengths)
-        kept = [at for at, item in enumerate(items.tolist()) if item not in changes]
-        added = [(item, strength) for item, strength in changes.items() if strength is not None]
-        return (
-            np.concatenate([items[kept].astype(np.int64), np.array([item for item, _ in added], np.int64)]),
-            np.concatenate([strengths[kept], np.array([strength for _, strength in added], np.float64)]),
-        )
+        return changes.applied(items, strengths)
 
     def strength(self, user: int, item: int) -> float | None:
         """Return a pair's folded strength, None where it is not known."""
         changes = self._changes.get(user)
         if changes is not None and item in changes:
-            return changes[item]
-        return self._base_strength(user, item)
+            return changes.strength(item)
+        items, strengths = self._base_row(user)
+        at = _place(items, item)
+        return float(strengths[at]) if at >= 0 else None
 
     def put(self, user: int, item: int, strength: float) -> None:
         """Set a pair's folded strength."""
         if self.strength(user, item) is None:
             self._count(user, item, 1)
-        self._changes.setdefault(user, {})[item] = strength
+        self._set(user, item, strength)
 
     def remove(self, user: int, item: int) -> None:
         """Make a pair unknown; nothing happens where it is."""
         if self.strength(user, item) is None:
             return
         self._count(user, item, -1)
-        if self._base_strength(user, item) is None:
-            del self._changes[user][item]
+        if _place(self._base_row(user)[0], item) < 0:
+            self._changes[user].drop(item)
         else:
-            self._changes.setdefault(user, {})[item] = None
+            self._set(user, item, None)
 
     def forget_user(self, user: int) -> None:
         """Make all of a user's pairs unknown."""
@@ -95,8 +94,17 @@ class Histories:
                 yield user
         already = set(base)
         for user, changes in self._changes.items():
-            if user not in already and changes.get(item) is not None:
+            if user not in already and item in changes and changes.strength(item) is not None:
                 yield user
+
+    def changed(self) -> list[int]:
+        """Return the handles of users of whom something has changed; in no order."""
+        return list(self._changes)
+
+    def added(self, user: int) -> NDArray[np.int64]:
+        """Return int64[n]: the items that a user knows, and did not in the generation; ascending."""
+        base = np.empty(0, np.int32) if user >= self._base_users else self._users.row(user)[0]
+        return np.setdiff1d(self.of_user(user)[0], base)
 
     def popularity(self, items: int) -> NDArray[np.int64]:
         """Return int64[items]: by item handle, the users who know it; a view that the next change may alter."""
@@ -113,10 +121,11 @@ class Histories:
             return np.empty(0, np.int32), np.empty(0, np.float64)
         return self._users.row(user)
 
-    def _base_strength(self, user: int, item: int) -> float | None:
-        items, strengths = self._base_row(user)
-        at = np.flatnonzero(items == item)
-        return float(strengths[at[0]]) if len(at) else None
+    def _set(self, user: int, item: int, strength: float | None) -> None:
+        changes = self._changes.get(user)
+        if changes is None:
+            changes = self._changes[user] = ChangedPairs()
+        changes.set(item, strength, _place(self._base_row(user)[0], item))
 
     def _count(self, user: int, item: int, by: int) -> None:
         self._popularity = _grown(self._popularity, item + 1)
@@ -124,6 +133,13 @@ class Histories:
         self._popularity[item] += by
         self._activity[user] += by
         self.version += 1
+
+
+def _place(items: NDArray[np.int32], item: int) -> int:
+    """Return where an item is in a row, -1 where it is not."""
+    # As the row's own type: for another one the search would first copy the row.
+    at = int(items.searchsorted(items.dtype.type(item)))
+    return at if at < len(items) and items[at] == item else -1
 
 
 def _grown(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["IdSpace", "Ids"]
 
 
@@ -19,12 +22,17 @@ class Ids(Protocol):
         """Return the ID of a row."""
         ...
 
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the IDs of rows, in their order."""
+        ...
+
 
 class IdSpace:
     """Gives every ID a number that stays the same as long as the epoch lives.
 
     Handles below `base` are rows of the generation; later ones are given in the order of arrival.
-    Owned by one `ModelState`; not safe for use by several threads.
+    Owned by one `ModelState`, in whose thread alone IDs are looked for and added. Any thread may ask for the IDs of
+    handles that it was given, since what has a name keeps it.
     """
 
     def __init__(self, rows: Ids) -> None:
@@ -49,6 +57,10 @@ class IdSpace:
             self._names.append(id)
         return handle
 
+    def since(self) -> list[str]:
+        """Return the IDs that are not the generation's, by handle from `base` on; a copy, for any thread."""
+        return self._names.copy()
+
     def id(self, handle: int) -> str:
         """Return the ID of a handle.
 
@@ -60,5 +72,14 @@ class IdSpace:
         return self._rows.id(handle) if handle < self.base else self._names[handle - self.base]
 
     def ids(self, handles: Iterable[int]) -> list[str]:
-        """Return the IDs of several handles, in their order."""
-        return [self.id(int(handle)) for handle in handles]
+        """Return the IDs of several handles, in their order.
+
+        Raises:
+            IndexError: one of them was never given.
+        """
+        wanted = handles if isinstance(handles, np.ndarray) else np.fromiter(handles, np.int64)
+        names = self._rows.ids(wanted[wanted < self.base])
+        if len(names) == len(wanted):
+            return names
+        of_rows = iter(names)
+        return [next(of_rows) if handle < self.base else self.id(handle) for handle in wanted.tolist()]

@@ -6,6 +6,7 @@ row order) into IDs; ``<name>.ids.hashes.npy`` (uint64, n) has the IDs' xxh3_64,
 the pages.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,8 @@ def write_ids(
     if (row := packed.disorder()) >= 0:
         here, after = encoded[row : row + 2]
         raise ValueError(f"{name} must ascend bytewise, none twice, but row {row} has {here!r} and the next {after!r}")
-    hashes = _hashes(encoded, hash_function)
-    order = np.argsort(hashes, kind="stable")
-    arrays: list[NDArray[Any]] = [packed.offsets, packed.data, hashes[order], order.astype(np.int32)]
+    hashes, rows = _look_up(encoded, hash_function)
+    arrays: list[NDArray[Any]] = [packed.offsets, packed.data, hashes, rows]
     return {file: write_array(directory / file, array) for file, array in zip(id_files(name), arrays, strict=True)}
 
 
@@ -92,6 +92,12 @@ class IdTable:
         count = (len(packed),)
         return cls(packed, map_array(hashes, np.uint64, count), map_array(order, np.int32, count), hash_function)
 
+    @classmethod
+    def of(cls, ids: Sequence[str], hash_function: HashFunction = xxhash.xxh3_64_intdigest) -> "IdTable":
+        """Make the table of ``ids`` in row order, in memory; they ascend bytewise, none empty, none twice."""
+        encoded = [name.encode() for name in ids]
+        return cls(PackedIds.of_bytes(encoded), *_look_up(encoded, hash_function), hash_function)
+
     def check(self, directory: Path, name: str) -> None:
         """Look at every ID: whole characters, ascending, each with its place in the look-up.
 
@@ -125,7 +131,7 @@ class IdTable:
         except UnicodeEncodeError:  # a lone surrogate, which no UTF-8 has
             return -1
         key = self._hash(wanted)
-        at = int(self._hashes.searchsorted(np.uint64(key)))
+        at = bisect_left(self._hash_view, key)  # sooner than NumPy for a single one
         while at < len(self._row_view) and self._hash_view[at] == key:
             row = self._row_view[at]
             if self._data_view[self._offset_view[row] : self._offset_view[row + 1]] == wanted:
@@ -197,3 +203,10 @@ class IdTable:
 
 def _hashes(encoded: Iterable[bytes], hash_function: HashFunction) -> NDArray[np.uint64]:
     return np.fromiter(map(hash_function, encoded), np.uint64)
+
+
+def _look_up(encoded: Sequence[bytes], hash_function: HashFunction) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """The hashes of IDs in row order, ascending, and the row of each."""
+    hashes = _hashes(encoded, hash_function)
+    order = np.argsort(hashes, kind="stable")
+    return hashes[order], order.astype(np.int32)

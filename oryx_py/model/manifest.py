@@ -30,7 +30,7 @@ __all__ = [
     "write_manifest",
 ]
 
-FORMAT = "1.0"
+FORMAT = "1.1"
 MANIFEST = "manifest.json"
 
 _ONE_SIDE = ("{}.npy", "{}.gram.npy", "{}.history.indptr.npy", "{}.history.indices.npy", "{}.history.strengths.npy")
@@ -39,13 +39,17 @@ _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{32})"')
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Rows of both sides, folded pairs, and of the history the interactions folded and the records left out."""
+    """Rows of both sides, folded pairs, and of the history its interactions and the records left out.
+
+    Among the interactions are ``repeats`` that were ignored for their idempotency key.
+    """
 
     users: int
     items: int
     pairs: int
     interactions: int
     rejected: int
+    repeats: int = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``parent`` is the generation trained before, None for the first. ``hyperparameters`` are the trainer's own settings.
     ``as_of_ms`` is the reference of decay and age. ``input`` has for each input partition the offsets ``[from, to)``
-    that the model covers. ``metrics`` name their protocol beside the numbers. ``index`` names the prebuilt index among
+    that the model covers; ``dedupe_from``, where a later record may repeat one of these, the offset of the first that
+    it may, or one below, and the partition's clock before that (`oryx_py.events.dedupe`).
+    ``metrics`` name their protocol beside the numbers. ``index`` names the prebuilt index among
     ``files``, None where there is none. ``files`` has every file but the manifest, with ``/`` in names below.
     ``checksum`` is the file's own, set by `write_manifest`.
     """
@@ -72,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     metrics: dict[str, Any] = {}
     input: dict[int, tuple[int, int]]
+    dedupe_from: dict[int, tuple[int, int]] = {}
     index: str | None = None
     versions: dict[str, str] = {}
     files: dict[str, FileEntry]

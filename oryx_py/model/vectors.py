@@ -11,6 +11,12 @@ Matrix = NDArray[np.float32]
 Handles = NDArray[np.int64]
 
 
+_FEW = 8
+"""Handles that are gathered sooner one by one."""
+_MANY = 1_000
+"""Handles for which it is worth while to sort the delta's."""
+
+
 class VectorTable:
     """A generation's factors, read-only, with a delta of new, moved and removed vectors over them.
 
@@ -29,7 +35,7 @@ class VectorTable:
         self._matrix = np.zeros((8, base.shape[1]), np.float32)
         self._handles = np.zeros(8, np.int64)
         self._present = np.zeros(8, np.bool_)
-        self._masked_rows = 0
+        self._changed = np.zeros(8, np.int64)
 
     @property
     def features(self) -> int:
@@ -51,10 +57,11 @@ class VectorTable:
         """bool[m]: which of them have a vector at all."""
         return self._present[: len(self._slots)]
 
-    @property
-    def masked_rows(self) -> int:
-        """How many rows of the base the delta replaces."""
-        return self._masked_rows
+    def changed_since(self, version: int) -> Handles:
+        """Return int64[c]: the handles whose vector was set or removed since this was the `version`; in no order."""
+        if version == self.version:
+            return np.empty(0, np.int64)
+        return self.delta_handles[self._changed[: len(self._slots)] > version]
 
     def masked(self, row: int) -> bool:
         """Say whether a row of the base is replaced by the delta."""
@@ -69,19 +76,28 @@ class VectorTable:
 
     def has(self, handles: Handles) -> NDArray[np.bool_]:
         """Return bool[n]: which handles have a vector."""
-        return np.fromiter((self.get(int(h)) is not None for h in handles), np.bool_, len(handles))
+        found: NDArray[np.bool_] = (handles >= 0) & (handles < len(self.base))
+        at, slots = self._moved(handles)
+        found[at] = self._present[slots]
+        return found
 
     def gather(self, handles: Handles) -> Matrix:
         """Return float32[n, k], the handles' vectors as a copy; zeros where there is none."""
-        handles = np.asarray(handles, np.int64)
         found = np.zeros((len(handles), self.features), np.float32)
-        in_base = (handles >= 0) & (handles < len(self.base))
-        found[in_base] = self.base[handles[in_base]]
-        if self._slots:
+        if len(handles) <= _FEW:
             for at, handle in enumerate(handles.tolist()):
-                slot = self._slots.get(handle)
-                if slot is not None:
-                    found[at] = self._matrix[slot]
+                vector = self.get(handle)
+                if vector is not None:
+                    found[at] = vector
+            return found
+        handles = np.asarray(handles, np.int64)
+        if len(self.base) and len(handles):
+            self.base.take(handles, axis=0, out=found, mode="clip")
+            outside = (handles < 0) | (handles >= len(self.base))
+            if np.count_nonzero(outside):
+                found[outside] = 0
+        moved, slots = self._moved(handles)
+        found[moved] = self._matrix[slots]
         return found
 
     def set(self, handle: int, vector: Matrix | None) -> None:
@@ -100,6 +116,21 @@ class VectorTable:
         self._matrix[slot] = 0 if vector is None else vector
         self._present[slot] = vector is not None
         self.version += 1
+        self._changed[slot] = self.version
+
+    def _moved(self, handles: Handles) -> tuple[Handles, Handles]:
+        """Return the positions of those handles that the delta has, and the slot of each; both int64[d]."""
+        if not self._slots:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        if len(handles) <= _MANY:
+            pairs = [(at, slot) for at, h in enumerate(handles.tolist()) if (slot := self._slots.get(h)) is not None]
+            both = np.array(pairs, np.int64).reshape(-1, 2)
+            return both[:, 0], both[:, 1]
+        order = np.argsort(self.delta_handles)
+        ascending = self.delta_handles[order]
+        places = ascending.searchsorted(handles)
+        at = np.flatnonzero(ascending.take(places, mode="clip") == handles)
+        return at, order[places[at]]
 
     def _add(self, handle: int) -> int:
         slot = len(self._slots)
@@ -108,7 +139,7 @@ class VectorTable:
             self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
             self._handles = np.concatenate([self._handles, np.zeros_like(self._handles)])
             self._present = np.concatenate([self._present, np.zeros_like(self._present)])
+            self._changed = np.concatenate([self._changed, np.zeros_like(self._changed)])
         self._slots[handle] = slot
         self._handles[slot] = handle
-        self._masked_rows += handle < len(self.base)
         return slot

@@ -19,18 +19,12 @@ Plain loops, no slices: numba takes seconds to compile an assignment to a slice.
 cache looks for changes only in the file of the function that is called.
 """
 
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.basis import Basis
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+from oryx_py.numerics.compiling import compiled, part
 
 ERROR = 1e-6
 """Bound of the relative error at which conjugate gradients stop: a tenth of the contract's, to which the rounding to
@@ -45,29 +39,8 @@ TINY = 1e-90
 FEW = 12.0
 """Passes that must fit in the cost of a Cholesky solve for conjugate gradients to be tried; n + 2 always are enough."""
 
-# Sums may be reordered, which is what lets them use vector registers; NaN and infinity keep their meaning.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
 
-
-def _part(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A function that the kernel compiles in."""
-    return cast("Callable[_P, _R]", numba.njit(**_OPTIONS)(function))
-
-
-def _kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Compile at the first call; keep the result beside this file or, where that is read-only, in the user's cache.
-
-    Where neither can be written numba refuses to cache, and each process compiles for itself. A directory open to
-    others is no fallback, since a cache is code.
-    """
-    try:
-        compiled = numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:
-        compiled = numba.njit(**_OPTIONS)(function)
-    return cast("Callable[_P, _R]", compiled)
-
-
-@_part
+@part
 def dot(a: DoubleVector, b: DoubleVector) -> float:
     """``aᵀ b``."""
     total = 0.0
@@ -76,7 +49,7 @@ def dot(a: DoubleVector, b: DoubleVector) -> float:
     return float(total)
 
 
-@_part
+@part
 def smallest(a: DoubleVector) -> float:
     """``min a_j``."""
     least = a[0]
@@ -85,7 +58,7 @@ def smallest(a: DoubleVector) -> float:
     return float(least)
 
 
-@_part
+@part
 def largest(a: DoubleVector) -> float:
     """``max |a_j|``."""
     most = abs(a[0])
@@ -94,14 +67,14 @@ def largest(a: DoubleVector) -> float:
     return float(most)
 
 
-@_part
+@part
 def product(M: DoubleMatrix, p: DoubleVector, v: DoubleVector) -> None:
     """``v = M p``."""
     for i in range(len(p)):
         v[i] = dot(M[i], p)
 
 
-@_part
+@part
 def history_product(Y: FloatMatrix, w: DoubleVector, n: int, p: DoubleVector, v: DoubleVector) -> None:
     """``v = Σ w_i y_i y_iᵀ p`` over the first ``n`` rows of ``Y``."""
     k = len(p)
@@ -133,7 +106,7 @@ def history_product(Y: FloatMatrix, w: DoubleVector, n: int, p: DoubleVector, v:
         i += 1
 
 
-@_part
+@part
 def scaled_product(
     Y: FloatMatrix,
     w: DoubleVector,
@@ -158,7 +131,7 @@ def scaled_product(
         v[j] *= s[j]
 
 
-@_part
+@part
 def descend(
     Y: FloatMatrix,
     w: DoubleVector,
@@ -200,7 +173,7 @@ def descend(
     return np.inf
 
 
-@_part
+@part
 def conjugate_gradients(
     Y: FloatMatrix,
     w: DoubleVector,
@@ -238,7 +211,7 @@ def conjugate_gradients(
             return True
 
 
-@_part
+@part
 def by_conjugate_gradients(
     factors: FloatMatrix,
     rows: NDArray[np.int32],
@@ -285,7 +258,7 @@ def by_conjugate_gradients(
     return True
 
 
-@_part
+@part
 def add_history(
     factors: FloatMatrix, rows: NDArray[np.int32], w: DoubleVector, n: int, A: DoubleMatrix, scratch: DoubleMatrix
 ) -> None:
@@ -305,7 +278,7 @@ def add_history(
                 A[j, q] += c0 * y0[q] + c1 * y1[q] + c2 * y2[q] + c3 * y3[q]
 
 
-@_part
+@part
 def cholesky(A: DoubleMatrix, b: DoubleVector, singular: float) -> bool:
     """Replace b by x, and A's lower triangle by its factor; False if a pivot is not above that share of its entry."""
     k = len(b)
@@ -325,7 +298,7 @@ def cholesky(A: DoubleMatrix, b: DoubleVector, singular: float) -> bool:
     return True
 
 
-@_part
+@part
 def by_cholesky(
     factors: FloatMatrix,
     rows: NDArray[np.int32],
@@ -348,7 +321,7 @@ def by_cholesky(
     return cholesky(A, b, singular)
 
 
-@_part
+@part
 def read_history(
     factors: FloatMatrix,
     indices: NDArray[np.int32],
@@ -375,7 +348,7 @@ def read_history(
     return n
 
 
-@_kernel
+@compiled
 def solve_rows(
     indptr: IntVector,
     indices: NDArray[np.int32],

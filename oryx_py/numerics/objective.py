@@ -90,18 +90,29 @@ class Objective(msgspec.Struct, frozen=True):
         )
 
     @classmethod
-    def ials(cls, alpha0: float, lambda_: float, nu: float = 1.0) -> Self:
-        """The loss of Rendle et al. 2021 ("Revisiting the Performance of iALS"): unobserved pairs weigh ``alpha0``."""
+    def ials(
+        cls,
+        alpha0: float,
+        lambda_: float,
+        nu: float = 1.0,
+        alpha: float = 1.0,
+        log_strength: bool = False,
+        epsilon: float = 1e-5,
+    ) -> Self:
+        """The loss of Rendle et al. 2021 ("Revisiting the Performance of iALS"): unobserved pairs weigh ``alpha0``.
+
+        An observed pair weighs ``α|s|``, or by the logarithm; its target is 1 if it is positive.
+        """
         return cls(
             feedback="implicit",
             g=alpha0,
             kappa=0.0,
-            alpha=1.0,
+            alpha=alpha,
             lambda_=lambda_,
             rho=alpha0,
             nu=nu,
-            log_strength=False,
-            epsilon=1e-5,
+            log_strength=log_strength,
+            epsilon=epsilon,
             counts="observed",
         )
 

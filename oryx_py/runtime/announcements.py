@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from oryx_py.errors import BadMessage, BrokerUnavailable
+from oryx_py.errors import BadMessage
 from oryx_py.messages import Progress, decode
 from oryx_py.model.epochs import Announcements
-from oryx_py.ports import Clock, Consumer, EndOfPartition
+from oryx_py.ports import Clock, Consumer
+from oryx_py.runtime.reading import records_between
 
 __all__ = ["read_announcements"]
 
@@ -36,27 +37,12 @@ def read_announcements(
         LogGap: the topic no longer reaches back so far.
     """
     announcements = Announcements()
-    unread = {partition for partition, offset in end.items() if start.get(partition, 0) < offset}
-    consumer.assign({(topic, partition): start.get(partition, 0) for partition in unread})
-    deadline = clock.monotonic() + patience_s
-    while unread:
-        events = consumer.poll(10_000, 0.5)
-        if events:
-            deadline = clock.monotonic() + patience_s
-        elif clock.monotonic() > deadline:
-            raise BrokerUnavailable(f"nothing could be read from {topic} for {patience_s:g} s")
-        for event in events:
-            if isinstance(event, EndOfPartition):
-                unread.discard(event.partition)
-            elif event.key == PROGRESS_KEY:
-                try:
-                    progress = decode(event.key, event.value, event.headers)
-                except BadMessage:
-                    continue
-                if isinstance(progress, Progress):
-                    announcements.add(progress, event.timestamp_ms)
-        for (_, partition), position in consumer.positions().items():
-            if position >= end[partition]:
-                unread.discard(partition)
-    consumer.assign({})
+    for record in records_between(consumer, topic, start, end, clock=clock, patience_s=patience_s):
+        if record.key == PROGRESS_KEY:
+            try:
+                progress = decode(record.key, record.value, record.headers)
+            except BadMessage:
+                continue
+            if isinstance(progress, Progress):
+                announcements.add(progress, record.timestamp_ms)
     return announcements

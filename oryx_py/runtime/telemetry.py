@@ -3,16 +3,23 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, TextIO
 
 import orjson
 import structlog
 from structlog.typing import Processor
 
-__all__ = ["Format", "configure_logging"]
+__all__ = ["Format", "configure_logging", "json_lines"]
 
 Format = Literal["auto", "console", "json"]
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes the events; ``json`` says in which form."""
+
+    json = False
+
 
 _NOISY = ("aiohttp.access", "asyncio", "numba", "py4j", "urllib3")
 """Libraries whose progress is nobody's concern: only their warnings are shown."""
@@ -47,7 +54,8 @@ def configure_logging(
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if readable else "iso", utc=not readable),
     ]
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
+    handler.json = not readable
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*always, structlog.stdlib.ExtraAdder()],
@@ -77,6 +85,29 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # or loggers that modules made before this call would keep the old form
     )
+
+
+def json_lines() -> Callable[[bytes], None] | None:
+    """Return what writes ready-made lines between the events, for what is logged too often to pass through them.
+
+    It blocks until they are written, and may be called in any thread. None where events are not written as JSON.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler) and handler.json:
+            return _writer(handler)
+    return None
+
+
+def _writer(handler: _Handler) -> Callable[[bytes], None]:
+    def write(lines: bytes) -> None:
+        handler.acquire()
+        try:
+            handler.stream.write(lines.decode())
+            handler.flush()
+        finally:
+            handler.release()
+
+    return write
 
 
 def _console(colours: bool) -> list[Processor]:

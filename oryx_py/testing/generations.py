@@ -40,5 +40,7 @@ def write_small_generation(into: Path, name: str, **changes: Any) -> Manifest:
         "input": {0: (0, 12), 1: (3, 9)},
         "interactions": 17,
         "rejected": 1,
+        "repeats": 2,
+        "dedupe_from": {1: (5, 1_785_400_000_000)},
     }
     return write_generation(into, **{**arguments, **changes})

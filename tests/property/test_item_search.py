@@ -16,6 +16,7 @@ from serving_layer.ranking import (
     merged,
     shortlist,
 )
+from tests.support.factors import KINDS, factors_of
 
 
 def score(query, vector, metric):
@@ -35,28 +36,6 @@ def slow_sort(query, vectors: dict[str, np.ndarray], metric, left_out):
     """Every item's score, sorted by it and by the ID's bytes."""
     scored = [(score(query, v, metric), item) for item, v in vectors.items() if item not in left_out]
     return sorted(scored, key=lambda pair: (-pair[0], pair[1].encode()))
-
-
-KINDS = st.sampled_from(["normal", "integers", "zeros", "duplicates", "tiny", "huge", "mixed"])
-
-
-def factors_of(kind: str, rng: np.random.Generator, n: int, k: int) -> np.ndarray:
-    Y = rng.normal(size=(n, k))
-    match kind:
-        case "integers":
-            Y = rng.integers(-1, 2, size=(n, k)).astype(float)
-        case "zeros":
-            Y[rng.random(n) < 0.7] = 0
-        case "duplicates":
-            Y = Y[rng.integers(0, max(1, n // 20), size=n)]
-        case "tiny":
-            Y *= 1e-40
-        case "huge":
-            Y *= 1e37
-        case "mixed":
-            Y *= 10.0 ** rng.integers(-44, 38, size=(n, 1))
-    with np.errstate(over="ignore"):
-        return np.nan_to_num(Y.astype(np.float32), posinf=3e38, neginf=-3e38)
 
 
 @settings(max_examples=150, deadline=None)

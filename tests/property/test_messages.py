@@ -34,13 +34,13 @@ id_lists = st.lists(ids, max_size=4).map(tuple)
 
 
 def _user_vector(
-    user: str, vector: NDArray[np.float32] | None, pairs: list[tuple[str, float]], epoch: int | None, input_: int | None
+    user: str, vector: NDArray[np.float32] | None, pairs: list[tuple[str, float]], *numbers: int | None
 ) -> UserVector:
-    return UserVector(user, vector, tuple(item for item, _ in pairs), tuple(s for _, s in pairs), epoch, input_)
+    return UserVector(user, vector, tuple(item for item, _ in pairs), tuple(s for _, s in pairs), *numbers)
 
 
 updates: st.SearchStrategy[Update] = st.one_of(
-    st.builds(_user_vector, ids, vectors, st.lists(st.tuples(ids, strengths), max_size=4), maybe, maybe),
+    st.builds(_user_vector, ids, vectors, st.lists(st.tuples(ids, strengths), max_size=4), maybe, maybe, maybe),
     st.builds(ItemVector, ids, vectors, id_lists, maybe, maybe),
     st.builds(UserGone, ids, st.none() | id_lists, maybe, maybe),
     st.builds(ItemGone, ids, maybe, maybe),
@@ -54,7 +54,7 @@ updates: st.SearchStrategy[Update] = st.one_of(
 )
 
 _keys = st.sampled_from([b"UP", b"PROGRESS", b"MODEL-REF", b"MODEL", None]) | st.binary(max_size=8)
-_header_names = st.sampled_from(["epoch", "input", "item-input", "strengths", "generation", "from", "else"])
+_header_names = st.sampled_from(["epoch", "input", "item-input", "at", "strengths", "generation", "from", "else"])
 _headers = st.none() | st.lists(st.tuples(_header_names, st.none() | st.binary(max_size=12)), max_size=5)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),

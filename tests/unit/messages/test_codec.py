@@ -38,6 +38,10 @@ PAIRS = [
     ),
     (UserVector("u", vector(0.5)), Message(b"UP", b'["X","u",[0.5]]', ())),
     (
+        UserVector("u", None, epoch=3, input=17, at_ms=1_785_500_000_123),
+        Message(b"UP", b'["X","u",[]]', (("epoch", b"3"), ("input", b"17"), ("at", b"1785500000123"))),
+    ),
+    (
         ItemVector("i", vector(0.5), epoch=3, item_input=4),
         Message(b"UP", b'["Y","i",[0.5]]', (("epoch", b"3"), ("item-input", b"4"))),
     ),

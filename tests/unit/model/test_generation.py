@@ -57,7 +57,8 @@ def test_what_is_written_is_read(path: Path, verify: Any) -> None:
     assert [pairs(generation.item_histories, row) for row in range(4)] == by_item
     assert by_item[3] == []
     assert (manifest.features, manifest.feedback) == (3, "implicit")
-    assert msgspec.structs.astuple(manifest.counts) == (5, 4, 8, 17, 1)
+    assert manifest.dedupe_from == {1: (5, 1_785_400_000_000)}
+    assert msgspec.structs.astuple(manifest.counts) == (5, 4, 8, 17, 1, 2)
     assert {"python", "numpy", "oryx-py"} <= set(manifest.versions)
 
 

@@ -54,6 +54,14 @@ def test_what_is_written_is_read(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_manifest_from_before_there_were_windows_has_none(path: Path) -> None:
+    written = json.loads(write_manifest(path, MANIFEST) and path.read_text())
+    fold, counts = {"feedback": "implicit"}, {k: v for k, v in written["counts"].items() if k != "repeats"}
+    rewrite(path, format="1.0", fold=fold, counts=counts)
+    read = read_manifest(path)
+    assert (read.fold.dedupes, read.counts.repeats, read.dedupe_from) == (False, 0, {})
+
+
 def test_next_offsets_are_the_ends_of_the_input(path: Path) -> None:
     assert MANIFEST.next_offsets == {0: 12, 11: 2**53}
 
@@ -64,7 +72,7 @@ def test_people_can_read_it(path: Path) -> None:
     document = json.loads(path.read_text())
     assert document["input"] == {"0": [0, 12], "11": [3, 2**53]}
     assert document["objective"]["lambda"] == 0.003
-    assert document["format"] == "1.0"
+    assert document["format"] == "1.1"
     assert len(path.read_text().splitlines()) > 20
 
 

@@ -1,0 +1,90 @@
+"""Idempotency keys: which records only repeat what their user has had before.
+
+The records of a partition that can be read and have an ID are numbered in the order of their offsets, and each has a
+clock: the newest Kafka timestamp among them so far, which never goes back, whatever the broker's own clock does. A
+record repeats an earlier one of the same user and ID if `reaches` holds between them; the earlier one may itself be a
+repeat. So the answer is a function of the log alone, and of no more of it than the window.
+"""
+
+from array import array
+from bisect import bisect_left
+from itertools import takewhile
+from typing import TypeVar
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from oryx_py.events.fold import FoldSettings
+
+__all__ = ["SeenIds", "reaches"]
+
+_Integers = TypeVar("_Integers", int, NDArray[np.int64])
+
+_SWEEP_RECORDS = 4096
+
+
+def reaches(elapsed_ms: _Integers, records: _Integers, settings: FoldSettings) -> bool | NDArray[np.bool_]:
+    """Say whether two records of one user and ID are close enough for the later one to be a repeat.
+
+    Args:
+        elapsed_ms: between their clocks, int or int64[n].
+        records: how many further the later one is in the numbering of its partition; the same shape.
+        settings: the generation's; both bounds are inclusive.
+    """
+    return (elapsed_ms <= settings.dedupe_window_ms) & (records <= settings.dedupe_records)
+
+
+class SeenIds:
+    """The IDs of one partition that a later record may still repeat; told every record with an ID, in order.
+
+    Keeps some 200 bytes for each of at most 1.25 × `dedupe_records` records. Users and IDs are compared by 128 bits of
+    hash.
+
+    Args:
+        settings: the generation's.
+        clock_ms: of the partition before the first record that this is told; -1 at its beginning.
+    """
+
+    def __init__(self, settings: FoldSettings, clock_ms: int = -1) -> None:
+        self._settings = settings
+        self._last: dict[int, int] = {}
+        """By user and ID: the number of its last record, ascending."""
+        self._clocks = array("q")
+        """The clocks of the records from number `_first` on."""
+        self._first = 0
+        self._clock_ms = clock_ms
+        self._sweep_at = _SWEEP_RECORDS
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def is_repeat(self, user: str, id: bytes, kafka_ms: int) -> bool:  # noqa: A002 - the header's name
+        """Take in the partition's next record with an ID; say whether it is to be ignored.
+
+        Args:
+            user: empty in a record that forgets an item.
+            id: not empty.
+            kafka_ms: Kafka's timestamp, -1 where there is none.
+        """
+        key = xxhash.xxh3_128_intdigest(b"%b\0%b" % (user.encode(), id))  # no user has a control character
+        self._clock_ms = max(self._clock_ms, kafka_ms)
+        number = self._first + len(self._clocks)
+        last = self._last.pop(key, None)
+        self._last[key] = number
+        self._clocks.append(self._clock_ms)
+        elapsed_ms = 0 if last is None else self._clock_ms - self._clocks[last - self._first]
+        if len(self._clocks) >= self._sweep_at:
+            self._sweep(number + 1)
+        return last is not None and bool(reaches(elapsed_ms, number - last, self._settings))
+
+    def _sweep(self, coming: int) -> None:
+        """Drop what the record of the coming number cannot repeat any more, nor any after it."""
+        in_time = bisect_left(self._clocks, self._clock_ms - self._settings.dedupe_window_ms)
+        first = max(coming - self._settings.dedupe_records, self._first + in_time)
+        for key in list(takewhile(lambda key: self._last[key] < first, self._last)):
+            del self._last[key]
+        if first > self._first:
+            del self._clocks[: first - self._first]
+            self._first = first
+        self._sweep_at = len(self._clocks) + max(_SWEEP_RECORDS, len(self._clocks) // 4)

@@ -1,0 +1,67 @@
+"""A vector solved for one request is the one that the speed layer would give a user with the same interactions."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oryx_py.events import Interaction
+from oryx_py.messages import ItemVector
+from oryx_py.model.state import ModelState
+from oryx_py.numerics.objective import Objective
+from serving_layer.folding import ExactFolding
+from serving_layer.served import served_model
+from speed_layer.folding import EpochFold
+from tests.support.generations import generation_of
+
+K = 4
+OLD = [f"i{n}" for n in range(8)]
+NEW = ["new-1", "new-2", "without a vector"]
+FACTORS = {item: np.random.default_rng(n).normal(size=K).astype(np.float32) for n, item in enumerate(OLD)}
+STARTED = {"ann": {"i0": 1.0, "i3": 2.0}, "bob": {"i1": -1.0}}
+OBJECTIVE = Objective.mllib_implicit(lambda_=0.1, alpha=1.0)
+
+interactions = st.lists(
+    st.tuples(st.sampled_from(OLD + NEW), st.sampled_from([1.0, 2.5, -1.0, -2.0, 0.5])), min_size=1, max_size=6
+)
+
+
+def with_new_items(state: ModelState) -> ModelState:
+    for n, item in enumerate(NEW[:2]):
+        state.apply(ItemVector(item, np.random.default_rng(90 + n).normal(size=K).astype(np.float32), (), 1))
+    state.items.intern(NEW[2])
+    return state
+
+
+def generation():
+    return generation_of(STARTED, FACTORS, OBJECTIVE, {0: (0, 0)})
+
+
+@settings(max_examples=60, deadline=None)
+@given(user=st.sampled_from(["ann", "bob", "nobody"]), posted=interactions)
+def test_a_query_is_the_users_own_vector_once_the_same_is_stored(user, posted):
+    model = served_model(generation(), 1, 1)
+    asked = with_new_items(model.state)
+    handle = asked.users.find(user)
+    items = np.array([asked.items.find(item) for item, _ in posted], np.int64)
+    strengths = [strength for _, strength in posted]
+    with ThreadPoolExecutor(1) as pool:
+        query = asyncio.run(ExactFolding().query(model, handle if handle >= 0 else None, items, strengths, pool))
+
+    stored = with_new_items(ModelState(generation(), epoch=1))
+    # The new items' vectors are given, so that the user's own interactions do not move them.
+    given_vectors = {item: stored.item_vector(stored.items.find(item)) for item in NEW}
+    fold = EpochFold(stored, partitions=1)
+    for offset, (item, strength) in enumerate(posted):
+        fold.add(Interaction(user, item, strength), 0, offset)
+    fold.flush()
+    only_new = not any(item in OLD for item in [*(item for item, _ in posted), *STARTED.get(user, {})])
+    vector = stored.user_vector(stored.users.find(user))
+    if only_new:
+        # Of level 3: the fold moves a new item whose only users are of that level, so the vectors given are gone.
+        assert (query is None) == all(given_vectors[item] is None for item, _ in posted)
+        return
+    assert vector is not None
+    np.testing.assert_allclose(query, vector, rtol=1e-5, atol=1e-6)
