@@ -1,41 +1,28 @@
 """Puts the speed layer together from the settings, and runs it."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TypeVar
+from typing import Protocol, TypedDict, TypeVar
 
-import numpy as np
 import structlog
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import open_registry, open_store
-from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
-from oryx_py.errors import CorruptGeneration, Transient, UnsupportedFormat
+from oryx_py.errors import Transient
 from oryx_py.local.endpoint import resolve_bootstrap
-from oryx_py.model.epochs import Announcements, epochs_to_hold
-from oryx_py.model.generation import Generation
-from oryx_py.model.registry import EpochStarted
-from oryx_py.model.state import ModelState
-from oryx_py.numerics.fold_in import Prior
-from oryx_py.numerics.objective import Objective
-from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
-from oryx_py.runtime.announcements import read_announcements
+from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
-from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
-from speed_layer.dead_letters import DeadLetters
-from speed_layer.epoch_run import EpochRun
-from speed_layer.folding import EpochFold
-from speed_layer.layer import Limits, SpeedLayer, Topics
+from speed_layer.assembly import assemble
 from speed_layer.metrics import Metrics
-from speed_layer.outbox import Interrupted, Outbox
-from speed_layer.systems import solve
+from speed_layer.oryx2_assembly import assemble_oryx2
+from speed_layer.outbox import Interrupted
 
-__all__ = ["assemble", "compile_kernel", "run"]
+__all__ = ["run"]
 
 log = structlog.get_logger("speed")
 
@@ -43,6 +30,34 @@ T = TypeVar("T")
 
 IDLE_S = 0.1
 """Longest wait of one step: how soon a stop or a new epoch is noticed, not how long a record waits."""
+
+
+class Layer(Protocol):
+    """What runs, in either arrangement."""
+
+    def step(self, timeout_s: float) -> None:
+        """Do one round; waits up to the timeout for something to do."""
+        ...
+
+    def waiting_for(self) -> list[str]:
+        """Say what readiness waits for; empty where there is nothing."""
+        ...
+
+    def close(self) -> None:
+        """Commit what there is to commit, and give everything back."""
+        ...
+
+
+class Ports(TypedDict):
+    """What both arrangements are put together from."""
+
+    admin: TopicAdmin
+    producer: Producer
+    new_consumer: Callable[[str | None], Consumer]
+    clock: Clock
+    stopping: Callable[[], bool]
+    loader: ThreadPoolExecutor
+    metrics: Metrics
 
 
 def run(settings: Settings, stopping: Stopping) -> int:
@@ -62,22 +77,23 @@ def run(settings: Settings, stopping: Stopping) -> int:
         producer = KafkaProducer(bootstrap, client)
         undo.callback(producer.close)
         admin = KafkaAdmin(bootstrap, client)
-        layer = _patiently(
-            lambda: assemble(
-                settings,
-                admin=admin,
-                producer=producer,
-                new_consumer=lambda group: KafkaConsumer(bootstrap, client, group),
-                store=open_store(settings.store_uri),
-                registry=open_registry(settings.store_uri),
-                clock=clock,
-                stopping=lambda: stopping.requested,
-                loader=loader,
-                metrics=metrics,
-            ),
-            clock,
-            stopping,
-        )
+
+        def begin() -> Layer:
+            ports: Ports = {
+                "admin": admin,
+                "producer": producer,
+                "new_consumer": lambda group: KafkaConsumer(bootstrap, client, group),
+                "clock": clock,
+                "stopping": lambda: stopping.requested,
+                "loader": loader,
+                "metrics": metrics,
+            }
+            if settings.update.dialect == "oryx2":
+                return assemble_oryx2(settings, **ports)
+            store, generations = open_store(settings.store_uri), open_registry(settings.store_uri)
+            return assemble(settings, store=store, registry=generations, **ports)
+
+        layer = _patiently(begin, clock, stopping)
         if layer is None:
             return 0
         undo.callback(layer.close)
@@ -85,7 +101,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
             settings.speed.metrics_host, settings.speed.metrics_port, ready=layer.waiting_for, registry=registry
         )
         undo.callback(health.close)
-        log.info("speed_started", epochs=[run.started.epoch for run in layer.runs])
+        log.info("speed_started", waiting_for=layer.waiting_for())
         try:
             while not stopping.requested:
                 layer.step(IDLE_S)
@@ -103,124 +119,3 @@ def _patiently(begin: Callable[[], T], clock: Clock, stopping: Stopping, retry_s
             log.warning("waiting_to_start", reason=str(trouble))
             clock.sleep(retry_s)
     return None
-
-
-def assemble(
-    settings: Settings,
-    *,
-    admin: TopicAdmin,
-    producer: Producer,
-    new_consumer: Callable[[str | None], Consumer],
-    store: ArtefactStore,
-    registry: RegistryLog,
-    clock: Clock,
-    stopping: Callable[[], bool],
-    loader: ThreadPoolExecutor,
-    metrics: Metrics,
-) -> SpeedLayer:
-    """Build the layer as a start finds it: registry first, then what was announced, then the epochs held.
-
-    Args:
-        settings: all of them.
-        admin, producer, store, registry, clock: the ports.
-        new_consumer: makes a consumer whose commits go to this group, or nowhere.
-        stopping: whether the process is asked to stop.
-        loader: where later generations are loaded.
-        metrics: what is counted.
-
-    Raises:
-        Transient: broker or store do not answer.
-        Stop: somebody has to act.
-    """
-    compile_kernel()
-    topic = settings.input.topic
-    known = registry.read()
-    check_identity(known.topics, identify(admin, [topic, settings.update.topic]))
-    topics = Topics(
-        input=topic,
-        input_partitions=partitions_of(admin, topic),
-        update=settings.update.topic,
-        update_partitions=partitions_of(admin, settings.update.topic),
-        max_record_bytes=settings.input.max_record_bytes,
-    )
-    partitions = range(topics.input_partitions)
-    announcements = _announcements(known.epochs, topics, admin, new_consumer(None), clock)
-
-    def load(started: EpochStarted) -> EpochRun:
-        generation = Generation.open(store.local(started.generation))
-        state = ModelState(generation, started.epoch, topics.update_partitions)
-        announced = announcements.of(started.epoch)
-        check_end(topic, admin.end_offsets(topic), state.progress(), announced.input)
-        fold = EpochFold(state, topics.input_partitions)
-        return EpochRun(started, fold, new_consumer(None), topic=topic, announced=announced.input, live=announced.live)
-
-    def load_aside(started: EpochStarted) -> "Future[EpochRun]":
-        return loader.submit(load, started)
-
-    held = epochs_to_hold(
-        known.epochs,
-        announcements,
-        partitions,
-        now_ms=clock.now_ms(),
-        overlap_s=settings.speed.epoch_overlap_s,
-    )
-    limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s)
-    with ExitStack() as undo:
-        runs = _loaded(held, load, undo)
-        group = new_consumer(settings.speed.group_id)
-        undo.callback(group.close)
-        layer = SpeedLayer(
-            topics=topics,
-            limits=limits,
-            runs=runs,
-            newest_epoch=runs[-1].started.epoch if runs else 0,
-            epochs=lambda: registry.read().epochs,
-            load=load_aside,
-            input_end=lambda: admin.end_offsets(topic),
-            dead_letters=DeadLetters(
-                group,
-                topic=topic,
-                start=admin.start_offsets(topic),
-                dead_letter_topic=settings.dead_letter_topic,
-                clock=clock,
-            ),
-            outbox=Outbox(producer, stopping),
-            clock=clock,
-            metrics=metrics,
-        )
-        undo.pop_all()  # from here on the layer closes what it has
-    return layer
-
-
-def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRun], undo: ExitStack) -> list[EpochRun]:
-    """Load what can be loaded; the layer itself tries the newest again, and says so in its readiness."""
-    runs: list[EpochRun] = []
-    for started in held:
-        try:
-            runs.append(load(started))
-            undo.callback(runs[-1].close)
-        except (CorruptGeneration, UnsupportedFormat) as trouble:
-            log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
-    return runs
-
-
-def _announcements(
-    epochs: tuple[EpochStarted, ...], topics: Topics, admin: TopicAdmin, consumer: Consumer, clock: Clock
-) -> Announcements:
-    """Read what was announced, going back epoch by epoch until a live one is found."""
-    announcements = Announcements()
-    end = admin.end_offsets(topics.update)
-    partitions = range(topics.input_partitions)
-    try:
-        for oldest in reversed(epochs[:-1] or epochs):
-            announcements = read_announcements(consumer, topics.update, oldest.start, end, clock=clock)
-            if any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
-                break
-    finally:
-        consumer.close()
-    return announcements
-
-
-def compile_kernel() -> None:
-    """Compile the fold-in before an interaction, or another epoch, waits for it; cached on disk afterwards."""
-    solve([], np.ones((1, 1), np.float32), Prior(gram=np.eye(1), rows=1), Objective.mllib_explicit(lambda_=1.0))

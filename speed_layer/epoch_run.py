@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
+from oryx_py.events import Interaction
 from oryx_py.messages import Update
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Consumer, Record
-from speed_layer.folding import EpochFold
+from speed_layer.fold import Fold
+from speed_layer.outgoing import stamped
+from speed_layer.repeats import Repeats
 
 __all__ = ["EpochRun", "Phase"]
 
@@ -30,6 +33,7 @@ class EpochRun:
     Args:
         started: the epoch.
         fold: on the epoch's generation.
+        repeats: has the IDs of the window before the generation's offsets; this run's from now on.
         consumer: of the input topic, for this run alone.
         topic: the input topic.
         announced: by input partition, the positions announced before; empty for a new epoch.
@@ -39,7 +43,8 @@ class EpochRun:
     def __init__(
         self,
         started: EpochStarted,
-        fold: EpochFold,
+        fold: Fold,
+        repeats: Repeats,
         consumer: Consumer,
         *,
         topic: str,
@@ -48,6 +53,9 @@ class EpochRun:
     ) -> None:
         self.started = started
         self.fold = fold
+        self._repeats = repeats
+        self._times_ms: dict[str, int] = {}
+        """By user: Kafka's timestamp of the newest interaction since the last updates, while following."""
         self._consumer = consumer
         self._topic = topic
         self.live = set(live)
@@ -77,6 +85,15 @@ class EpochRun:
             return self._up_to_announced(records)
         return records
 
+    def add(self, interaction: Interaction, record: Record) -> bool:
+        """Fold what a record says, those of a partition in order; False where it repeats another and is ignored."""
+        if self._repeats.is_repeat(record, interaction.user):
+            return False
+        self.fold.add(interaction, record.partition, record.offset)
+        if self.phase is Phase.FOLLOW and interaction.user and record.timestamp_ms >= 0:
+            self._times_ms[interaction.user] = record.timestamp_ms
+        return True
+
     def caught_up(self, target: Mapping[int, int]) -> bool:
         """Say whether everything below the target is read."""
         return all(self.positions.get(partition, 0) >= offset for partition, offset in target.items())
@@ -102,7 +119,8 @@ class EpochRun:
                 return []
             self.phase = Phase.EMIT
         if self.phase is Phase.FOLLOW:
-            return self.fold.flush()
+            times_ms, self._times_ms = self._times_ms, {}
+            return stamped(self.fold.flush(), times_ms)
         updates = self.fold.flush(max_users)
         if not self.fold.pending:
             self.phase = Phase.FOLLOW

@@ -13,18 +13,16 @@ In every system n counts only the pairs of its own sum. An item forgotten in thi
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oryx_py.events import Interaction
-from oryx_py.messages import ItemGone, ItemVector, Update, UserGone, UserVector
+from oryx_py.messages import ItemGone, ItemVector, Update
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior
+from speed_layer.batch_updates import removals, user_update
 from speed_layer.pending import Pending
 from speed_layer.systems import History, solve
 
 __all__ = ["EpochFold"]
-
-Vector = NDArray[np.float32]
 
 
 class EpochFold:
@@ -73,7 +71,8 @@ class EpochFold:
         else:
             batch = self._pending.take(max_users)
         updates: list[Update] = []
-        self._remove(batch, updates)
+        for removal in removals(self.state, batch):
+            self._publish(removal, updates)
         disturbed = self._forget_items(batch, updates)
         self._track_holders(batch)
         users = [*batch.pairs, *(user for user in disturbed if user not in batch.pairs)]
@@ -90,9 +89,8 @@ class EpochFold:
             ItemVector(item=state.items.id(item), vector=state.item_vector(item), users=(), epoch=state.epoch)
             for item in self._holders
         ]
-        updates += [
-            self._message(user, {}, state.user_input(user), state.user_vector(user)) for user in sorted(self._level3)
-        ]
+        nothing = self._nothing()
+        updates += [user_update(state, nothing, user, state.user_vector(user)) for user in sorted(self._level3)]
         return updates
 
     def _nothing(self) -> Pending:
@@ -104,16 +102,6 @@ class EpochFold:
     def _publish(self, update: Update, updates: list[Update]) -> None:
         self.state.apply(update)
         updates.append(update)
-
-    def _remove(self, batch: Pending, updates: list[Update]) -> None:
-        """Publish the pairs and users that are gone; also those that were not known: readers may know them."""
-        for user, pairs in batch.pairs.items():
-            gone = tuple(self.state.items.ids(item for item, strength in pairs.items() if strength is None))
-            everything = user in batch.forgotten_users
-            if gone or everything:
-                name = self.state.users.id(user)
-                items = None if everything else gone
-                self._publish(UserGone(name, items, self.state.epoch, batch.inputs[user]), updates)
 
     def _forget_items(self, batch: Pending, updates: list[Update]) -> list[int]:
         """Publish the items forgotten for the first time; return the users to be solved again for it."""
@@ -154,7 +142,7 @@ class EpochFold:
                 dirty.update(item for item in batch.pairs.get(user, ()) if not self._is_level0(item))
         vectors = solve(histories, self.state.item_vectors.base, self._items_prior, self._objective)
         for user, vector in zip(level1, vectors, strict=True):
-            self._publish(self._update_of(batch, user, vector), updates)
+            self._publish(user_update(self.state, batch, user, vector), updates)
         return dirty
 
     def _solve_items(self, dirty: Iterable[int], updates: list[Update]) -> list[int]:
@@ -194,10 +182,10 @@ class EpochFold:
         rows = [(np.searchsorted(items, handles), strengths) for handles, strengths in histories.values()]
         vectors = solve(rows, factors, self._items_prior, self._objective)
         for user, (handles, _), vector in zip(histories, rows, vectors, strict=True):
-            self._publish(self._update_of(batch, user, vector if len(handles) else None), updates)
+            self._publish(user_update(self.state, batch, user, vector if len(handles) else None), updates)
         for user, (handles, _) in known.items():
             if not len(handles):
-                self._publish(self._update_of(batch, user, None), updates)
+                self._publish(user_update(self.state, batch, user, None), updates)
 
     def _with_vectors(self, history: History) -> History:
         items, strengths = history
@@ -215,20 +203,4 @@ class EpochFold:
         return (
             np.concatenate([items[kept], np.array([item for item, _ in added], np.int64)]),
             np.concatenate([strengths[kept], np.array([strength for _, strength in added], np.float64)]),
-        )
-
-    def _update_of(self, batch: Pending, user: int, vector: Vector | None) -> UserVector:
-        changed = {item: s for item, s in batch.pairs.get(user, {}).items() if s is not None}
-        return self._message(user, changed, batch.inputs.get(user, self.state.user_input(user)), vector)
-
-    def _message(
-        self, user: int, changed: Mapping[int, float], offset: int | None, vector: Vector | None
-    ) -> UserVector:
-        return UserVector(
-            user=self.state.users.id(user),
-            vector=vector,
-            items=tuple(self.state.items.ids(changed)),
-            strengths=tuple(changed.values()),
-            epoch=self.state.epoch,
-            input=offset,
         )

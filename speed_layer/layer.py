@@ -3,7 +3,7 @@
 Each step, for each epoch held, the older first:
 
 1. read what has come on the input topic;
-2. fold it; what cannot be read becomes a dead letter;
+2. fold it; what repeats another record is ignored, what cannot be read becomes a dead letter;
 3. solve what was touched, by levels;
 4. send dead letters and updates, and wait for their acknowledgement;
 5. send ``PROGRESS`` up to the positions read;
@@ -206,7 +206,9 @@ class SpeedLayer:
                 if letter is not None and run is self.runs[0]:
                     letters.append(letter)
             else:
-                run.fold.add(interaction, record.partition, record.offset)
+                counts = run.add(interaction, record)
+                if not counts and run is self.runs[0] and run.phase is Phase.FOLLOW:
+                    self._metrics.repeats.inc()
         return letters
 
     def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Update]) -> None:

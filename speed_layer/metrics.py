@@ -21,6 +21,9 @@ class Metrics:
         self.dead_letters = Counter(
             "oryx_speed_dead_letters", "Input records that could not be read", registry=registry
         )
+        self.repeats = Counter(
+            "oryx_speed_repeats", "Input records ignored for their idempotency key", registry=registry
+        )
         self.solve_seconds = Histogram(
             "oryx_speed_solve_seconds", "Solving one micro-batch", registry=registry, buckets=SECONDS
         )

@@ -1,19 +1,29 @@
 """Turns updates, progress and dead letters into records that fit their topics. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
 from oryx_py.ports import Outgoing, Record
 
-__all__ = ["dead_letter", "progress_records", "update_records"]
+__all__ = ["dead_letter", "progress_records", "stamped", "update_records"]
 
 DEAD_LETTER_BYTES = 64 * 1024
 """Of a value that cannot be read, so much is kept (wire protocol)."""
 OVERHEAD_BYTES = 1024
 """Room for what Kafka adds to a record: lengths, checksums, the batch's header."""
+
+
+def stamped(updates: Sequence[Update], times_ms: Mapping[str, int]) -> list[Update]:
+    """Return the updates, those of these users with the time of the newest interaction that they answer."""
+    return [
+        msgspec.structs.replace(update, at_ms=times_ms[update.user])
+        if isinstance(update, UserVector) and update.user in times_ms
+        else update
+        for update in updates
+    ]
 
 
 def update_records(update: Update, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:

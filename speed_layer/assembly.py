@@ -1,0 +1,178 @@
+"""Puts the speed layer together for generations of our own, as a start finds them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import numpy as np
+import structlog
+
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.config import Settings
+from oryx_py.errors import CorruptGeneration, UnsupportedFormat
+from oryx_py.model.epochs import Announcements, epochs_to_hold
+from oryx_py.model.generation import Generation
+from oryx_py.model.registry import EpochStarted
+from oryx_py.model.state import ModelState
+from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.objective import Objective
+from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, Record, TopicAdmin
+from oryx_py.runtime.announcements import read_announcements
+from oryx_py.runtime.reading import records_between
+from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
+from speed_layer.dead_letters import DeadLetters
+from speed_layer.epoch_run import EpochRun
+from speed_layer.layer import Limits, SpeedLayer, Topics
+from speed_layer.metrics import Metrics
+from speed_layer.outbox import Outbox
+from speed_layer.repeats import read_back
+from speed_layer.restoring import open_fold
+from speed_layer.systems import solve
+
+__all__ = ["assemble", "compile_kernel"]
+
+log = structlog.get_logger("speed")
+
+
+def assemble(
+    settings: Settings,
+    *,
+    admin: TopicAdmin,
+    producer: Producer,
+    new_consumer: Callable[[str | None], Consumer],
+    store: ArtefactStore,
+    registry: RegistryLog,
+    clock: Clock,
+    stopping: Callable[[], bool],
+    loader: ThreadPoolExecutor,
+    metrics: Metrics,
+) -> SpeedLayer:
+    """Build the layer as a start finds it: registry first, then what was announced, then the epochs held.
+
+    Args:
+        settings: all of them.
+        admin, producer, store, registry, clock: the ports.
+        new_consumer: makes a consumer whose commits go to this group, or nowhere.
+        stopping: whether the process is asked to stop.
+        loader: where later generations are loaded.
+        metrics: what is counted.
+
+    Raises:
+        Transient: broker or store do not answer.
+        Stop: somebody has to act.
+    """
+    compile_kernel()
+    topic = settings.input.topic
+    known = registry.read()
+    check_identity(known.topics, identify(admin, [topic, settings.update.topic]))
+    topics = Topics(
+        input=topic,
+        input_partitions=partitions_of(admin, topic),
+        update=settings.update.topic,
+        update_partitions=partitions_of(admin, settings.update.topic),
+        max_record_bytes=settings.input.max_record_bytes,
+    )
+    partitions = range(topics.input_partitions)
+    announcements = _announcements(known.epochs, topics, admin, new_consumer(None), clock)
+
+    def sent_since(started: EpochStarted) -> Iterator[Record]:
+        with closing(new_consumer(None)) as consumer:
+            end = admin.end_offsets(topics.update)
+            yield from records_between(consumer, topics.update, started.start, end, clock=clock)
+
+    def load(started: EpochStarted) -> EpochRun:
+        generation = Generation.open(store.local(started.generation))
+        state = ModelState(generation, started.epoch, topics.update_partitions)
+        announced = announcements.of(started.epoch)
+        check_end(topic, admin.end_offsets(topic), state.progress(), announced.input)
+        fold = open_fold(
+            settings.speed.fold_in, state, topics.input_partitions, announced.input, lambda: sent_since(started)
+        )
+        consumer, manifest = new_consumer(None), generation.manifest
+        with ExitStack() as undo:
+            undo.callback(consumer.close)
+            repeats = read_back(
+                consumer,
+                topic,
+                manifest.fold,
+                manifest.dedupe_from,
+                manifest.next_offsets,
+                partitions=topics.input_partitions,
+                clock=clock,
+            )
+            run = EpochRun(
+                started, fold, repeats, consumer, topic=topic, announced=announced.input, live=announced.live
+            )
+            undo.pop_all()  # from here on the run closes it
+        return run
+
+    def load_aside(started: EpochStarted) -> "Future[EpochRun]":
+        return loader.submit(load, started)
+
+    held = epochs_to_hold(
+        known.epochs,
+        announcements,
+        partitions,
+        now_ms=clock.now_ms(),
+        overlap_s=settings.speed.epoch_overlap_s,
+    )
+    limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s)
+    with ExitStack() as undo:
+        runs = _loaded(held, load, undo)
+        group = new_consumer(settings.speed.group_id)
+        undo.callback(group.close)
+        layer = SpeedLayer(
+            topics=topics,
+            limits=limits,
+            runs=runs,
+            newest_epoch=runs[-1].started.epoch if runs else 0,
+            epochs=lambda: registry.read().epochs,
+            load=load_aside,
+            input_end=lambda: admin.end_offsets(topic),
+            dead_letters=DeadLetters(
+                group,
+                topic=topic,
+                start=admin.start_offsets(topic),
+                dead_letter_topic=settings.dead_letter_topic,
+                clock=clock,
+            ),
+            outbox=Outbox(producer, stopping),
+            clock=clock,
+            metrics=metrics,
+        )
+        undo.pop_all()  # from here on the layer closes what it has
+    return layer
+
+
+def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRun], undo: ExitStack) -> list[EpochRun]:
+    """Load what can be loaded; the layer itself tries the newest again, and says so in its readiness."""
+    runs: list[EpochRun] = []
+    for started in held:
+        try:
+            runs.append(load(started))
+            undo.callback(runs[-1].close)
+        except (CorruptGeneration, UnsupportedFormat) as trouble:
+            log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
+    return runs
+
+
+def _announcements(
+    epochs: tuple[EpochStarted, ...], topics: Topics, admin: TopicAdmin, consumer: Consumer, clock: Clock
+) -> Announcements:
+    """Read what was announced, going back epoch by epoch until a live one is found."""
+    announcements = Announcements()
+    end = admin.end_offsets(topics.update)
+    partitions = range(topics.input_partitions)
+    try:
+        for oldest in reversed(epochs[:-1] or epochs):
+            announcements = read_announcements(consumer, topics.update, oldest.start, end, clock=clock)
+            if any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
+                break
+    finally:
+        consumer.close()
+    return announcements
+
+
+def compile_kernel() -> None:
+    """Compile the fold-in before an interaction, or another epoch, waits for it; cached on disk afterwards."""
+    solve([], np.ones((1, 1), np.float32), Prior(gram=np.eye(1), rows=1), Objective.mllib_explicit(lambda_=1.0))
