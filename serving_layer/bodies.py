@@ -1,7 +1,7 @@
 """Request bodies: bounded as sent, bounded as inflated, and bounded all together."""
 
-import zlib
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -9,14 +9,14 @@ from aiohttp import hdrs, web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import HttpProcessingError
 
+from serving_layer.inflating import ENCODINGS, Inflater
 from serving_layer.problems import Problem, quoted
 
-__all__ = ["ByteBudget", "body_of"]
+__all__ = ["ByteBudget", "Pace", "body_of", "pieces_of", "too_large"]
 
-_PIECE_BYTES = 262_144
-"""Inflated at a time: half a millisecond of the loop."""
-_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-_RAW_DEFLATE = -15
+_SMALL_BYTES = 65_536
+_BYTES_A_SECOND = 16_384
+"""What even a telephone's uplink manages; slower clients would keep places and disk for days."""
 
 
 class ByteBudget:
@@ -40,25 +40,64 @@ class ByteBudget:
         self._left += size
 
 
+class Pace:
+    """Lets a client take as long for its body as it needs, but neither rest nor drip; for one request.
+
+    Within each ``window_s`` of waiting for it, at least 16 KiB must come for each second of these, or the body's end.
+    What the service does with them in the meantime is not the client's time.
+    """
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._left_s = window_s
+        self._owed = self._owed_a_window = round(window_s * _BYTES_A_SECOND)
+
+    async def chunk(self, request: web.Request) -> bytes:
+        """Return what came next; nothing at the end.
+
+        Raises:
+            Problem: 408, too little came.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._left_s):
+                chunk = await request.content.readany()
+        except TimeoutError:
+            raise Problem(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the body came too slowly, with less than {self._owed_a_window} bytes in {self._window_s:g} s; "
+                "nothing was stored",
+                headers={hdrs.CONNECTION: "close"},
+            ) from None
+        self._left_s -= loop.time() - began
+        self._owed -= len(chunk)
+        if self._owed <= 0:
+            self._left_s, self._owed = self._window_s, self._owed_a_window
+        return chunk
+
+
 @asynccontextmanager
 async def body_of(
     request: web.Request, *, max_bytes: int, max_inflated_bytes: int, budget: ByteBudget
 ) -> AsyncIterator[bytes]:
     """Read a body, inflated by its ``Content-Encoding``, and keep its share of the budget while it is used.
 
+    A small one takes no share, so that large ones leave room for it; how many of them there are is bounded otherwise.
+
     Raises:
         Problem: 413 too large, 415 an encoding that is not known, 400 it does not inflate or breaks off, 429.
     """
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    taken = 0
+    read = taken = 0
     pieces: list[bytes] = []
     try:
-        async for piece in _pieces(request, max_bytes):
-            if taken + len(piece) > max_inflated_bytes:
-                raise _too_large(max_inflated_bytes)
-            budget.take(len(piece))
-            taken += len(piece)
+        async for piece in pieces_of(request, max_bytes):
+            read += len(piece)
+            if read > max_inflated_bytes:
+                raise too_large(max_inflated_bytes)
+            if read > _SMALL_BYTES:
+                budget.take(read - taken)
+                taken = read
             pieces.append(piece)
         body = b"".join(pieces)
         pieces.clear()
@@ -67,24 +106,34 @@ async def body_of(
         budget.give(taken)
 
 
-def _too_large(limit: int) -> Problem:
+def too_large(limit: int) -> Problem:
+    """Return the refusal of a body above a limit; 413."""
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {limit} bytes: send it in several requests"
     )
 
 
-async def _pieces(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+async def pieces_of(request: web.Request, max_bytes: int, pace: Pace | None = None) -> AsyncIterator[bytes]:
+    """Read a body, inflated by its ``Content-Encoding``, in pieces of a bounded size as they arrive.
+
+    Only what is sent is bounded, by ``max_bytes``: what it inflates to is the caller's to count.
+
+    Raises:
+        Problem: 413 too large, 415 an encoding that is not known, 400 it does not inflate or breaks off, 408 by `Pace`.
+    """
+    if (request.content_length or 0) > max_bytes:
+        raise too_large(max_bytes)
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    if encoding not in {"", "identity", *_WINDOW_BITS}:
+    if encoding not in {"", "identity", *ENCODINGS}:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding must be gzip or deflate, not {quoted(encoding)}"
         )
-    inflater = _Inflater(encoding) if encoding in _WINDOW_BITS else None
+    inflater = Inflater(encoding) if encoding in ENCODINGS else None
     read = 0
-    async for chunk in _chunks(request):
+    async for chunk in _chunks(request, pace):
         read += len(chunk)
         if read > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         if inflater is None:
             yield chunk
         else:
@@ -94,63 +143,9 @@ async def _pieces(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
         inflater.finish()
 
 
-async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
+async def _chunks(request: web.Request, pace: Pace | None) -> AsyncIterator[bytes]:
     try:
-        async for chunk in request.content.iter_any():
+        while chunk := await (pace.chunk(request) if pace else request.content.readany()):
             yield chunk
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError, ConnectionError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, "the body broke off, or is not framed as HTTP has it") from error
-
-
-class _Inflater:
-    """Undoes gzip, of one or several members, or deflate, with or without zlib's header."""
-
-    def __init__(self, encoding: str) -> None:
-        self._encoding = encoding
-        self._stream: zlib._Decompress | None = None
-        self._began = False
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Inflate more of it, in pieces of a bounded size.
-
-        Raises:
-            Problem: 400.
-        """
-        while True:
-            stream = self._stream or self._next(data)
-            try:
-                piece = stream.decompress(data, _PIECE_BYTES)
-            except zlib.error as error:
-                raise self._damaged(str(error)) from None
-            if piece:
-                yield piece
-            if stream.eof:
-                data, self._stream = stream.unused_data, None
-            else:
-                data = stream.unconsumed_tail
-            # A full piece may have left more behind inside zlib, without any input left.
-            if not data and (self._stream is None or len(piece) < _PIECE_BYTES):
-                return
-
-    def finish(self) -> None:
-        """Check that it is whole.
-
-        Raises:
-            Problem: 400.
-        """
-        if self._stream is not None:
-            raise self._damaged("it ends too early")
-
-    def _next(self, data: bytes) -> "zlib._Decompress":
-        if self._began and self._encoding == "deflate":
-            raise self._damaged("something follows its end")
-        self._began = True
-        bits = _WINDOW_BITS[self._encoding]
-        # zlib's header: method 8 in the low half of the first byte. Without, it is what some clients take deflate for.
-        if self._encoding == "deflate" and data[0] & 0x0F != 8:
-            bits = _RAW_DEFLATE
-        self._stream = zlib.decompressobj(wbits=bits)
-        return self._stream
-
-    def _damaged(self, why: str) -> Problem:
-        return Problem(HTTPStatus.BAD_REQUEST, f"the body is not whole {self._encoding}: {why}")

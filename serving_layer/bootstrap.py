@@ -1,32 +1,44 @@
 """Puts the serving layer together from the settings, and runs it."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import count
 from uuid import uuid4
 
 import faiss
 import structlog
 import uvloop
 from aiohttp import web
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, ProcessCollector
+from threadpoolctl import threadpool_limits
 
 from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.config import Api, Settings
-from oryx_py.errors import ConfigError, Transient
+from oryx_py.errors import Transient
 from oryx_py.local.endpoint import resolve_bootstrap
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.stopping import Stopping
+from oryx_py.runtime.telemetry import json_lines
 from oryx_py.runtime.topics import check_identity, identify
-from serving_layer.app import HTTP_LIMITS, build_app
+from serving_layer.access_log import AccessLog
+from serving_layer.app import build_app
+from serving_layer.awaiting import Awaited
+from serving_layer.connections import Registered
+from serving_layer.folding import ExactFolding, OryxFolding
+from serving_layer.listening import allow_files, listen
 from serving_layer.metrics import Metrics
-from serving_layer.model_manager import FollowSettings, ModelManager, RegistryReader
+from serving_layer.model_manager import FollowSettings, ModelManager
+from serving_layer.registry_source import RegistryReader
+from serving_layer.sources import open_source
 
 __all__ = ["Ports", "delivery_timeout_s", "one_core", "run", "serve"]
 
@@ -35,7 +47,6 @@ log = structlog.get_logger("serving")
 _RETRY_S = 1.0
 _POLL_S = 0.05
 """How soon a request to stop is seen."""
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,10 @@ def run(settings: Settings, stopping: Stopping) -> int:
         registry=open_registry(settings.store_uri),
         clock=SystemClock(),
     )
+    # Some hundred thousand objects of the libraries stay for good. Looking at them again and again, the collector would
+    # hold up the loop for tens of milliseconds each time.
+    gc.collect()
+    gc.freeze()
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="loop") as thread:
             return thread.submit(uvloop.run, serve(settings, ports, stopping)).result()
@@ -82,6 +97,8 @@ async def serve(
 ) -> int:
     """Serve until asked to stop: first stop accepting, then finish what was begun, then stop following.
 
+    It listens at once. Until Kafka has answered, every request that needs it is told so.
+
     Args:
         settings: all of them.
         ports: the world.
@@ -93,42 +110,44 @@ async def serve(
         ConfigError: the address cannot be listened on.
     """
     one_core()
-    follow = await _follow_settings(settings, ports, stopping)
-    if follow is None:
-        return 0
+    products_on_one_core()
+    allow_files(settings.serving.connections.max)
     collectors = CollectorRegistry()
     ProcessCollector(registry=collectors)
     metrics = Metrics(collectors)
+    tasks: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as undo:
         pool = undo.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, "search", initializer=one_core))
-        models = ModelManager(
-            registry=ports.registry,
-            store=ports.store,
-            admin=ports.admin,
-            new_consumer=ports.new_consumer,
-            settings=follow,
-            clock=ports.clock,
-            metrics=metrics,
-        )
-        undo.push_async_callback(models.close)
-        models.start()
+        awaited = Awaited()
+        undo.push_async_callback(awaited.models.close)
+        undo.push_async_callback(_end, tasks)
+        new_request_id = _request_ids()
         app = build_app(
-            api=settings.serving.api,
-            models=models,
-            producer=AsyncProducer(ports.producer, asyncio.get_running_loop()),
+            api=replace(settings.serving.api, spool_dir=settings.spool_dir),
+            models=awaited.models,
+            producer=awaited.sender,
             clock=ports.clock,
             metrics=metrics,
             pool=pool,
             input_topic=settings.input.topic,
-            input_partitions=follow.input_partitions,
-            new_request_id=lambda: uuid4().hex,
+            input_partitions=awaited.input_partitions,
+            dedupe_records=settings.input.dedupe_records,
+            new_request_id=new_request_id,
+            access_log=_access_log(metrics, undo),
+            folding=OryxFolding() if settings.speed.fold_in == "oryx" else ExactFolding(),
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.serving.shutdown_grace_s, **HTTP_LIMITS)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.serving.shutdown_grace_s)
         undo.push_async_callback(runner.cleanup)
-        port = await _listen(runner, settings.serving.host, settings.serving.port)
+        registered = Registered(settings.serving.connections, collectors, new_request_id)
+        port = await listen(runner, registered, settings.serving.host, settings.serving.port)
         log.info("serving_started", host=settings.serving.host, port=port)
         on_started(port)
-        while not stopping.requested:  # noqa: ASYNC110 - a thread's event, which the loop cannot wait for
+        tasks.append(asyncio.create_task(registered.watch(), name="connections"))
+        tasks.append(asyncio.create_task(_connect(settings, ports, awaited, metrics), name="connect"))
+        while not stopping.requested:
+            for task in tasks:
+                if task.done():
+                    task.result()  # what went wrong ends the layer
             await asyncio.sleep(_POLL_S)
         log.info("serving_stopping")
     return 0
@@ -142,6 +161,14 @@ def delivery_timeout_s(api: Api) -> float:
     return api.write_timeout_ms / 1000 * 2 / 3
 
 
+def products_on_one_core() -> None:
+    """Let each matrix product be the work of the thread that asks for it, for the same reason as `one_core`.
+
+    The libraries keep this number for the whole process; their own threads would take turns with the loop's.
+    """
+    threadpool_limits(1, user_api="blas")
+
+
 def one_core() -> None:
     """Let a query of the calling thread be one core's work: requests run side by side, not each on all cores.
 
@@ -150,12 +177,58 @@ def one_core() -> None:
     faiss.omp_set_num_threads(1)
 
 
-async def _follow_settings(settings: Settings, ports: Ports, stopping: Stopping) -> FollowSettings | None:
-    """Look at the topics, as soon as the broker answers; None if asked to stop before."""
+def _request_ids() -> Callable[[], str]:
+    """Return a maker of IDs that no other process makes: random is what one process has in common."""
+    numbers, process = count(), uuid4().hex[:20]
+    return lambda: f"{process}{next(numbers):012x}"
+
+
+def _access_log(metrics: Metrics, undo: AsyncExitStack) -> AccessLog | None:
+    write = json_lines()
+    if write is None:
+        return None
+    access_log = AccessLog(write, metrics.log_lines_dropped.inc)
+    undo.push_async_callback(access_log.close)
+    return access_log
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: Metrics) -> None:
+    """Follow the topics and take writes, as soon as Kafka answers and the topics are those of the store."""
+    follow = await _follow_settings(settings, ports, awaited)
+    source = open_source(
+        settings,
+        follow,
+        registry=ports.registry,
+        store=ports.store,
+        admin=ports.admin,
+        new_consumer=ports.new_consumer,
+        clock=ports.clock,
+    )
+    models = ModelManager(
+        source=source,
+        admin=ports.admin,
+        new_consumer=ports.new_consumer,
+        settings=follow,
+        clock=ports.clock,
+        metrics=metrics,
+    )
+    models.start()
+    awaited.connect(models, AsyncProducer(ports.producer, asyncio.get_running_loop()), follow.input_partitions)
+
+
+async def _follow_settings(settings: Settings, ports: Ports, awaited: Awaited) -> FollowSettings:
+    """Look at the topics, as soon as the broker answers."""
 
     def look() -> FollowSettings:
         found = identify(ports.admin, [settings.input.topic, settings.update.topic])
-        check_identity(ports.registry.read().topics, found)
+        if settings.update.dialect == "oryx":  # else the registry, if there is one, is of other topics
+            check_identity(ports.registry.read().topics, found)
         return FollowSettings(
             update_topic=settings.update.topic,
             update_partitions=found.topics[settings.update.topic].partitions,
@@ -164,21 +237,10 @@ async def _follow_settings(settings: Settings, ports: Ports, stopping: Stopping)
             patience_s=settings.serving.epoch_patience_s,
         )
 
-    while not stopping.requested:
+    while True:
         try:
             return await asyncio.to_thread(look)
         except Transient as trouble:
             log.warning("waiting_to_start", reason=str(trouble))
+            awaited.models.reason = f"waiting for Kafka and the store: {trouble}"
             await asyncio.sleep(_RETRY_S)
-    return None
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
-    if host not in _LOOPBACK:
-        log.warning("open_to_the_network", host=host, reason="nothing asks who a client is: put a proxy before it")
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"serving.host = {host!r}, serving.port = {port}: {error}") from error
-    return int(runner.addresses[0][1])

@@ -4,14 +4,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
 from oryx_py.errors import BadMessage, OryxError, Stop
-from oryx_py.messages import Update, decode
+from oryx_py.messages import Update
 from oryx_py.ports import Consumer, EndOfPartition, Record
 
-__all__ = ["Chunk", "Follower"]
+__all__ = ["Chunk", "Follower", "Reader"]
 
 log = structlog.get_logger("serving")
 
@@ -20,7 +21,22 @@ _CHUNK_ITEMS = 2_000
 """Applying so many records, or so many items of histories in them, takes the loop about a millisecond."""
 _CHUNKS_AHEAD = 2
 _POLL_S = 0.25
-_MODEL_REF = b"MODEL-REF"
+
+
+class Reader(Protocol):
+    """Says which records are an epoch's; owned by the thread that reads."""
+
+    def is_model(self, record: Record) -> bool:
+        """Say whether a record speaks of another epoch."""
+        ...
+
+    def read(self, record: Record) -> Update | None:
+        """Return what a record says, None where it is not the epoch's.
+
+        Raises:
+            BadMessage: it cannot be read.
+        """
+        ...
 
 
 @dataclass(slots=True)
@@ -32,7 +48,7 @@ class Chunk:
     bad: list[str] = field(default_factory=list)
     """Where messages could not be read, and why."""
     new_epoch: bool = False
-    """A MODEL-REF was among them: the registry may have a newer epoch."""
+    """A message of another epoch's beginning was among them."""
     caught_up: bool = False
     """All that the topic had when following began is read."""
     fraction: float = 0.0
@@ -50,7 +66,8 @@ class Follower:
     Args:
         new_consumer: makes the consumer, in the thread that uses it.
         topic: the update topic.
-        epoch: whose messages to hand over.
+        epoch: the number of the one that is followed.
+        reader: which messages to hand over.
         start: by partition, where to begin.
         end: by partition, the topic's end when following begins.
         deliver: called on the loop with each chunk; must not raise.
@@ -64,6 +81,7 @@ class Follower:
         *,
         topic: str,
         epoch: int,
+        reader: Reader,
         start: Mapping[int, int],
         end: Mapping[int, int],
         deliver: Callable[[Chunk], None],
@@ -72,7 +90,7 @@ class Follower:
         self._new_consumer = new_consumer
         self._topic = topic
         self._epoch = epoch
-        self._epoch_header = b"%d" % epoch
+        self._reader = reader
         self._start = dict(start)
         self._end = dict(end)
         self._unread = {partition for partition, offset in end.items() if start.get(partition, 0) < offset}
@@ -145,18 +163,18 @@ class Follower:
 
     def _read(self, record: Record, chunk: Chunk) -> int:
         """Add a record to the chunk; returns how many items or users it lists."""
-        of_epoch = next((value for name, value in record.headers if name == "epoch"), None)
-        if record.key == _MODEL_REF:
+        if self._reader.is_model(record):
             chunk.new_epoch = True
-        elif of_epoch is None or of_epoch == self._epoch_header:
-            try:
-                update = decode(record.key, record.value, record.headers)
-            except BadMessage as error:
-                chunk.bad.append(f"{record.topic}[{record.partition}]@{record.offset}: {error.reason}")
-            else:
-                chunk.updates.append((record.partition, update))
-                return len(getattr(update, "items", None) or getattr(update, "users", None) or ())
-        return 0
+            return 0
+        try:
+            update = self._reader.read(record)
+        except BadMessage as error:
+            chunk.bad.append(f"{record.topic}[{record.partition}]@{record.offset}: {error.reason}")
+            return 0
+        if update is None:
+            return 0
+        chunk.updates.append((record.partition, update))
+        return len(getattr(update, "items", None) or getattr(update, "users", None) or ())
 
     def _hand_over(self, chunk: Chunk) -> None:
         while not self._slots.acquire(timeout=_POLL_S):

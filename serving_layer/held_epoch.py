@@ -8,47 +8,62 @@ from dataclasses import dataclass
 import structlog
 
 from oryx_py.errors import BadMessage, OryxError
-from oryx_py.messages import Progress
-from oryx_py.model.generation import Generation
+from oryx_py.messages import Progress, UserVector
 from oryx_py.model.registry import EpochStarted
-from oryx_py.ports import ArtefactStore, Consumer, TopicAdmin
+from oryx_py.ports import Clock, Consumer, TopicAdmin
+from serving_layer.epoch_source import EpochSource, Opened
 from serving_layer.epochs import Standing
 from serving_layer.follower import Chunk, Follower
 from serving_layer.metrics import Metrics
 from serving_layer.readiness import loading, not_followed
-from serving_layer.served import ServedModel, served_model
+from serving_layer.recent import Recent, recently_known
+from serving_layer.served import ServedModel
 
-__all__ = ["HeldEpoch", "Source"]
+__all__ = ["HeldEpoch", "Surroundings"]
 
 log = structlog.get_logger("serving")
 
 _DOUBLINGS = 5
-_CHECKED_PERCENT = 80
-"""Of loading; the rest is the index."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where epochs come from: the store of generations and the update topic; ``loader`` runs one load at a time."""
+class Surroundings:
+    """What every epoch needs: its source, the update topic; ``loader`` runs one load at a time."""
 
-    store: ArtefactStore
+    source: EpochSource
     admin: TopicAdmin
     new_consumer: Callable[[], Consumer]
     update_topic: str
     update_partitions: int
     loader: Executor
     metrics: Metrics
+    clock: Clock
     retry_s: float
     """After which a served epoch is followed again; longer after further failures in a row."""
+
+
+class _Watch:
+    """What the loader's thread tells, and asks."""
+
+    def __init__(self) -> None:
+        self.percent = 0
+        self.cancelled = False
+
+    def on_percent(self, percent: int) -> None:
+        self.percent = percent
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
 
 
 class HeldEpoch:
     """Owns an epoch's model while it is held; everything but the loading itself happens on the loop.
 
     Args:
-        entry: the registry's.
-        source: where it comes from.
+        entry: which one it is.
+        around: what every epoch needs.
         since: when it was first held, for patience.
+        before: what is served meanwhile, None where nothing is.
         on_refused: called with the reason when it cannot be loaded, or not followed before it is served.
         on_progress: called when it may have become fit to be served, or more of the input is in it.
         on_new_epoch: called when the update topic speaks of another epoch.
@@ -57,9 +72,10 @@ class HeldEpoch:
     def __init__(
         self,
         entry: EpochStarted,
-        source: Source,
+        around: Surroundings,
         *,
         since: float,
+        before: ServedModel | None,
         on_refused: Callable[["HeldEpoch", str], None],
         on_progress: Callable[[], None],
         on_new_epoch: Callable[[], None],
@@ -70,7 +86,12 @@ class HeldEpoch:
         self.caught_up = False
         self.served = False
         self.warned = False
-        self._source = source
+        self.heard_at = since
+        """When the last ``PROGRESS`` came."""
+        self._around = around
+        self._before = before
+        self._watch = _Watch()
+        self._opened: Opened | None = None
         self._on_refused = on_refused
         self._on_progress = on_progress
         self._on_new_epoch = on_new_epoch
@@ -90,7 +111,7 @@ class HeldEpoch:
 
     def standing(self) -> Standing:
         """Return how far it has come."""
-        partitions = range(self._source.update_partitions)
+        partitions = range(self._around.update_partitions)
         state = self.model.state if self.model is not None else None
         return Standing(
             self.entry.epoch,
@@ -104,12 +125,13 @@ class HeldEpoch:
         if self._stalled is not None:
             return not_followed(self.entry, self._stalled)
         if not self.caught_up:
-            return loading(self.entry, self._percent, following=self._follower is not None)
+            is_followed = self._follower is not None
+            return loading(self.entry, self._percent if is_followed else self._watch.percent, following=is_followed)
         return None
 
     def release(self) -> None:
         """Stop loading and following; returns at once."""
-        self._released = True
+        self._released = self._watch.cancelled = True
         self._task.cancel()
         if self._retry is not None:
             self._retry.cancel()
@@ -123,39 +145,47 @@ class HeldEpoch:
             await asyncio.to_thread(self._follower.join)
 
     async def _load(self) -> None:
-        loop, source = asyncio.get_running_loop(), self._source
+        loop, around = asyncio.get_running_loop(), self._around
         log.info("generation_loading", epoch=self.entry.epoch, generation=self.entry.generation)
         try:
-            model = await loop.run_in_executor(source.loader, self._open)
-            end = await loop.run_in_executor(source.loader, source.admin.end_offsets, source.update_topic)
+            recent = await self._recent()
+            opened = await loop.run_in_executor(around.loader, self._open, recent)
+            end = await loop.run_in_executor(around.loader, around.admin.end_offsets, around.update_topic)
         except OryxError as error:
             self._on_refused(self, str(error))
         except Exception as error:
             log.exception("generation_failed", epoch=self.entry.epoch)
             self._on_refused(self, repr(error))
         else:
-            self._follow(model, end)
+            if opened is not None:
+                self._follow(opened, end)
 
-    def _open(self) -> ServedModel:
-        """Check and map the generation, and make its index; in the loader's thread."""
+    async def _recent(self) -> Recent | None:
+        before, self._before = self._before, None
+        if before is None:
+            return None
+        return {} if self._around.source.tracks_input else await recently_known(before.state)
 
-        def on_checked(checked: int, size: int) -> None:
-            self._percent = _CHECKED_PERCENT * checked // max(size, 1)
+    def _open(self, recent: Recent | None) -> Opened | None:
+        """Load the epoch; in the loader's thread."""
+        if self._watch.cancelled:
+            return None
+        return self._around.source.load(self.entry, self._watch, recent=recent)
 
-        generation = Generation.open(self._source.store.local(self.entry.generation), on_checked=on_checked)
-        return served_model(generation, self.entry.epoch, self._source.update_partitions)
-
-    def _follow(self, model: ServedModel, end: dict[int, int]) -> None:
-        self.model, self._percent = model, 0
+    def _follow(self, opened: Opened, end: dict[int, int]) -> None:
+        self.model, self._opened, self._positions = opened.model, opened, dict(opened.positions)
+        self._count_bad(*opened.bad)
         self._follow_to(end)
 
     def _follow_to(self, end: dict[int, int]) -> None:
         if self._follower is not None:
             self._follower.join()  # saying that it stalled was its last act
+        assert self._opened is not None
         self._follower = Follower(
-            self._source.new_consumer,
-            topic=self._source.update_topic,
+            self._around.new_consumer,
+            topic=self._around.update_topic,
             epoch=self.entry.epoch,
+            reader=self._opened.reader,
             start=self._positions,
             end=end,
             deliver=self._apply,
@@ -167,17 +197,19 @@ class HeldEpoch:
         bad, progressed = list(chunk.bad), False
         for partition, update in chunk.updates:
             try:
-                self.model.state.apply(update, partition)
+                applied = self.model.apply(update, partition)
             except BadMessage as error:
                 bad.append(error.reason)
             except Exception as error:  # nothing that a message contains may stop the layer
                 log.exception("update_failed", epoch=self.entry.epoch)
                 bad.append(repr(error))
+            else:
+                # What is caught up with before it is served waited for this process, not for the layers.
+                if applied and self.served and isinstance(update, UserVector) and update.at_ms is not None:
+                    self._around.metrics.visible(update.at_ms, self._around.clock.now_ms())
             progressed = progressed or isinstance(update, Progress)
-        self._source.metrics.updates.inc(len(chunk.updates))
-        if bad:
-            self._source.metrics.bad_messages.inc(len(bad))
-            log.warning("bad_update_messages", epoch=self.entry.epoch, count=len(bad), first=bad[0])
+        self._around.metrics.updates.inc(len(chunk.updates))
+        self._count_bad(len(bad), *bad[:1])
         self._percent = int(100 * chunk.fraction)
         self._positions.update(chunk.positions)
         if self._stalled is not None:
@@ -185,9 +217,16 @@ class HeldEpoch:
             self._stalled, self._failures = None, 0
         if chunk.new_epoch:
             self._on_new_epoch()
+        if progressed:
+            self.heard_at = self._around.clock.monotonic()
         if progressed or chunk.caught_up > self.caught_up:
             self.caught_up = self.caught_up or chunk.caught_up
             self._on_progress()
+
+    def _count_bad(self, count: int, first: str = "") -> None:
+        if count:
+            self._around.metrics.bad_messages.inc(count)
+            log.warning("bad_update_messages", epoch=self.entry.epoch, count=count, first=first)
 
     def _stall(self, reason: str, final: bool) -> None:
         log.error("following_stopped", epoch=self.entry.epoch, reason=reason, final=final)
@@ -195,7 +234,7 @@ class HeldEpoch:
         if not self.served:
             self._on_refused(self, reason)
         elif not final:
-            delay = self._source.retry_s * 2 ** min(self._failures, _DOUBLINGS)
+            delay = self._around.retry_s * 2 ** min(self._failures, _DOUBLINGS)
             self._failures += 1
             # It goes on where it stopped: all that this topic had then counts as caught up with.
             self._retry = asyncio.get_running_loop().call_later(delay, self._follow_to, dict(self._positions))

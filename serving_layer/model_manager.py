@@ -1,9 +1,9 @@
 """Keeps the model that is served: finds epochs, loads them aside, brings them up to date, swaps.
 
-1. look at the registry: at the start, when a MODEL-REF comes by, and now and then;
-2. load a new epoch's generation in another thread: checksums, index;
+1. look for epochs: at the start, when a message speaks of one, and now and then;
+2. load a new one in another thread: checksums, index;
 3. follow the update topic from the epoch's start, and apply its messages on the loop, chunk by chunk;
-4. when `may_serve` says so, serve it: one assignment, between two requests;
+4. when its source says so, serve it: one assignment, between two requests;
 5. let go of the epoch served before; requests that have taken it end with it.
 
 =========  ==========================================================================================================
@@ -18,54 +18,27 @@ fails      then
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
 from oryx_py.errors import OryxError
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.registry import EpochStarted, Registry
-from oryx_py.ports import ArtefactStore, Clock, Consumer, TopicAdmin
-from serving_layer.announced import announced
+from oryx_py.ports import Clock, Consumer, TopicAdmin
 from serving_layer.broadcast import Broadcast
-from serving_layer.epochs import Standing, first_choice, held_epochs, may_serve, missing_partitions
-from serving_layer.held_epoch import HeldEpoch, Source
+from serving_layer.epoch_source import EpochSource
+from serving_layer.epochs import Standing
+from serving_layer.held_epoch import HeldEpoch, Surroundings
 from serving_layer.metrics import Metrics
-from serving_layer.readiness import NO_MODEL, Readiness, waiting_for_partitions
+from serving_layer.readiness import NO_MODEL, Readiness, silent, waiting_for_partitions
 from serving_layer.refusals import Refusals
 from serving_layer.served import ServedModel
 
-__all__ = ["FollowSettings", "ModelManager", "Models", "RegistryReader"]
+__all__ = ["FollowSettings", "ModelManager"]
 
 log = structlog.get_logger("serving")
-
-
-class Models(Protocol):
-    """What requests need of the manager; for its loop."""
-
-    def served(self) -> ServedModel | None:
-        """Return the model served now, None where there is none."""
-        ...
-
-    def readiness(self) -> Readiness:
-        """Say whether a model is served and kept up to date, and what is waited for."""
-        ...
-
-    async def changed(self) -> None:
-        """Wait until more of the input is in what is served, or something else is served."""
-        ...
-
-
-class RegistryReader(Protocol):
-    """Reads the registry (`oryx_py.adapters.registry_log.RegistryLog`)."""
-
-    def read(self, seen: Registry | None = None) -> Registry:
-        """Return the registry now; with what was ``seen`` before, only what came since is read."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +50,9 @@ class FollowSettings:
     input_partitions: int
     require_live: bool = True
     patience_s: float = 60.0
-    """After which an epoch that is not served yet is warned about."""
+    """After which an epoch that is not served yet is warned about, and a speed layer that says nothing."""
     look_s: float = 1.0
-    """Between two looks at the registry."""
+    """Between two looks for epochs."""
     retry_s: float = 10.0
     """After which a refused generation is tried again; longer after further failures."""
 
@@ -88,8 +61,7 @@ class ModelManager:
     """Owns the models; only the loop touches them, but for scans of what never changes.
 
     Args:
-        registry: the registry of epochs.
-        store: the generations.
+        source: of epochs.
         admin: for the update topic's ends.
         new_consumer: makes a consumer for one thread.
         settings: what is followed.
@@ -100,8 +72,7 @@ class ModelManager:
     def __init__(
         self,
         *,
-        registry: RegistryReader,
-        store: ArtefactStore,
+        source: EpochSource,
         admin: TopicAdmin,
         new_consumer: Callable[[], Consumer],
         settings: FollowSettings,
@@ -111,18 +82,24 @@ class ModelManager:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._reader = registry
+        self._source = source
         # One thread: two generations loaded at once would take twice the space and the memory's bandwidth.
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
-        topic, partitions = settings.update_topic, settings.update_partitions
-        self._source = Source(store, admin, new_consumer, topic, partitions, self._loader, metrics, settings.retry_s)
-        self._partitions = range(settings.input_partitions)
-        self._registry = Registry()
-        self._trouble: str | None = "the registry has not been read yet"
+        self._around = Surroundings(
+            source=source,
+            admin=admin,
+            new_consumer=new_consumer,
+            update_topic=settings.update_topic,
+            update_partitions=settings.update_partitions,
+            loader=self._loader,
+            metrics=metrics,
+            clock=clock,
+            retry_s=settings.retry_s,
+        )
+        self._trouble: str | None = "nothing has been looked for yet"
+        self._has_heard = False
         self._refusals = Refusals(settings.retry_s)
-        self._announcements: Announcements | None = None
-        self._first: int | None = None
         self._held: dict[int, HeldEpoch] = {}
         self._served: HeldEpoch | None = None
         self._released: set[asyncio.Task[None]] = set()
@@ -145,6 +122,11 @@ class ModelManager:
         await asyncio.to_thread(self._loader.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._looker.shutdown, cancel_futures=True)
 
+    @property
+    def tracks_input(self) -> bool:
+        """Whether what is served knows how much of the input is in it."""
+        return self._source.tracks_input
+
     def served(self) -> ServedModel | None:
         """Return the model served now, None where there is none."""
         return self._served.model if self._served is not None else None
@@ -161,15 +143,18 @@ class ModelManager:
         served, model = self._served, self.served()
         if served is None or model is None:
             return Readiness(ready=False, waiting_for=waiting or [NO_MODEL])
-        progress = served.standing().progress
-        covered = {p: min(of_update.get(p, 0) for of_update in progress) for p in self._partitions}
+        covered = self._source.covered(served.standing())
         return Readiness(served.is_followed, waiting, model.generation, model.epoch, covered)
 
     def _waits_for(self, held: HeldEpoch) -> str | None:
         trouble = held.trouble()
-        if trouble is not None or held is self._served:
+        if trouble is not None:
             return trouble
-        missing = missing_partitions(held.standing(), self._standing(), self._partitions)
+        if held is self._served:
+            silence = self._clock.monotonic() - held.heard_at
+            needs_speed = self._source.tracks_input and self._settings.require_live
+            return silent(held.entry, silence) if needs_speed and silence > self._settings.patience_s else None
+        missing = self._source.missing(held.standing(), self._standing())
         return waiting_for_partitions(held.entry, missing) if missing else None
 
     def _standing(self) -> Standing | None:
@@ -184,7 +169,7 @@ class ModelManager:
                 self._trouble = str(error)
             except Exception as error:
                 log.exception("looking_failed")
-                self._trouble = f"looking at the registry failed: {error!r}"
+                self._trouble = f"looking for epochs failed: {error!r}"
             self._hold()
             self._consider()
             self._lose_patience()
@@ -195,51 +180,41 @@ class ModelManager:
                     await self._wake.wait()
 
     async def _look(self) -> None:
-        """Read the registry and, before the first epoch is chosen, what was announced."""
-        loop = asyncio.get_running_loop()
-        registry = await loop.run_in_executor(self._looker, self._reader.read, self._registry)
-        if self._announcements is None and registry.epochs:
-            self._announcements = await loop.run_in_executor(self._looker, self._announced, registry.epochs)
-        self._registry, self._trouble = registry, None
+        is_followed = self._served is not None and self._served.is_followed
+        is_quiet, self._has_heard = is_followed and not self._has_heard, False
+        try:
+            loop, closed = asyncio.get_running_loop(), self._closed()
+            await loop.run_in_executor(self._looker, lambda: self._source.look(closed, is_quiet=is_quiet))
+        except BaseException:
+            self._has_heard = True
+            raise
+        self._trouble = None
 
-    def _announced(self, epochs: Sequence[EpochStarted]) -> Announcements:
-        if not self._settings.require_live:
-            return Announcements()
-        source = self._source
-        return announced(
-            epochs,
-            self._partitions,
-            topic=source.update_topic,
-            admin=source.admin,
-            new_consumer=source.new_consumer,
-            clock=self._clock,
-        )
+    def _closed(self) -> set[int]:
+        under_way = any(held is not self._served for held in list(self._held.values()))
+        return self._refusals.closed(self._clock.monotonic(), under_way=under_way) - set(self._held)
 
     def _hold(self) -> None:
         """Begin with what should be held, let go of the rest."""
-        now, epochs = self._clock.monotonic(), self._registry.epochs
-        under_way = any(held is not self._served for held in self._held.values())
-        closed = self._refusals.closed(now, under_way=under_way) - set(self._held)
         served = self._served.entry.epoch if self._served is not None else None
-        if served is None and (self._first is None or self._first in closed):
-            usable = [entry for entry in epochs if entry.epoch not in closed]
-            announcements = self._announcements or Announcements()
-            self._first = first_choice(
-                usable, announcements, self._partitions, require_live=self._settings.require_live
-            )
-        wanted = held_epochs(epochs, closed, served=served, first=self._first)
+        wanted = self._source.wanted(self._closed(), served)
         for epoch in set(self._held) - {entry.epoch for entry in wanted}:
             self._release(self._held[epoch])
         for entry in wanted:
             if entry.epoch not in self._held:
                 self._held[entry.epoch] = HeldEpoch(
                     entry,
-                    self._source,
-                    since=now,
+                    self._around,
+                    since=self._clock.monotonic(),
+                    before=self.served(),
                     on_refused=self._refuse,
                     on_progress=self._progressed,
-                    on_new_epoch=self._wake.set,
+                    on_new_epoch=self._hear,
                 )
+
+    def _hear(self) -> None:
+        self._has_heard = True
+        self._wake.set()
 
     def _refuse(self, held: HeldEpoch, reason: str) -> None:
         entry = held.entry
@@ -263,10 +238,9 @@ class ModelManager:
 
     def _consider(self) -> None:
         """Serve the newest epoch that may be served."""
-        served, require_live = self._standing(), self._settings.require_live
+        served = self._standing()
         for epoch in sorted(self._held, reverse=True):
-            standing = self._held[epoch].standing()
-            if may_serve(standing, served, self._partitions, require_live=require_live, first=self._first):
+            if self._source.may_serve(self._held[epoch].standing(), served):
                 self._serve(self._held[epoch])
                 return
 

@@ -1,6 +1,5 @@
 """Around every request: its ID, its refusals as problems, common headers, the log and the metrics."""
 
-import logging
 import re
 from http import HTTPStatus
 from typing import Final
@@ -11,21 +10,21 @@ from aiohttp.typedefs import Handler
 
 from oryx_py.errors import OryxError
 from serving_layer import keys
-from serving_layer.handlers.negotiation import accepts_gzip
+from serving_layer.common_headers import accepted_codings, add_common_headers
+from serving_layer.compression import WORTH_COMPRESSING_BYTES, choose, compressed
+from serving_layer.offload import offload
 from serving_layer.problems import Problem
+from serving_layer.recording import RECORDER
 
 __all__ = ["observe", "request_id_of"]
 
 log = structlog.get_logger("serving")
-_log_level = logging.getLogger("serving")
 
 _UNFIT: Final = re.compile(r"[^!-~]")
 _ID_CHARACTERS: Final = 128
 _PATH_CHARACTERS: Final = 512
-_WORTH_COMPRESSING_BYTES: Final = 1400
-_PROBES: Final = ("/ready", "/healthz", "/metrics")
-"""They come every few seconds and are logged for debugging only."""
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
+_COST_PER_BYTE: Final = 50
+"""Of compressing, in the unit of `offload`: 30 kB are what the loop does itself."""
 
 
 def request_id_of(header: str | None, new: keys.NewId) -> str:
@@ -43,8 +42,6 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     began = clock.monotonic()
     request_id = request_id_of(request.headers.get("X-Request-Id"), app[keys.NEW_REQUEST_ID])
     request[keys.REQUEST_ID] = request_id
-    metrics = app[keys.METRICS]
-    metrics.requests_running.inc()
     try:
         response = await handler(request)
     except Problem as problem:
@@ -54,15 +51,10 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         log.exception("request_failed", request_id=request_id, path=request.raw_path[:_PATH_CHARACTERS])
         response = _unforeseen().response(request_id)
-    finally:
-        metrics.requests_running.dec()
-    model = request.get(keys.TAKEN) or app[keys.MODELS].served()
-    response.headers["X-Request-Id"] = request_id
-    response.headers[hdrs.SERVER] = "oryx"  # aiohttp would tell its version and Python's
-    if model is not None:
-        response.headers["X-Oryx-Generation"] = model.generation
-    _compress(request, response)
-    _record(request, response, clock.monotonic() - began)
+    if not response.prepared:
+        add_common_headers(request, response)
+        await _compress(request, response)
+    app[RECORDER].record(request, response, clock.monotonic() - began)
     return response
 
 
@@ -80,29 +72,17 @@ def _unforeseen() -> Problem:
     )
 
 
-def _compress(request: web.Request, response: web.StreamResponse) -> None:
+async def _compress(request: web.Request, response: web.StreamResponse) -> None:
+    """Compress an answer as the client likes it, in the pool if it is large."""
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return
-    if len(response.body) >= _WORTH_COMPRESSING_BYTES and accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING)):
-        response.enable_compression(web.ContentCoding.gzip)
-
-
-def _record(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "none"
-    method = request.method if request.method in _METHODS else "other"
-    request.app[keys.METRICS].request_seconds.labels(route, method, str(response.status)).observe(seconds)
-    if not _log_level.isEnabledFor(logging.DEBUG if route.endswith(_PROBES) else logging.INFO):
+    if len(response.body) < WORTH_COMPRESSING_BYTES or hdrs.CONTENT_ENCODING in response.headers:
         return
-    model = request.get(keys.TAKEN)
-    fields = {} if model is None else {"epoch": model.epoch, "input": dict(model.state.progress())}
-    log.info(
-        "request",
-        request_id=request[keys.REQUEST_ID],
-        method=method,
-        route=route,
-        path=request.raw_path[:_PATH_CHARACTERS],
-        status=response.status,
-        ms=round(seconds * 1000, 3),
-        **fields,
-    )
+    if hdrs.VARY not in response.headers:
+        response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+    coding = choose(accepted_codings(request))
+    if coding is None or coding == "identity":
+        return
+    cost = len(response.body) * _COST_PER_BYTE
+    response.body = await offload(request.app[keys.POOL], cost, compressed, response.body, coding)
+    response.headers[hdrs.CONTENT_ENCODING] = coding

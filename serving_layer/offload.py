@@ -5,13 +5,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final, ParamSpec, TypeVar
 
-__all__ = ["INLINE_COST", "offload"]
+__all__ = ["COST_OF_NAMING", "COST_OF_RANKING", "INLINE_COST", "offload"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 INLINE_COST: Final = 1_500_000
 """Multiplications that the loop does itself, a third of a millisecond; going to a thread and back costs a tenth."""
+COST_OF_NAMING: Final = 1_000
+"""Of making the ID of a handle."""
+COST_OF_RANKING: Final = 500
+"""Of sorting, for each score."""
 
 
 async def offload(pool: Executor, cost: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,7 +5,6 @@ is a function of the vectors alone, whatever found the candidates, and pages nei
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +17,9 @@ __all__ = [
     "Metric",
     "Query",
     "Ranked",
+    "Scores",
+    "distinct",
+    "exact_pair_scores",
     "exact_scores",
     "in_order",
     "largest_counts",
@@ -25,6 +27,7 @@ __all__ = [
     "merged",
     "outside",
     "shortlist",
+    "shown",
 ]
 
 Metric: TypeAlias = Literal["dot", "cosine"]
@@ -39,6 +42,8 @@ SMALL_NORM = 1e-30
 _BLOCK_ROWS = 65_536
 """Rows widened to float64 at a time: 26 MB at 50 features."""
 _LARGEST = float(np.finfo(np.float32).max)
+_FEW = 8
+"""Scores that are bounded sooner one by one."""
 _UNIT = 2.0**-24
 """Half a unit in the last place of float32, relative."""
 _TINIEST = 2.0**-149
@@ -58,20 +63,26 @@ def exact_scores(query: Query, vectors: Factors, metric: Metric, rows: Handles |
     ``query`` float64[k]; ``vectors`` float32[n, k], of which only ``rows`` if given. The cosine with a zero vector is
     0. What float32 cannot hold becomes its largest number.
     """
+    if rows is None and metric == "dot" and len(vectors) <= _BLOCK_ROWS:
+        return shown(np.add.reduce(vectors * query, axis=1))  # float32 times float64 is float64
     count = len(vectors) if rows is None else len(rows)
     scores = np.empty(count, np.float32)
     for start in range(0, count, _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         Y = vectors[block if rows is None else rows[block]].astype(np.float64)
         # Not BLAS: its order of summation depends on how many rows there are.
-        found = (Y * query).sum(axis=1)
+        found = np.add.reduce(Y * query, axis=1)
         if metric == "cosine":
             norms = np.sqrt((Y * Y).sum(axis=1)) * np.sqrt((query * query).sum())
             found = np.divide(found, norms, out=np.zeros_like(found), where=norms > 0)
             np.clip(found, -1.0, 1.0, out=found)
-        # Adding 0 makes 0 of -0, which JSON would show.
-        scores[block] = np.clip(found, -_LARGEST, _LARGEST) + 0.0
+        scores[block] = shown(found)
     return scores
+
+
+def exact_pair_scores(queries: NDArray[np.float64], vectors: Factors) -> Scores:
+    """Score pairs of a query and a vector, float64[n, k] and float32[n, k], as `exact_scores` does by "dot"."""
+    return shown((vectors.astype(np.float64) * queries).sum(axis=1))
 
 
 def margin(features: int, largest: float, scale: float = 1.0) -> float:
@@ -115,11 +126,12 @@ def in_order(handles: Handles, scores: NDArray[np.generic], base: int, name: Cal
     if not (handles >= base).any():
         return order
     ordered = scores[order]
-    borders = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
-    for start, end in pairwise(borders):
-        if end - start > 1 and handles[order[end - 1]] >= base:
-            run = order[start:end].tolist()
-            order[start:end] = sorted(run, key=lambda at: name(int(handles[at])).encode())
+    borders = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [len(order)]])
+    starts, ends = borders[:-1], borders[1:]
+    tied = (ends - starts > 1) & (handles[order[ends - 1]] >= base)
+    for start, end in zip(starts[tied].tolist(), ends[tied].tolist(), strict=True):
+        run = order[start:end].tolist()
+        order[start:end] = sorted(run, key=lambda at: name(int(handles[at])).encode())
     return order
 
 
@@ -131,12 +143,31 @@ def merged(rows: Ranked, delta: Ranked, want: int, base: int, name: Callable[[in
     return Ranked(handles[order], scores[order])
 
 
+def shown(scores: NDArray[np.float64]) -> Scores:
+    """Return scores as they are answered: float32, the largest where that cannot hold them."""
+    # Adding 0 makes 0 of -0, which JSON would show.
+    if len(scores) <= _FEW:
+        return np.array([min(max(score, -_LARGEST), _LARGEST) + 0.0 for score in scores.tolist()], np.float32)
+    bounded = np.maximum(scores, -_LARGEST)
+    np.minimum(bounded, _LARGEST, out=bounded)
+    bounded += 0.0
+    return bounded.astype(np.float32)
+
+
 def outside(handles: Handles, left_out: Handles) -> NDArray[np.bool_]:
     """Return bool[n]: which handles are not among ``left_out``, int64[m], ascending."""
     if not len(left_out):
         return np.ones(len(handles), np.bool_)
     at = left_out.searchsorted(handles)
     return np.not_equal(left_out.take(at, mode="clip"), handles)
+
+
+def distinct(handles: Handles) -> Handles:
+    """Return int64[m]: each handle once, ascending; of many sooner than NumPy's `unique`, which hashes them."""
+    ascending = np.sort(handles)
+    first = np.ones(len(ascending), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
+    return ascending[first]
 
 
 def largest_counts(counts: NDArray[np.int64], want: int, base: int, name: Callable[[int], str]) -> Handles:

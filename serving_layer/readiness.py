@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from oryx_py.model.registry import EpochStarted
 
-__all__ = ["NO_MODEL", "Readiness", "loading", "not_followed", "refused", "waiting_for_partitions"]
+__all__ = ["NO_MODEL", "Readiness", "loading", "not_followed", "refused", "silent", "waiting_for_partitions"]
 
 NO_MODEL = "no model has been published yet: the batch layer makes the first one"
 _SHOWN = 20
@@ -41,6 +41,14 @@ def refused(entry: EpochStarted, reason: str) -> str:
 def not_followed(entry: EpochStarted, reason: str) -> str:
     """Say why an epoch gets no more updates."""
     return f"{_named(entry)} is not kept up to date: {reason}"
+
+
+def silent(entry: EpochStarted, seconds: float) -> str:
+    """Say that the speed layer says nothing."""
+    return (
+        f"{_named(entry)} has had no PROGRESS for {seconds:.0f} s: see whether the speed layer runs, "
+        "or set serving.require_live = false where there is none"
+    )
 
 
 def waiting_for_partitions(entry: EpochStarted, missing: Sequence[int]) -> str:

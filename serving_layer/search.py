@@ -1,21 +1,59 @@
-"""The best items of a model for a query: index and delta, on the loop where that is quick, else in another thread."""
+"""The best items of a model for a query: index and delta, on the loop where that is quick, else in another thread.
+
+Vectors change while another thread searches. What it found is put right when it is taken up, without a second search:
+
+1. Before: look at the delta and note the table's version.
+2. Search for a few more than wanted, in index and delta.
+3. After: of what was found, drop every item whose vector changed since that version, and add those that changed as
+   candidates, with what they are now; items that came meanwhile are among them.
+
+What was seen of an unchanged item was right, so the unchanged ones of the best found are the best unchanged ones, and
+there are enough of them if at most as many were dropped as were asked for beyond those wanted. Else search again.
+"""
 
 from concurrent.futures import Executor
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from serving_layer.index import Delta, ItemIndex
 from serving_layer.offload import offload
-from serving_layer.ranking import Handles, Metric, Query, Ranked, exact_scores, merged
+from serving_layer.ranking import Factors, Handles, Metric, Query, Ranked, distinct, exact_scores, merged, outside
 from serving_layer.served import ServedModel
 
-__all__ = ["best_items"]
+__all__ = ["SPARE", "Changes", "best_items"]
 
-_SPARE = 8
+SPARE: Final = 8
 """Rows beyond those wanted, for items that move while another thread searches."""
 _ATTEMPTS = 3
+
+
+class Changes(NamedTuple):
+    """Items whose vector changed during a search, ``handles`` int64[c], ascending, and what they have now.
+
+    ``present`` int64[p], those of them with a vector, and ``vectors`` float32[p, k]: copies, for any thread.
+    """
+
+    handles: Handles
+    present: Handles
+    vectors: Factors
+
+    @classmethod
+    def since(cls, model: ServedModel, version: int) -> Self:
+        """Look at what changed since the table of item vectors had this version."""
+        table = model.state.item_vectors
+        handles = np.sort(table.changed_since(version))
+        present = handles[table.has(handles)]
+        return cls(handles, present, table.gather(present))
+
+    def unchanged(self, found: Handles) -> Handles:
+        """Return the positions of those that did not change."""
+        return np.flatnonzero(outside(found, self.handles))
+
+    def too_many(self, found: Handles, want: int) -> bool:
+        """Say whether so many of the ``want + SPARE`` best found have changed that fewer than ``want`` are sure."""
+        return len(found) >= want + SPARE and len(found) - len(self.unchanged(found)) > SPARE
 
 
 class _Found(NamedTuple):
@@ -40,47 +78,37 @@ async def best_items(
         metric: what "best" means.
         pool: for long searches.
     """
-    table, base = model.state.item_vectors, model.index.rows
+    table, items, base = model.state.item_vectors, model.state.items, model.index.rows
     excluded = np.sort(excluded)
     for attempt in range(_ATTEMPTS):
-        delta = Delta.of(table)
-        version = table.version
-        skip = _skipped(excluded, delta, base)
-        search = partial(_search, model.index, delta, query, want + _SPARE, skip, excluded, metric)
+        delta, version = Delta.of(table), table.version
+        search = partial(_search, model.index, delta, query, want + SPARE, excluded, metric)
         if attempt == _ATTEMPTS - 1:
             rows, candidates = search()
         else:
             rows, candidates = await offload(pool, model.index.cost + delta.cost, search)
         if table.version != version:
-            whole = len(rows.handles) < want + _SPARE
-            rows, moved = _without_moved(model, rows)
-            if len(rows.handles) < want and not whole:
-                continue  # more has moved than was spared for
-            handles = [handle for handle in (*candidates.tolist(), *moved) if table.get(handle) is not None]
-            candidates = np.array(handles, np.int64)
+            changes = Changes.since(model, version)
+            if changes.too_many(rows.handles, want) or changes.too_many(candidates, want):
+                continue
+            kept = changes.unchanged(rows.handles)
+            rows = Ranked(rows.handles[kept], rows.scores[kept])
+            came = changes.present[outside(changes.present, excluded)]
+            candidates = np.concatenate([candidates[changes.unchanged(candidates)], came])
         if not len(candidates):
             return Ranked(rows.handles[:want], rows.scores[:want])
         scores = exact_scores(query, table.gather(candidates), metric)
-        return merged(rows, Ranked(candidates, scores), want, base, model.state.items.id)
+        return merged(rows, Ranked(candidates, scores), want, base, items.id)
     raise AssertionError("the last attempt is on the loop, where nothing moves")
 
 
-def _search(
-    index: ItemIndex, delta: Delta, query: Query, want: int, skip: Handles, excluded: Handles, metric: Metric
-) -> _Found:
-    return _Found(index.best(query, want, skip, metric), delta.candidates(query, want, excluded, metric))
+def _search(index: ItemIndex, delta: Delta, query: Query, want: int, excluded: Handles, metric: Metric) -> _Found:
+    rows = index.best(query, want, _skipped(excluded, delta, index.rows), metric)
+    return _Found(rows, delta.candidates(query, want, excluded, metric))
 
 
 def _skipped(excluded: Handles, delta: Delta, base: int) -> Handles:
     """Return the rows that the index leaves out: excluded ones, and those that the delta replaces."""
     rows = excluded[: np.searchsorted(excluded, base)]
     masked = delta.masked(base)
-    return np.union1d(rows, masked) if len(masked) else rows
-
-
-def _without_moved(model: ServedModel, rows: Ranked) -> tuple[Ranked, list[int]]:
-    """Take out rows that the delta has come to replace; returns these, too."""
-    handles = rows.handles.tolist()
-    kept = np.array([not model.state.item_vectors.masked(row) for row in handles], np.bool_)
-    moved = [row for row, keep in zip(handles, kept, strict=True) if not keep]
-    return Ranked(rows.handles[kept], rows.scores[kept]), moved
+    return distinct(np.concatenate([rows, masked])) if len(masked) else rows

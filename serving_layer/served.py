@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from oryx_py.messages import ItemGone, ItemVector, Update
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior
+from oryx_py.oryx2.live_prior import LivePrior
 from serving_layer.index import ExactIndex, ItemIndex
-from serving_layer.popular import PopularItems
+from serving_layer.popular import LargestCounts
+from serving_layer.representatives import Representatives
 
-__all__ = ["ServedModel", "served_model"]
+__all__ = ["ServedModel", "served_model", "served_state"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,9 +23,33 @@ class ServedModel:
 
     state: ModelState
     index: ItemIndex
-    prior: Prior
-    """Of the items, for folding in."""
-    popular: PopularItems
+    of_items: Prior | LivePrior
+    """For folding in: of the generation's vectors, or, in a model of Oryx 2, of those in memory."""
+    popular: LargestCounts
+    """Items, by how many users know them."""
+    active: LargestCounts
+    """Users, by how many items they know."""
+    representatives: Representatives
+
+    @property
+    def prior(self) -> Prior:
+        """Of the items, for folding in."""
+        return self.of_items.now() if isinstance(self.of_items, LivePrior) else self.of_items
+
+    def apply(self, update: Update, update_partition: int) -> bool:
+        """Apply one message to the state, and say whether it counted; see `ModelState.apply`.
+
+        Raises:
+            BadMessage: the vector's length is not the generation's; the state is as before.
+        """
+        state, of_items = self.state, self.of_items
+        if not isinstance(of_items, LivePrior) or not isinstance(update, ItemVector | ItemGone):
+            return state.apply(update, update_partition)
+        vector = state.item_vector(state.items.find(update.item))
+        before = None if vector is None else vector.copy()
+        applied = state.apply(update, update_partition)
+        of_items.replace(before, state.item_vector(state.items.find(update.item)))
+        return applied
 
     @property
     def epoch(self) -> int:
@@ -42,9 +69,20 @@ def served_model(generation: Generation, epoch: int, update_partitions: int) -> 
         CorruptGeneration: an item's vector is not finite.
     """
     state = ModelState(generation, epoch, update_partitions)
+    return served_state(state, Prior(generation.item_gram, len(generation.items)))
+
+
+def served_state(state: ModelState, of_items: Prior | LivePrior) -> ServedModel:
+    """Make a model of the state that an epoch begins with; reads all item factors once.
+
+    Raises:
+        CorruptGeneration: an item's vector is not finite.
+    """
     return ServedModel(
         state=state,
-        index=ExactIndex(generation.item_factors),
-        prior=Prior(generation.item_gram, len(generation.items)),
-        popular=PopularItems(state),
+        index=ExactIndex(state.generation.item_factors),
+        of_items=of_items,
+        popular=LargestCounts(state.histories, state.items, state.histories.popularity),
+        active=LargestCounts(state.histories, state.users, state.histories.activity),
+        representatives=Representatives(state.item_vectors, state.items),
     )

@@ -8,39 +8,45 @@ from aiohttp import web
 
 from oryx_py.errors import NotReady
 from serving_layer import keys
-from serving_layer.handlers.params import offsets_to_wait_for
-from serving_layer.model_manager import Models
+from serving_layer.models import Models
 from serving_layer.problems import Problem
 from serving_layer.served import ServedModel
 
 __all__ = ["take_model"]
 
+_NO_PROGRESS = (
+    'after cannot be waited for: with update.dialect = "oryx2" no PROGRESS says how much of the input is in the model; '
+    "leave it out"
+)
 
-async def take_model(request: web.Request, user: str | None = None) -> ServedModel:
+
+async def take_model(request: web.Request, after: Mapping[int, int], user: str | None = None) -> ServedModel:
     """Return the model that this request is answered from; to be called once.
 
-    With ``after``, waits until the PROGRESS of what is served covers those offsets: in the update partition that holds
+    Waits until the PROGRESS of what is served covers the input offsets ``after``: in the update partition that holds
     the ``user``, or in all of them where the answer is no user's. Should another epoch be served meanwhile, its
     PROGRESS counts, and the request is answered from that one.
 
     Raises:
         NotReady: there is no model.
-        Problem: 400 for an ``after`` that cannot be read or names no partition, 504 when it does not come true in time.
+        Problem: 400 where ``after`` names no partition, 501 where nothing says how much of the input is in the model,
+            504 when it does not come true in time.
     """
-    offsets = offsets_to_wait_for(request)
     models = request.app[keys.MODELS]
-    if not offsets:
+    if not after:
         model = _now(models)
     else:
-        partitions = request.app[keys.INPUT_PARTITIONS]
-        if (unknown := max(offsets)) >= partitions:
+        if not models.tracks_input:
+            raise Problem(HTTPStatus.NOT_IMPLEMENTED, _NO_PROGRESS)
+        partitions = request.app[keys.INPUT_PARTITIONS]()
+        if (unknown := max(after)) >= partitions:
             raise Problem(
                 HTTPStatus.BAD_REQUEST, f"after names partition {unknown}, the input topic has {partitions} from 0"
             )
         wait_s = request.app[keys.API].read_after_write_timeout_ms / 1000
         try:
             async with asyncio.timeout(wait_s):
-                model = await _covering(models, user, offsets)
+                model = await _covering(models, user, after)
         except TimeoutError:
             raise Problem(
                 HTTPStatus.GATEWAY_TIMEOUT,

@@ -1,29 +1,73 @@
-"""``GET /estimate/{user}/{item}/…``."""
+"""Scores of given items, and of known ones."""
 
 import numpy as np
 from aiohttp import web
 
-from serving_layer.handlers import rendering
-from serving_layer.handlers.lookups import item_handles, user_query
-from serving_layer.handlers.negotiation import form
-from serving_layer.handlers.paths import id_of, segments
+from serving_layer.api.answers import Number, Numbers, Scored
+from serving_layer.api.arguments import After, Given, Items, Paging, ToItem, User
+from serving_layer.api.operation import operation
+from serving_layer.handlers.folding import anonymous_query
+from serving_layer.handlers.lookups import item_handles, item_query, user_query
+from serving_layer.handlers.ranked import ranked_known
 from serving_layer.ranking import exact_scores
 from serving_layer.wait_after import take_model
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "estimate_for_anonymous", "most_surprising"]
+
+_TAG = "Scores"
 
 
-async def estimate(request: web.Request) -> web.Response:
-    """Answer ``GET /estimate/{user}/{item}/…``: ``x_u · y_i`` in order, as ``[0.1, 0.2]``.
+@operation("GET", "/estimate/{user}/{items}", tag=_TAG, refusals={404: "the user is unknown, or has no vector yet"})
+async def estimate(
+    request: web.Request,
+    user: User,
+    items: Items,
+    after: After = {},  # noqa: B006
+) -> Numbers:
+    """How much a user is expected to like items.
 
-    An item that is unknown, or has no vector yet, gives 0. Query: ``after``. 404: the user is unknown, or has no vector
-    yet.
+    Dot products, in order; an item that is unknown, or has no vector yet, gives 0.
     """
-    user_segment, *item_segments = segments(request)
-    user = id_of(user_segment, "user")
-    items = [id_of(segment, "item") for segment in item_segments]
-    answer = form(request)
-    model = await take_model(request, user)
+    model = await take_model(request, after, user)
     _, query = user_query(model, user)
     vectors = model.state.item_vectors.gather(np.array(item_handles(model, items), np.int64))
-    return rendering.numbers(answer, exact_scores(query, vectors, "dot"))
+    return Numbers(exact_scores(query, vectors, "dot"))
+
+
+@operation(
+    "GET",
+    "/estimateForAnonymous/{toItem}/{items}",
+    tag=_TAG,
+    refusals={404: "the item to estimate for is unknown, or has no vector yet"},
+)
+async def estimate_for_anonymous(
+    request: web.Request,
+    to_item: ToItem,
+    items: Given,
+    after: After = {},  # noqa: B006
+) -> Number:
+    """How much whoever has just these items is expected to like one.
+
+    The dot product of the item with the exact fold-in of the given ones; 0 where nothing of them is known.
+    """
+    model = await take_model(request, after)
+    vector = item_query(model, to_item).astype(np.float32)
+    query = await anonymous_query(request, model, items)
+    return Number(np.float32(0) if query is None else exact_scores(query, vector[None], "dot")[0])
+
+
+@operation("GET", "/mostSurprising/{user}", tag=_TAG, refusals={404: "the user is unknown, or has no vector yet"})
+async def most_surprising(
+    request: web.Request,
+    user: User,
+    paging: Paging,
+    after: After = {},  # noqa: B006
+) -> Scored:
+    """The items that a user knows though little spoke for it.
+
+    By dot product, lowest first; a known item without a vector has 0.
+    """
+    model = await take_model(request, after, user)
+    handle, query = user_query(model, user)
+    known = model.state.history(handle)[0]
+    return await ranked_known(request, model, query, known, paging, "dot", lowest_first=True)

@@ -1,121 +1,84 @@
 """``POST /ingest``: many interactions, all or none."""
 
-import asyncio
-from http import HTTPStatus
-
 from aiohttp import hdrs, web
 
-from oryx_py.errors import OryxError
-from oryx_py.events import Interaction
-from oryx_py.ports import Outgoing
+from oryx_py.errors import BrokerUnavailable, StoreUnavailable
 from serving_layer import keys
-from serving_layer.bodies import body_of
-from serving_layer.bulk import BulkForm, lines_of
-from serving_layer.handlers.writing import idempotency_key, promptly, record_of, stopped_midway
-from serving_layer.problems import Problem, quoted
+from serving_layer.api.answers import NoContent
+from serving_layer.api.interactions import INTERACTIONS
+from serving_layer.api.operation import operation
+from serving_layer.bodies import Pace, pieces_of
+from serving_layer.handlers.writing import idempotency_key, send, stopped_midway
+from serving_layer.ingestion.check import Check
+from serving_layer.ingestion.forms import body_form
+from serving_layer.ingestion.multipart import boundary_of
+from serving_layer.ingestion.parts import read_parts
+from serving_layer.ingestion.records import batches
+from serving_layer.ingestion.repeatable import check_repeatable
+from serving_layer.ingestion.spool import Spool
+from serving_layer.problems import Problem
 from serving_layer.stored import Stored
 
 __all__ = ["ingest"]
 
-_FORMS: dict[str, BulkForm] = {
-    "text/csv": "lines",
-    "text/plain": "lines",
-    "application/x-www-form-urlencoded": "lines",  # what curl --data says of any body, unless told otherwise
-    "application/json": "array",
-    "application/x-ndjson": "ndjson",
-    "application/ndjson": "ndjson",
-    "application/jsonl": "ndjson",
-}
-_CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
-_SHOWN = 20
-"""Bad lines named in an answer."""
-_BREATH = 500
-"""Lines read between two turns of the loop, about a millisecond; and sent at once."""
 
+@operation(
+    "POST",
+    "/ingest",
+    tag="Write",
+    writes=True,
+    paced=True,
+    body=INTERACTIONS,
+    refusals={
+        400: "a line cannot be read: nothing was stored; the detail names the first 20 bad lines",
+        408: "the body came too slowly: nothing was stored",
+        413: "it has an `Idempotency-Key` and more lines for one partition of the input than are known again under one "
+        "key: nothing was stored; send several requests, each with a key of its own, or this one without a key",
+        429: "too much is written, or waits on disk, at the same time",
+        503: "the broker failed midway: `accepted` interactions, in the order of the body, are acknowledged, the last "
+        "of them from line `line` (counted from 1 through the whole body, blank lines and all its files included; of "
+        "an array, objects). Had the request an `Idempotency-Key`, send the whole body again, unchanged, with the same "
+        "key: what it stored already does not count twice. Had it none, go on after line `line`",
+    },
+)
+async def ingest(request: web.Request) -> NoContent:
+    """Store many interactions, all or none.
 
-async def ingest(request: web.Request) -> web.Response:
-    """Answer ``POST /ingest``: store all lines, or a JSON array of objects, or none.
-
-    ``Content-Type``: ``text/csv`` or ``text/plain`` (lines; also where it is missing, or is curl's default),
-    ``application/json`` (an array), ``application/x-ndjson``. ``Content-Encoding``: gzip, deflate. Header:
-    ``Idempotency-Key``. 204 when all are acknowledged, with ``X-Oryx-Offset``. 400: nothing was stored, the detail
-    names the bad lines. 413, 415. 503: the broker failed midway, or took too long; ``accepted`` is how many lines, in
-    their order, are acknowledged.
+    Answered when the broker has acknowledged all; `X-Oryx-Offset` has the last place in each partition. With an
+    `Idempotency-Key` the same request can be sent again within `input.dedupe_window_s`, as a whole and unchanged, and
+    no line counts twice. That holds for `input.dedupe_records` lines of a partition (1,000,000 unless set otherwise): a
+    body with more and a key is refused, so send several, each with a key of its own.
     """
-    form, key, api = _form(request), idempotency_key(request), request.app[keys.API]
-    stored = request[keys.STORED] = Stored()
-    async with body_of(
-        request,
-        max_bytes=api.max_body_bytes,
-        max_inflated_bytes=api.max_inflated_bytes,
-        budget=request.app[keys.BODY_BUDGET],
-    ) as body:
-        await _check(body, form)
-        await _store(request, body, form, key, stored)
-    return web.Response(status=HTTPStatus.NO_CONTENT, headers=stored.headers())
+    app, turns = request.app, request.app[keys.TURNS]
+    key = idempotency_key(request)
+    stored = request[keys.STORED] = Stored(repeatable=key is not None)
+    with Spool(app[keys.SPOOLS]) as spool:
+        try:
+            lines = await _check(request, spool)
+            if key is not None and lines > app[keys.DEDUPE_RECORDS]:
+                values, partitions = batches(spool.pieces(), "", None), app[keys.INPUT_PARTITIONS]()
+                await check_repeatable(values, partitions, app[keys.DEDUPE_RECORDS], turns)
+        except (BrokerUnavailable, StoreUnavailable) as error:
+            raise Problem.unavailable(f"{error}; nothing was stored", accepted=0, line=0) from error
+        try:
+            async for batch in batches(spool.pieces(), app[keys.INPUT_TOPIC], key):
+                async with turns.sending:
+                    await turns.next()
+                    await send(app, *batch, stored)
+        except StoreUnavailable as error:
+            raise stopped_midway(str(error), stored) from error
+    return NoContent(stored.headers())
 
 
-def _form(request: web.Request) -> BulkForm:
-    if hdrs.CONTENT_TYPE not in request.headers:
-        return "lines"
-    form = _FORMS.get(request.content_type)
-    if form is None:
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "Content-Type must be text/csv, application/json or application/x-ndjson, "
-            f"not {quoted(request.content_type)}",
-        )
-    if (request.charset or "utf-8").lower() not in _CHARSETS:
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the charset must be utf-8, not {quoted(request.charset or '')}"
-        )
-    return form
-
-
-async def _check(body: bytes, form: BulkForm) -> None:
-    """Read everything once before anything is sent."""
-    what = "object" if form == "array" else "line"
-    bad: list[str] = []
-    count = 0
-    for read, line in enumerate(lines_of(body, form), 1):
-        if not isinstance(line.content, Interaction):
-            count += 1
-            if len(bad) < _SHOWN:
-                bad.append(f"{what} {line.number}: {line.content.reason}")
-        if read % _BREATH == 0:
-            await asyncio.sleep(0)
-    if bad:
-        more = f"; and {count - len(bad)} more" if count > len(bad) else ""
-        raise Problem(HTTPStatus.BAD_REQUEST, f"nothing was stored. {'; '.join(bad)}{more}")
-
-
-async def _store(request: web.Request, body: bytes, form: BulkForm, key: str | None, stored: Stored) -> None:
-    """Send everything, some lines at a time."""
-    app = request.app
-    now_ms = app[keys.CLOCK].now_ms()
-    batch: list[Outgoing] = []
-    for line in lines_of(body, form):
-        if isinstance(line.content, Interaction):
-            batch.append(record_of(line.content, app, now_ms=now_ms, key=key, line=line.number))
-        if len(batch) == _BREATH:
-            await _send(app, batch, stored)
-            batch.clear()
-    await _send(app, batch, stored)
-
-
-async def _send(app: web.Application, batch: list[Outgoing], stored: Stored) -> None:
-    """Send some lines and wait for all of them.
-
-    Raises:
-        Problem: 503, one was not acknowledged.
-    """
-    try:
-        async with promptly(app):
-            deliveries = await app[keys.PRODUCER].send_many(batch)
-    except OryxError as error:
-        raise stopped_midway(str(error), stored) from error
-    for delivery in deliveries:
-        if delivery.error is not None:
-            raise stopped_midway(str(delivery.error), stored) from delivery.error
-        stored.add(delivery)
-        app[keys.METRICS].interactions.inc()
+async def _check(request: web.Request, spool: Spool) -> int:
+    """Read everything once, before anything is sent; return how many lines it has."""
+    app, api = request.app, request.app[keys.API]
+    check = Check(spool, now_ms=app[keys.CLOCK].now_ms(), max_bytes=api.max_ingest_bytes, turns=app[keys.TURNS])
+    pieces = pieces_of(request, api.max_ingest_bytes, Pace(api.request_timeout_ms / 1000))
+    if request.content_type.startswith("multipart/"):
+        await read_parts(pieces, boundary_of(request.headers[hdrs.CONTENT_TYPE]), check, app[keys.SPOOLS])
+    else:
+        named = hdrs.CONTENT_TYPE in request.headers
+        await check.read(pieces, body_form(request.content_type if named else "", request.charset))
+    check.finish()
+    return check.lines

@@ -1,4 +1,4 @@
-"""``GET /ready``, ``/healthz`` and ``/metrics``."""
+"""For those who run the service: is it ready, is it alive, what does it count."""
 
 from http import HTTPStatus
 
@@ -7,20 +7,47 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
 from serving_layer import keys
+from serving_layer.api.operation import operation
 from serving_layer.problems import Problem
 
 __all__ = ["healthz", "metrics", "ready"]
 
+_TAG = "Operate"
+_STATE = {
+    "type": "object",
+    "required": ["ready", "waiting_for", "generation", "epoch", "input"],
+    "properties": {
+        "ready": {"type": "boolean"},
+        "waiting_for": {"type": "array", "items": {"type": "string"}},
+        "generation": {"type": ["string", "null"]},
+        "epoch": {"type": ["integer", "null"]},
+        "input": {
+            "type": "object",
+            "description": "By input partition: the offset below which everything is in what is served.",
+            "additionalProperties": {"type": "integer"},
+        },
+    },
+}
 
+
+@operation("GET", "/healthz", tag=_TAG, operating=True, produces={"application/json": {"type": "object"}})
 async def healthz(request: web.Request) -> web.Response:  # noqa: ARG001
-    """Answer ``GET /healthz``: 200 as long as the process can answer."""
+    """Whether the process can answer."""
     return _json({"status": "ok"})
 
 
+@operation(
+    "GET",
+    "/ready",
+    tag=_TAG,
+    operating=True,
+    produces={"application/json": _STATE},
+    refusals={503: "no model is served, or it is not kept up to date; the detail says what is waited for"},
+)
 async def ready(request: web.Request) -> web.Response:
-    """Answer ``GET /ready``: 200 if a model is served and kept up to date, else 503 with what is waited for.
+    """Whether a model is served and kept up to date.
 
-    ``waiting_for`` also names what a newer epoch waits for while an older one is served.
+    `waiting_for` also names what a newer epoch waits for while an older one is served.
     """
     readiness = request.app[keys.MODELS].readiness()
     state = {
@@ -35,8 +62,12 @@ async def ready(request: web.Request) -> web.Response:
     return _json(state)
 
 
+@operation("GET", "/metrics", tag=_TAG, operating=True, produces={"text/plain": {"type": "string"}})
 async def metrics(request: web.Request) -> web.Response:
-    """Answer ``GET /metrics``, in Prometheus' format or OpenMetrics, by ``Accept``."""
+    """Counters, gauges and histograms.
+
+    In Prometheus' format or OpenMetrics, by `Accept`.
+    """
     encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
     body = encode(request.app[keys.METRICS].registry)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})

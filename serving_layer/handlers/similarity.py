@@ -1,52 +1,77 @@
-"""``GET /similarity/{item}/…`` and ``GET /because/{user}/{item}``: by cosine."""
+"""By cosine with items: which are similar, how much, and because of which known ones."""
 
 import numpy as np
 from aiohttp import web
 
 from serving_layer import keys
-from serving_layer.handlers import params, rendering
+from serving_layer.api.answers import Numbers, Scored
+from serving_layer.api.arguments import After, Item, Items, Paging, Recall, RescorerParams, ToItem, User
+from serving_layer.api.operation import operation
 from serving_layer.handlers.lookups import item_handles, item_query, known_handles
-from serving_layer.handlers.negotiation import form
-from serving_layer.handlers.paths import id_of, segments
-from serving_layer.offload import offload
-from serving_layer.ranking import exact_scores, in_order
-from serving_layer.search import best_items
+from serving_layer.handlers.ranked import ranked_items, ranked_known
+from serving_layer.ranking import exact_scores
 from serving_layer.wait_after import take_model
 
-__all__ = ["because", "similarity"]
+__all__ = ["because", "similarity", "similarity_to_item"]
+
+_TAG = "Similar items"
 
 
-async def similarity(request: web.Request) -> web.Response:
-    """Answer ``GET /similarity/{item}/…``: items by cosine with the mean of these items' vectors.
+@operation("GET", "/similarity/{items}", tag=_TAG, refusals={404: "one of the items is unknown, or has no vector yet"})
+async def similarity(
+    request: web.Request,
+    items: Items,
+    paging: Paging,
+    rescorer_params: RescorerParams = (),
+    recall: Recall = None,  # noqa: ARG001
+    after: After = {},  # noqa: B006
+) -> Scored:
+    """The items most similar to these.
 
-    The mean of the raw vectors first, then the cosine; zero vectors have cosine 0. The given items are left out.
-    Query: ``howMany`` (10), ``offset`` (0), ``after``. 404: one of them is unknown, or has no vector yet.
+    By the cosine with the mean of the items' vectors: the mean of the raw vectors first, then the cosine. Zero vectors
+    have cosine 0. The given items are left out.
     """
-    items = [id_of(segment, "item") for segment in segments(request)]
-    page, answer = params.page(request), form(request)
-    params.recall(request)
-    model = await take_model(request)
+    model = await take_model(request, after)
     mean = np.mean([item_query(model, item) for item in items], axis=0)
     given = np.unique(item_handles(model, items))
-    best = await best_items(model, mean, page.want, given, "cosine", request.app[keys.POOL])
-    names = model.state.items.ids(best.handles[page.offset :])
-    return rendering.pairs(answer, names, "value", best.scores[page.offset :])
+    rescoring = await request.app[keys.PLUGINS].rescoring("similarity", items, rescorer_params)
+    return await ranked_items(request, model, mean, given, paging, rescoring, "cosine")
 
 
-async def because(request: web.Request) -> web.Response:
-    """Answer ``GET /because/{user}/{item}``: the user's known items by cosine with the item, best first.
+@operation(
+    "GET",
+    "/similarityToItem/{toItem}/{items}",
+    tag=_TAG,
+    refusals={404: "the item to compare with is unknown, or has no vector yet"},
+)
+async def similarity_to_item(
+    request: web.Request,
+    to_item: ToItem,
+    items: Items,
+    after: After = {},  # noqa: B006
+) -> Numbers:
+    """How similar items are to one.
 
-    A known item without a vector has cosine 0. Query: ``howMany`` (10), ``offset`` (0), ``after``. Empty for a user who
-    knows nothing. 404: the item is unknown, or has no vector yet.
+    Cosines, in order; an item that is unknown, or has no vector yet, gives 0.
     """
-    user_segment, item_segment = segments(request)
-    user, item = id_of(user_segment, "user"), id_of(item_segment, "item")
-    page, answer = params.page(request), form(request)
-    model = await take_model(request, user)
+    model = await take_model(request, after)
+    query = item_query(model, to_item)
+    vectors = model.state.item_vectors.gather(np.array(item_handles(model, items), np.int64))
+    return Numbers(exact_scores(query, vectors, "cosine"))
+
+
+@operation("GET", "/because/{user}/{item}", tag=_TAG, refusals={404: "the item is unknown, or has no vector yet"})
+async def because(
+    request: web.Request,
+    user: User,
+    item: Item,
+    paging: Paging,
+    after: After = {},  # noqa: B006
+) -> Scored:
+    """The items that a user knows, by how similar they are to one.
+
+    Best first; a known item without a vector has cosine 0. Empty for a user who knows nothing.
+    """
+    model = await take_model(request, after, user)
     query = item_query(model, item)
-    state = model.state
-    known = known_handles(model, user)
-    vectors = state.item_vectors.gather(known)
-    scores = await offload(request.app[keys.POOL], 4 * vectors.size, exact_scores, query, vectors, "cosine")
-    order = in_order(known, scores, state.items.base, state.items.id)[page.offset : page.want]
-    return rendering.pairs(answer, state.items.ids(known[order]), "value", scores[order])
+    return await ranked_known(request, model, query, known_handles(model, user), paging, "cosine")

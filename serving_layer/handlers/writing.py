@@ -2,21 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
-from oryx_py.errors import BrokerUnavailable
+from oryx_py.errors import BrokerUnavailable, OryxError
 from oryx_py.events import Interaction, encode_csv
 from oryx_py.ports import Headers, Outgoing
 from serving_layer import keys
+from serving_layer.api.answers import NoContent
 from serving_layer.problems import Problem
 from serving_layer.stored import Stored
 
-__all__ = ["idempotency_key", "promptly", "record_of", "stopped_midway"]
+__all__ = ["idempotency_key", "promptly", "record_of", "send", "stopped_midway", "store_one"]
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
@@ -60,12 +61,43 @@ async def promptly(app: web.Application) -> AsyncIterator[None]:
         ) from None
 
 
+async def store_one(request: web.Request, interaction: Interaction) -> NoContent:
+    """Send an interaction, which is of now, and wait for its acknowledgement.
+
+    Raises:
+        OryxError: it was not acknowledged.
+    """
+    app = request.app
+    now_ms = app[keys.CLOCK].now_ms()
+    record = record_of(interaction, app, now_ms=now_ms, key=idempotency_key(request), line=1)
+    stored = Stored(repeatable=record.headers != ())
+    async with promptly(app):
+        delivery = await app[keys.PRODUCER].send(record.topic, record.value, key=record.key, headers=record.headers)
+        stored.add(delivery, line=1)
+    app[keys.METRICS].interactions.inc()
+    return NoContent(stored.headers())
+
+
+async def send(app: web.Application, records: Sequence[Outgoing], lines: Sequence[int], stored: Stored) -> None:
+    """Send several records, of the lines of these numbers, and wait for all of them.
+
+    Raises:
+        Problem: 503, one was not acknowledged.
+    """
+    try:
+        async with promptly(app):
+            deliveries = await app[keys.PRODUCER].send_many(records)
+    except OryxError as error:
+        raise stopped_midway(str(error), stored) from error
+    for delivery, line in zip(deliveries, lines, strict=True):
+        if delivery.error is not None:
+            raise stopped_midway(str(delivery.error), stored) from delivery.error
+        stored.add(delivery, line)
+        app[keys.METRICS].interactions.inc()
+
+
 def stopped_midway(reason: str, stored: Stored) -> Problem:
     """Return the answer to a bulk write of which not all is acknowledged; 503."""
-    problem = Problem.unavailable(
-        f"{reason}; the first {stored.accepted} are stored, of the others some may be: send these again, "
-        "with the same Idempotency-Key if this one had any",
-        accepted=stored.accepted,
-    )
+    problem = Problem.unavailable(f"{reason}; {stored.remedy()}", accepted=stored.accepted, line=stored.line)
     problem.headers.update(stored.headers())
     return problem

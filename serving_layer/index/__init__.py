@@ -2,6 +2,7 @@
 
 from serving_layer.index.delta import Delta
 from serving_layer.index.exact import ExactIndex
+from serving_layer.index.many import Found, ManySearch
 from serving_layer.index.port import ItemIndex
 
-__all__ = ["Delta", "ExactIndex", "ItemIndex"]
+__all__ = ["Delta", "ExactIndex", "Found", "ItemIndex", "ManySearch"]

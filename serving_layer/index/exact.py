@@ -4,6 +4,7 @@ import faiss
 import numpy as np
 
 from oryx_py.errors import CorruptGeneration
+from serving_layer.index.norm_order import NormOrder
 from serving_layer.ranking import (
     SMALL_NORM,
     Factors,
@@ -48,6 +49,7 @@ class ExactIndex:
         if not np.isfinite(norms).all():
             raise CorruptGeneration("an item's vector is not finite: reject this generation and publish another")
         self._largest_norm = float(norms.max(initial=0.0))
+        self._by_norm = NormOrder.of(norms)
         smallest = float(norms.min(initial=np.inf, where=norms > 0))
         self._can_scale = smallest > SMALL_NORM and self._largest_norm < 1 / SMALL_NORM
         # Zero vectors get 0, their cosine.
@@ -63,6 +65,16 @@ class ExactIndex:
     def cost(self) -> int:
         """About how many multiplications a search takes."""
         return int(self._factors.size)
+
+    @property
+    def largest_norm(self) -> float:
+        """The length of the longest row."""
+        return self._largest_norm
+
+    @property
+    def by_norm(self) -> NormOrder | None:
+        """The rows by length, where that rules out many."""
+        return self._by_norm
 
     def best(self, query: Query, want: int, skip: Handles, metric: Metric) -> Ranked:
         """Return the ``want`` best rows, fewer only where there are no more, by exact score, ties by row."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from serving_layer.index.norm_order import NormOrder
 from serving_layer.ranking import Handles, Metric, Query, Ranked
 
 __all__ = ["ItemIndex"]
@@ -18,6 +19,16 @@ class ItemIndex(Protocol):
     @property
     def cost(self) -> int:
         """About how many multiplications a search takes."""
+        ...
+
+    @property
+    def largest_norm(self) -> float:
+        """The length of the longest row."""
+        ...
+
+    @property
+    def by_norm(self) -> NormOrder | None:
+        """The rows by length, where that rules out many."""
         ...
 
     def best(self, query: Query, want: int, skip: Handles, metric: Metric) -> Ranked:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_layer.handlers.negotiation import _choose, accepts_gzip
-from serving_layer.handlers.paths import item_and_strength
+from serving_layer.api.negotiation import _choose
+from serving_layer.api.segments import item_and_strength
 from serving_layer.observing import request_id_of
 from serving_layer.problems import Problem
 
@@ -83,22 +83,24 @@ async def test_the_absolute_form_of_a_path_is_understood(client):
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("howMany=0", "howMany must be above 0"),
-        ("howMany=-1", "howMany must be a whole number, at most 100000, not '-1'"),
-        ("howMany=ten", "howMany must be a whole number, at most 100000, not 'ten'"),
-        ("howMany=1e3", "howMany must be a whole number, at most 100000, not '1e3'"),
-        ("howMany=", "howMany must be a whole number, at most 100000, not ''"),
-        ("howMany=%D9%A1", "howMany must be a whole number, at most 100000, not '١'"),
-        ("howMany=100001", "howMany must be a whole number, at most 100000, not '100001'"),
+        ("howMany=0", "howMany must be a whole number, 1 to 100000, not '0'"),
+        ("howMany=-1", "howMany must be a whole number, 1 to 100000, not '-1'"),
+        ("howMany=ten", "howMany must be a whole number, 1 to 100000, not 'ten'"),
+        ("howMany=1e3", "howMany must be a whole number, 1 to 100000, not '1e3'"),
+        ("howMany=", "howMany must be a whole number, 1 to 100000, not ''"),
+        ("howMany=%D9%A1", "howMany must be a whole number, 1 to 100000, not '١'"),
+        ("howMany=100001", "howMany must be a whole number, 1 to 100000, not '100001'"),
         ("howMany=1&howMany=2", "howMany is there 2 times"),
-        ("offset=-1", "offset must be a whole number, at most 100000, not '-1'"),
+        ("offset=-1", "offset must be a whole number, 0 to 100000, not '-1'"),
         ("howMany=60000&offset=40001", "howMany and offset must not exceed 100000 together"),
         ("considerKnownItems=maybe", "considerKnownItems must be true or false, not 'maybe'"),
         ("recall=0.9", "recall must be exact or left out, not '0.9'"),
+        ("after=", "after must be partition:offset,…, not ''"),
+        ("after=0:1,", "after must be partition:offset,…, not ''"),
         ("after=1", "after must be partition:offset,…, not '1'"),
         ("after=0:-1", "after must be partition:offset,…, not '0:-1'"),
         ("after=7:1", "after names partition 7, the input topic has 2 from 0"),
-        ("howMany=%ff%00", "howMany must be a whole number, at most 100000, not"),
+        ("howMany=%ff%00", "howMany must be a whole number, 1 to 100000, not"),
     ],
 )
 async def test_an_argument_out_of_range_is_named(client, query, detail):
@@ -115,8 +117,9 @@ async def test_the_largest_page_is_answered(client):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
-        ("GET", "/recommend", 404),
+        ("GET", "/nothing", 404),
+        ("POST", "/", 405),
+        ("GET", "/recommend", 405),
         ("GET", "/recommend/ann/more", 404),
         ("GET", "/because/ann", 404),
         ("GET", "/estimate/ann", 404),
@@ -174,14 +177,6 @@ def test_weights_decide_then_precision_then_order(accept, kind):
 def test_without_a_preference_the_default_is_taken():
     assert _choose("*/*", "csv").kind == "csv"
     assert _choose("", "csv").media_type == "text/csv; charset=utf-8"
-
-
-@pytest.mark.parametrize(
-    ("header", "accepted"),
-    [(None, False), ("", False), ("gzip", True), ("br, GZIP;q=0.5", True), ("*", True), ("gzip;q=0, *", False)],
-)
-def test_gzip_only_for_who_takes_it(header, accepted):
-    assert accepts_gzip(header) == accepted
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,10 @@ class Running:
         finally:
             await self.session.close()
 
+    async def takes_writes(self):
+        async with self.session.get(self.url + "/ready") as response:
+            return "Kafka" not in await response.text()
+
     async def is_ready(self):
         return (await self.get("/ready"))[0] == 200
 
@@ -75,6 +79,7 @@ class Running:
 async def test_a_write_comes_back_through_the_log(publisher, ports):
     async with Running(settings(), ports) as running:
         assert (await running.get("/ready"))[0] == 503
+        await until(running.takes_writes)
         async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
             assert response.status == 204, "writes need no model"
             where = response.headers["X-Oryx-Offset"]
@@ -96,6 +101,7 @@ async def test_a_write_comes_back_through_the_log(publisher, ports):
 async def test_what_was_begun_is_finished_before_it_stops(publisher, ports):
     running = Running(settings(shutdown_grace_s=20), ports)
     async with running:
+        await until(running.takes_writes)
         with publisher.log.outage():
             write = asyncio.create_task(running.session.post(f"{running.url}/pref/u/i"))
             await until(lambda: ports.producer._queue)
@@ -126,7 +132,7 @@ async def test_a_port_that_is_taken_is_said_at_the_start(ports):
             await serve(settings(port=port), ports, Stopping())
 
 
-async def test_while_the_broker_is_away_a_start_waits_and_can_be_stopped(publisher, ports):
+async def test_while_the_broker_is_away_a_start_can_be_stopped(publisher, ports):
     stopping = Stopping()
     with publisher.log.outage():
         task = asyncio.create_task(serve(settings(), ports, stopping))
@@ -135,8 +141,50 @@ async def test_while_the_broker_is_away_a_start_waits_and_can_be_stopped(publish
         assert await asyncio.wait_for(task, 20) == 0
 
 
+async def test_while_the_broker_is_away_it_says_so_and_then_comes_up_by_itself(publisher, ports):
+    publisher.publish("g1", covers={0: 0, 1: 0})
+    with publisher.log.outage():
+        async with Running(settings(), ports) as running:
+            assert (await running.get("/healthz"))[0] == 200
+            for path in ("/ready", "/recommend/ann", "/recommend/ann?after=0:1", "/mostPopularItems"):
+                async with running.session.get(running.url + path) as response:
+                    assert response.status == 503, path
+                    assert response.headers["Retry-After"] == "1"
+                    assert "Kafka" in (await response.json(content_type=None))["detail"]
+            for method, path in (("DELETE", "/pref/u/i"), ("DELETE", "/item/a"), ("POST", "/ingest")):
+                async with running.session.request(method, running.url + path, data="u,i") as response:
+                    assert response.status == 503, path
+                    assert "Kafka" in (await response.json(content_type=None))["detail"]
+            publisher.log.set_down(False)
+            await until(running.is_ready)
+            assert (await running.get("/recommend/ann"))[0] == 200
+            async with running.session.post(f"{running.url}/pref/u/i") as response:
+                assert response.status == 204
+    assert sum(len(publisher.log.partition("in", number).records) for number in range(2)) == 1
+
+
+async def test_topics_that_turn_out_to_be_others_end_it(publisher, ports):
+    stopping = Stopping()
+    with publisher.log.outage():
+        task = asyncio.create_task(serve(settings(), ports, stopping))
+        await asyncio.sleep(0)
+        publisher.log.delete("in")
+    with pytest.raises(TopicsChanged, match="there is no topic in"):
+        await asyncio.wait_for(task, 20)
+
+
 async def test_settings_reach_the_interface(ports):
     async with Running(settings(api=Api(context_path="/x", read_only=True)), ports) as running:
         assert (await running.get("/x/healthz"))[0] == 200
         async with running.session.post(f"{running.url}/x/ingest", data="u,i") as response:
             assert response.status == 403
+
+
+async def test_a_body_under_a_key_is_held_to_the_records_that_the_layers_know_again(ports):
+    known = Settings(input=Input(topic="in", dedupe_records=1), update=Update(topic=UPDATES), serving=Serving(port=0))
+    async with Running(known, ports) as running:
+        await until(running.takes_writes)
+        headers = {"Idempotency-Key": "k", "Content-Type": "text/csv"}
+        async with running.session.post(f"{running.url}/ingest", data="u,i\nu,j", headers=headers) as response:
+            assert response.status == 413
+            assert "more than 1 lines" in await response.text()

@@ -5,13 +5,16 @@ import threading
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import BrokerUnavailable, ConfigError, CorruptLog, LogGap
 from oryx_py.messages import ItemVector, Progress, UserVector
 from oryx_py.ports import Record
 from oryx_py.testing.fake_log import FakeConsumer
 from serving_layer.follower import Chunk, Follower
 from serving_layer.model_manager import ModelManager
+from serving_layer.registry_source import OwnReader
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 
@@ -81,6 +84,29 @@ async def test_updates_keep_coming_in(publisher, start):
     publisher.send(Progress({0: 11}, {0: True}, epoch))
     await until(lambda: manager.served().state.covers("ann", {0: 10}))
     assert vector(manager, "ann") == [7, 0], "another epoch's vectors are not for this one"
+
+
+async def test_the_time_to_visible_is_measured_of_what_reaches_the_model_served(publisher, start):
+    """Not of what was there when it began, of older messages, of changes that others caused, nor of another epoch."""
+
+    def measured(what):
+        return publisher.metrics.registry.get_sample_value(f"oryx_serving_event_to_visible_{what}")
+
+    epoch, now_ms = publisher.publish("g1"), SystemClock().now_ms()
+    publisher.send(replace(user("ann", 1, epoch, 20), at_ms=now_ms - 3_600_000))
+    manager = start(publisher.manager())
+    await serving(manager, epoch)
+    publisher.send(replace(user("ann", 2, epoch, 30), at_ms=now_ms - 7_000))
+    publisher.send(replace(user("ann", 3, epoch, 29), at_ms=now_ms - 7_000))
+    publisher.send(replace(user("ann", 4, epoch + 1, 31), at_ms=now_ms - 7_000))
+    publisher.send(user("bob", 5, epoch, 31))
+    publisher.send(replace(user("bob", 6, epoch, 32), at_ms=now_ms + 3_600_000))
+    publisher.send(Progress({0: 33}, {0: True}, epoch))
+    await until(lambda: manager.served().state.covers("ann", {0: 32}))
+    assert (vector(manager, "ann"), vector(manager, "bob")) == ([2, 0], [6, 0])
+    assert measured("seconds_count") == 2
+    assert measured("seconds_sum") >= 7
+    assert measured("negative_total") == 1
 
 
 async def test_waiters_are_told_of_progress(publisher, start):
@@ -401,7 +427,7 @@ async def test_a_registry_that_cannot_be_read_stops_nothing(publisher, start, er
                 raise error
             return read(seen)
 
-    manager._reader = Registry()
+    manager._source._reader = Registry()
     start(manager)
     await serving(manager, 1)
     broken.set()
@@ -484,6 +510,7 @@ async def test_a_follower_reads_no_further_ahead_than_two_chunks():
         lambda: consumer,
         topic="up",
         epoch=1,
+        reader=OwnReader(1),
         start={},
         end={0: 10},
         deliver=taken.append,
@@ -507,6 +534,7 @@ async def test_long_messages_are_handed_over_few_at_a_time(publisher):
         lambda: FakeConsumer(publisher.log),
         topic=UPDATES,
         epoch=1,
+        reader=OwnReader(1),
         start={},
         end={0: 20},
         deliver=taken.append,
@@ -531,6 +559,7 @@ async def test_a_follower_that_cannot_begin_says_why():
         refuse,
         topic="up",
         epoch=1,
+        reader=OwnReader(1),
         start={},
         end={0: 0},
         deliver=lambda _: None,
@@ -551,6 +580,7 @@ async def test_a_gap_ends_following_for_good():
         refuse,
         topic="up",
         epoch=1,
+        reader=OwnReader(1),
         start={},
         end={0: 0},
         deliver=lambda _: None,
@@ -559,3 +589,19 @@ async def test_a_gap_ends_following_for_good():
     await until(lambda: said)
     assert said == [("trimmed", True)]
     await asyncio.to_thread(follower.join)
+
+
+async def test_a_speed_layer_that_says_nothing_is_warned_about_until_it_speaks(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager(patience_s=0.2))
+    await serving(manager, 1)
+    await until(lambda: "epoch 1 (generation g1) has had no PROGRESS for" in manager.readiness().reason)
+    assert manager.readiness().ready, "a warning, no reason to send nobody here"
+    await until(lambda: publisher.go_live(1) or manager.readiness().reason == "")
+
+
+async def test_without_a_speed_layer_nobody_waits_for_progress(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager(patience_s=0.0, require_live=False))
+    await serving(manager, 1)
+    assert manager.readiness().waiting_for == []

@@ -7,8 +7,8 @@ import pytest
 
 from oryx_py.messages import ItemGone, ItemVector, UserVector
 from serving_layer import offload
-from serving_layer.popular import PopularItems
 from serving_layer.search import best_items
+from serving_layer.search_many import Wish, best_of_each
 from tests.support.serving import EPOCH, PAIRS, USERS, model_at, write_world
 
 ITEMS = {f"i{at:03}": [float(at), 1.0] for at in range(300)}
@@ -82,8 +82,24 @@ async def test_however_much_moves_an_answer_comes(model):
     assert all(model.state.item_vector(model.state.items.find(item)) is not None for item in found)
 
 
+async def test_an_item_that_comes_meanwhile_is_served(model):
+    pool = Meanwhile(change(model, ItemVector("new", np.array([298.5, 0], np.float32), epoch=EPOCH)))
+    assert await best(model, pool, 2) == {"i299": 299, "new": 298.5}
+    assert pool.searches == 1
+
+
+async def test_when_more_goes_than_was_spared_for_each_of_many_is_searched_by_itself(model):
+    gone = [ItemGone(f"i{at:03}", epoch=EPOCH) for at in range(280, 300)]
+    pool = Meanwhile(change(model, *gone))
+    wishes = [Wish(QUERY, NOTHING), Wish(-QUERY, NOTHING)]
+    (block,) = [block async for block in best_of_each(model, wishes, 5, pool)]
+    assert model.state.items.ids(block[0].handles) == ["i279", "i278", "i277", "i276", "i275"]
+    assert model.state.items.ids(block[1].handles) == ["a", "b", "c", "i000", "z/ä"]
+    assert pool.searches == 2
+
+
 async def test_counts_and_their_order_are_of_one_moment(model):
-    popular = PopularItems(model.state)
+    popular = model.popular
     busy = UserVector("x", None, ("b", "new"), (1.0, 1.0), epoch=EPOCH, input=1)
     counted = await popular.best(10, Meanwhile(change(model, busy)))
     assert dict(zip(model.state.items.ids(counted.handles), counted.counts.tolist(), strict=True))["b"] == 1
@@ -94,7 +110,7 @@ async def test_counts_and_their_order_are_of_one_moment(model):
 
 
 async def test_popularity_is_ranked_once_as_long_as_nothing_changes(model):
-    popular, pool = PopularItems(model.state), Meanwhile()
+    popular, pool = model.popular, Meanwhile()
     for want in (1, 10, 1000, 5):
         await popular.best(want, pool)
     assert pool.searches == 1

@@ -1,15 +1,12 @@
-"""IDs in paths, read from the bytes that were sent: a decoded path no longer tells ``/`` from ``%2F``."""
+"""IDs in paths, read from the bytes that were sent: a decoded path no longer tells ``/`` from ``%2F``. Pure."""
 
 import math
 import re
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
-from aiohttp import web
-
 from oryx_py.errors import BadInteraction
 from oryx_py.events import check_id
-from serving_layer import keys
 from serving_layer.problems import Problem, quoted
 
 __all__ = ["id_of", "item_and_strength", "segments"]
@@ -18,12 +15,12 @@ _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def segments(request: web.Request) -> list[str]:
-    """Return the still-escaped segments that follow the endpoint's name."""
-    path = request.raw_path.partition("?")[0].partition("#")[0]
+def segments(raw_path: str, passed_over: int) -> list[str]:
+    """Return the still-escaped segments of a request's target, without the first ``passed_over``."""
+    path = raw_path.partition("?")[0].partition("#")[0]
     if not path.startswith("/"):  # the absolute form, as to a proxy
         path = path.partition("://")[2]
-    return path.split("/")[request.app[keys.PREFIX_SEGMENTS] + 2 :]
+    return path.split("/")[passed_over + 1 :]
 
 
 def id_of(segment: str, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Which form an answer takes, by ``Accept`` and ``Accept-Encoding`` (RFC 9110, section 12.5)."""
+"""Which form an answer takes, by ``Accept`` (RFC 9110, section 12.5.1)."""
 
 from functools import lru_cache
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from serving_layer import keys
 from serving_layer.problems import Problem, quoted
 
-__all__ = ["Form", "Kind", "accepts_gzip", "form"]
+__all__ = ["Form", "Kind", "form"]
 
 Kind: TypeAlias = Literal["json", "csv"]
 
@@ -22,6 +22,11 @@ class Form(NamedTuple):
 
     kind: Kind
     media_type: str
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is JSON; else it is CSV."""
+        return self.kind == "json"
 
 
 class _Range(NamedTuple):
@@ -51,11 +56,6 @@ def form(request: web.Request) -> Form:
             f"answers are application/json or text/csv, and Accept is {quoted(accept)}",
         )
     return chosen
-
-
-def accepts_gzip(header: str | None) -> bool:
-    """Say whether the client takes gzip; without the header it need not."""
-    return header is not None and _accepts_gzip(header)
 
 
 @lru_cache(_CACHED)
@@ -103,12 +103,3 @@ def _weight(parameters: list[str]) -> float | None:
                 return None
             return q if 0 <= q <= 1 else None
     return 1.0
-
-
-@lru_cache(_CACHED)
-def _accepts_gzip(header: str) -> bool:
-    weights: dict[str, float] = {}
-    for element in header.split(","):
-        coding, *parameters = (part.strip().lower() for part in element.split(";"))
-        weights[coding] = _weight(parameters) or 0.0
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0

@@ -1,0 +1,43 @@
+"""``DELETE /user/{user}`` and ``DELETE /item/{item}``."""
+
+from aiohttp import web
+
+from oryx_py.events import Interaction
+from oryx_py.ports import Outgoing
+from serving_layer import keys
+from serving_layer.api.answers import NoContent
+from serving_layer.api.arguments import Item, User
+from serving_layer.api.operation import operation
+from serving_layer.handlers.writing import idempotency_key, record_of, send, store_one
+from serving_layer.stored import Stored
+
+__all__ = ["forget_item", "forget_user"]
+
+_TAG = "Write"
+
+
+@operation("DELETE", "/user/{user}", tag=_TAG, writes=True)
+async def forget_user(request: web.Request, user: User) -> NoContent:
+    """Forget a user.
+
+    With everything that the user knows: in real time, and from the history at the next generation.
+    """
+    return await store_one(request, Interaction(user, "", None))
+
+
+@operation("DELETE", "/item/{item}", tag=_TAG, writes=True)
+async def forget_item(request: web.Request, item: Item) -> NoContent:
+    """Forget an item.
+
+    Nobody knows it any more: in real time, and in the history at the next generation. An interaction that comes later
+    makes it a new item.
+    """
+    app = request.app
+    # Each partition's owner has users who may know it, so all are told, of one and the same forget.
+    key = idempotency_key(request) or app[keys.NEW_REQUEST_ID]()
+    record = record_of(Interaction("", item, None), app, now_ms=app[keys.CLOCK].now_ms(), key=key, line=1)
+    partitions = range(app[keys.INPUT_PARTITIONS]())
+    records = [Outgoing(record.topic, record.value, None, record.headers, partition) for partition in partitions]
+    stored = request[keys.STORED] = Stored(repeatable=True)
+    await send(app, records, [1] * len(records), stored)
+    return NoContent(stored.headers())

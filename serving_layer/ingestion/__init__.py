@@ -1,0 +1,1 @@
+"""Bulk writes of any size in bounded memory: read line by line while they arrive, spooled, then sent."""
