@@ -7,6 +7,7 @@
     │   ├── ConfigError        a setting is wrong
     │   ├── MissingDependency  a program or an extra is not installed
     │   └── NotReady           nothing to answer from yet
+    │       └── NearSingular   too few vectors for Oryx's fold-in rule
     ├── Transient              the same call may succeed later
     │   ├── BrokerUnavailable  no acknowledgement from Kafka in time
     │   ├── StoreUnavailable   the disk or the store did not take or give a file
@@ -39,6 +40,7 @@ __all__ = [
     "JobFailed",
     "LogGap",
     "MissingDependency",
+    "NearSingular",
     "NotReady",
     "OryxError",
     "QueueFull",
@@ -70,6 +72,10 @@ class MissingDependency(UserError):
 
 class NotReady(UserError):
     """There is nothing yet to answer from."""
+
+
+class NearSingular(NotReady):
+    """The vectors of a side span too few features for Oryx's fold-in rule, which solves by their Gram matrix alone."""
 
 
 class Transient(OryxError):

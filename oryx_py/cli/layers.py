@@ -67,7 +67,7 @@ def serve(context: typer.Context) -> None:
       oryx serve
       curl 'http://127.0.0.1:8080/recommend/ann?howMany=3'
     """
-    need("serving", "aiohttp", "uvloop", "faiss")
+    need("serving", "uvloop", "faiss")
     from serving_layer.bootstrap import run
 
     _run(context, run)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from oryx_py.adapters.kafka import KafkaAdmin
 from oryx_py.adapters.setup_topics import ensure_topics
-from oryx_py.cli.recommend import url_of
-from oryx_py.cli.service import Service
+from oryx_py.cli.asking import url_of
 from oryx_py.cli.topics import specs_of
+from oryx_py.client import Client, NoAnswer, Refusal, Retries, Unreachable
 from oryx_py.config import Settings
 from oryx_py.errors import UserError
 from oryx_py.local import locks, ports
@@ -121,5 +121,11 @@ def _alive(pid: int) -> bool:
 
 
 def _answers(settings: Settings) -> bool:
-    with Service(url_of(settings), timeout_s=2.0) as service:
-        return service.readiness() is not None
+    with Client(url_of(settings), timeout_s=2.0, retries=Retries(attempts=1)) as service:
+        try:
+            service.ready()
+        except (Unreachable, NoAnswer):
+            return False
+        except Refusal:
+            return True
+    return True

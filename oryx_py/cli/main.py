@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from oryx_py.cli import broker, config, generations, ingest, layers, recommend, setup, tail, up, version
+from oryx_py.cli import (
+    broker,
+    config,
+    explaining,
+    generations,
+    ingest,
+    layers,
+    pref,
+    recommend,
+    setup,
+    tail,
+    up,
+    version,
+)
 from oryx_py.cli.demo import command as demo
 from oryx_py.cli.failures import OryxGroup
 from oryx_py.cli.invocation import Invocation
@@ -64,7 +77,12 @@ app.command("batch", rich_help_panel=_LAYERS)(layers.batch)
 app.command("speed", rich_help_panel=_LAYERS)(layers.speed)
 app.command("serve", rich_help_panel=_LAYERS)(layers.serve)
 app.command("ingest", rich_help_panel=_DATA)(ingest.ingest)
+# What is unknown as an option may be a negative number.
+app.command("pref", rich_help_panel=_DATA, context_settings={"ignore_unknown_options": True})(pref.pref)
 app.command("recommend", rich_help_panel=_DATA)(recommend.recommend)
+app.command("similar", rich_help_panel=_DATA)(recommend.similar)
+app.command("because", rich_help_panel=_DATA)(explaining.because)
+app.command("estimate", rich_help_panel=_DATA)(explaining.estimate)
 app.command("tail", rich_help_panel=_DATA)(tail.tail)
 app.command("setup", rich_help_panel=_CARE)(setup.setup)
 app.command("generations", rich_help_panel=_CARE)(generations.generations)

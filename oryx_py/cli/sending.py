@@ -1,29 +1,36 @@
-"""Sending interactions to the service in chunks, in their order, each once as far as can be known.
+"""Sending interactions to the service in chunks, in their order, each counting once.
 
-A chunk is stored whole (204), or not at all (400, 413), or up to a line (503, with the count). So:
+Every line has a name of its own, whatever request it is in: requests have keys, and the service names their lines by
+key and number. So lines are sent in blocks of fixed numbers, each with one key, and those of a block that are not sent,
+or not sent again, are left blank. A chunk of a block is stored whole (204), or not at all (400, 413), or up to a line
+(503, with the count):
 
-1. post the chunk;
+1. post the chunk, again and again while the service says "not now" or nothing at all: whatever of it is stored already
+   is not counted twice;
 2. 204: it is done;
 3. 400, 413: halve it and send both halves, the first one first; a single line is refused for good, with the reason;
-4. 429, 503: leave out what is stored, wait, and go to 1, for as long as the patience lasts;
-5. no answer: stop, since nobody knows what is stored, and say which lines are in doubt.
+4. when the client's patience is at its end: stop. The same lines under the same name may be sent again at any time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import groupby
+from typing import Final
 
-from oryx_py.cli.service import Answer, NoAnswer, Service
+from oryx_py.client import Busy, Client, NoAnswer, Rejected, Unavailable, Written
 from oryx_py.errors import NotReady
 
-__all__ = ["Line", "Refused", "Sender"]
+__all__ = ["BLOCK_LINES", "Line", "Refused", "Sender", "block_of"]
 
-_RETRY_S = 1.0
+BLOCK_LINES: Final = 5_000
+"""Lines under one key, and so the most in a request. Part of their names: with another number, what an earlier version
+sent would count again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the file: its number, and its interaction as CSV."""
+    """A line of the file: its number, from 1, and its interaction as CSV."""
 
     number: int
     csv: bytes
@@ -37,31 +44,31 @@ class Refused:
     reason: str
 
 
+def block_of(number: int) -> int:
+    """Return the number of the first line of a line's block."""
+    return number - (number - 1) % BLOCK_LINES
+
+
 class Sender:
     """Sends chunks to one service.
 
     Args:
-        service: where to.
+        service: where to; its retries are how long the service may say "not now".
+        name: of what the lines are numbered in: of no other lines ever, and of these each time; visible ASCII.
         on_refused: told of each line that the service refuses.
-        sleep: waits between attempts, seconds.
-        patience_s: how long attempts go on while the service says "not now".
+        remedy: what to do after it has stopped, for messages.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        on_refused: Callable[[Refused], None],
-        sleep: Callable[[float], None],
-        patience_s: float = 60.0,
-    ) -> None:
-        self._service, self._on_refused, self._sleep, self._patience_s = service, on_refused, sleep, patience_s
+    def __init__(self, service: Client, name: str, on_refused: Callable[[Refused], None], remedy: str = "") -> None:
+        self._service, self._name, self._on_refused = service, name, on_refused
+        self._remedy = f"; {remedy}" if remedy else ""
         self.accepted = 0
         self.stored_up_to = 0
         """Number of the last line of which it is certain that it, and all before it, are stored or refused."""
-        self.offset = ""
-        """The newest place in the input that the service named, for ``after=``."""
+        self.written = Written()
+        """The newest places in the input that the service named, for ``after=``."""
 
-    def send(self, chunk: Sequence[Line]) -> None:
+    def send(self, lines: Sequence[Line]) -> None:
         """Send lines, ascending.
 
         Raises:
@@ -69,49 +76,47 @@ class Sender:
             NoAnswer: it did not answer; the message says which lines are in doubt.
             UserError: it takes no writes, or is not an oryx service.
         """
-        waited_s = 0.0
-        while chunk:
-            answer = self._post(chunk)
-            if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
-                self._divide(chunk, answer)
-                return
-            if answer.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-                stored = min(answer.problem().accepted, len(chunk))
-                self._count(chunk[:stored], answer)
-                chunk = chunk[stored:]
-                waited_s = self._wait(answer, 0.0 if stored else waited_s)
-                continue
-            answer.check()
-            self._count(chunk, answer)
-            return
+        for first, block in groupby(lines, lambda line: block_of(line.number)):
+            self._send(first, list(block))
 
-    def _post(self, chunk: Sequence[Line]) -> Answer:
+    def _send(self, first: int, chunk: Sequence[Line]) -> None:
+        """Send some of a block, of which ``first`` is the first line."""
         try:
-            return self._service.ingest(line.csv for line in chunk)
+            written = self._service.ingest(_numbered(first, chunk), idempotency_key=f"{self._name}-{first}")
+        except Rejected as refusal:
+            if refusal.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
+                raise
+            self._divide(first, chunk, refusal)
+        except (Unavailable, Busy) as refusal:
+            self._count(chunk[: refusal.accepted], refusal.written)
+            raise NotReady(f"the service takes no more ({refusal.detail}){self._remedy}") from refusal
         except NoAnswer as lost:
             raise NoAnswer(
-                f"{lost}: lines {chunk[0].number:,} to {chunk[-1].number:,} may be stored or not, "
-                f"all before them are; look, then go on with --from-line"
+                f"{lost}: lines {chunk[0].number:,} to {chunk[-1].number:,} may be stored or not{self._remedy}"
             ) from lost
+        else:
+            self._count(chunk, written)
 
-    def _divide(self, chunk: Sequence[Line], answer: Answer) -> None:
+    def _divide(self, first: int, chunk: Sequence[Line], refusal: Rejected) -> None:
         if len(chunk) == 1:
-            self._on_refused(Refused(chunk[0].number, answer.reason()))
+            self._on_refused(Refused(chunk[0].number, refusal.detail))
             self.stored_up_to = chunk[0].number
             return
         middle = len(chunk) // 2
-        self.send(chunk[:middle])
-        self.send(chunk[middle:])
+        self._send(first, chunk[:middle])
+        self._send(first, chunk[middle:])
 
-    def _count(self, stored: Sequence[Line], answer: Answer) -> None:
+    def _count(self, stored: Sequence[Line], written: Written) -> None:
         if stored:
             self.accepted += len(stored)
             self.stored_up_to = stored[-1].number
-            self.offset = answer.offset() or self.offset
+            self.written |= written
 
-    def _wait(self, answer: Answer, waited_s: float) -> float:
-        pause_s = min(answer.retry_after_s(_RETRY_S), 10.0) or _RETRY_S
-        if waited_s + pause_s > self._patience_s:
-            raise NotReady(f"the service takes no more ({answer.reason()}); go on later with --from-line")
-        self._sleep(pause_s)
-        return waited_s + pause_s
+
+def _numbered(first: int, chunk: Sequence[Line]) -> Iterator[bytes]:
+    """Yield the lines, each as far behind the first one of its block as it is in the file."""
+    number = first
+    for line in chunk:
+        yield from [b""] * (line.number - number)
+        yield line.csv
+        number = line.number + 1

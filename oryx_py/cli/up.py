@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oryx_py.cli.asking import url_of
 from oryx_py.cli.broker import fetch_jars
 from oryx_py.cli.extras import need
 from oryx_py.cli.invocation import invocation
-from oryx_py.cli.recommend import url_of
 
 if TYPE_CHECKING:
     from oryx_py.config import Settings
@@ -33,7 +33,7 @@ def up(
       oryx up
       ORYX__SERVING__PORT=8081 ORYX__BATCH__INTERVAL_S=60 oryx up
     """
-    need("all", "pyspark", "pyarrow", "pandas", "numba", "aiohttp", "uvloop", "faiss")
+    need("all", "pyspark", "pyarrow", "pandas", "numba", "uvloop", "faiss")
     from oryx_py.cli import machine
     from oryx_py.local.lines import PrefixedLines
     from oryx_py.local.supervisor import Supervisor

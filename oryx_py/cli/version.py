@@ -1,7 +1,6 @@
 """``oryx version``."""
 
 import platform
-from importlib import metadata
 
 import typer
 
@@ -25,6 +24,8 @@ def version(context: typer.Context) -> None:
 
 
 def _version(name: str) -> str:
+    from importlib import metadata  # every other command does without
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -1,5 +1,6 @@
 """What is installed is what is in the tree."""
 
+from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -15,7 +16,9 @@ def test_every_folder_of_modules_is_a_package() -> None:
 
 def test_every_data_file_of_a_package_is_installed_with_it() -> None:
     """Patterns of `package_data` in setup.cfg cover whatever is not Python."""
-    patterns = ("*.toml", "*.lock", "*.properties", "*.xml", "py.typed")
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg", "utf-8")
+    patterns = settings["options.package_data"]["*"].split(", ")
     others = [
         path
         for package in PACKAGES

@@ -41,7 +41,7 @@ def demo(
       oryx demo
       oryx demo --exit --data ml-100k/u.data
     """
-    need("all", "pyspark", "pyarrow", "pandas", "numba", "aiohttp", "uvloop", "faiss")
+    need("all", "pyspark", "pyarrow", "pandas", "numba", "uvloop", "faiss")
     from oryx_py.cli.demo.stages import Plan, play
 
     play(invocation(context).screen, Plan(data=data, seed=seed, replay=replay, leave=leave, keep=keep))

@@ -13,10 +13,10 @@ from types import FrameType
 
 from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.cli import machine
+from oryx_py.cli.asking import url_of
 from oryx_py.cli.broker import fetch_jars
-from oryx_py.cli.recommend import url_of
 from oryx_py.cli.screen import Screen
-from oryx_py.cli.service import Service
+from oryx_py.client import Client, NoAnswer, Retries, Unreachable
 from oryx_py.config import Settings, load
 from oryx_py.errors import NotReady, OryxError
 from oryx_py.local import ports
@@ -46,6 +46,8 @@ _STEP_S = 0.1
 _TRAINING_S = 600.0
 _READY_S = 120.0
 _STOP_S = 20.0
+_RETRIES = Retries(attempts=10, deadline_s=60.0)
+"""What is not in the model yet is asked for again: on a loaded machine a micro-batch may take seconds."""
 
 
 class Machine:
@@ -58,7 +60,7 @@ class Machine:
         service: the REST interface.
     """
 
-    def __init__(self, folder: Path, config: Path, settings: Settings, service: Service, logs: LogFiles) -> None:
+    def __init__(self, folder: Path, config: Path, settings: Settings, service: Client, logs: LogFiles) -> None:
         self.folder, self.config, self.settings, self.service = folder, config, settings, service
         self._logs = logs
         self.failure: BaseException | None = None
@@ -107,10 +109,14 @@ class Machine:
         """
         deadline = time.monotonic() + _READY_S
         while True:
-            answer = self.service.readiness()
-            if answer is not None and answer.status == 200:
-                return
-            reason = "the service does not answer" if answer is None else answer.reason()
+            try:
+                state = self.service.ready()
+            except (Unreachable, NoAnswer):
+                reason = "the service does not answer"
+            else:
+                if state.ready:
+                    return
+                reason = state.detail
             waiting(reason)
             self.check()
             if time.monotonic() > deadline:
@@ -154,7 +160,7 @@ def _running(folder: Path, screen: Screen, model: Mapping[str, float]) -> Iterat
     programs = machine.children(settings, ["speed", "serve"], config, {})
     logs = LogFiles(folder / "logs", [*(program.name for program in programs), "batch"])
     stop, ready = threading.Event(), threading.Event()
-    here = Machine(folder, config, settings, Service(url_of(settings)), logs)
+    here = Machine(folder, config, settings, Client(url_of(settings), retries=_RETRIES), logs)
 
     def run() -> None:
         say = lambda name, text: screen.note(f"{name} {text}", style="yellow")  # noqa: E731

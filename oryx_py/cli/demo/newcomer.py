@@ -4,13 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 
-import msgspec
 import numpy as np
 
 from oryx_py.cli.demo.story import Story
-from oryx_py.cli.service import Scored, Service
+from oryx_py.client import After, Client, NotFound
 from oryx_py.events import Interaction
 
 __all__ = ["NEWCOMER", "Step", "liked_things", "likes", "strong"]
@@ -21,11 +19,6 @@ NEWCOMER = "demo/newcomer"
 _FAVOURITE_GENRES = ("Animation", "Sci-Fi", "Science Fiction", "Horror", "Western")
 _LIKES = 3
 _SHOWN = 5
-
-
-class _Counted(msgspec.Struct, frozen=True):
-    id: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,7 @@ class Step:
     seen_ms: float = 0.0
 
 
-def liked_things(story: Story, trained: Sequence[Interaction], service: Service) -> list[str]:
+def liked_things(story: Story, trained: Sequence[Interaction], service: Client) -> list[str]:
     """Return three items that one person may like: the best known of a genre, or one and its likes in the model."""
     popular = [item for item, _ in Counter(interaction.item for interaction in trained).most_common()]
     for genre in _FAVOURITE_GENRES:
@@ -49,14 +42,13 @@ def liked_things(story: Story, trained: Sequence[Interaction], service: Service)
         if len(found) == _LIKES:
             return found
     first = popular[len(popular) // 20]
-    alike = service.get(["similarity", first], {"howMany": _LIKES - 1}).read(list[Scored])
-    return [first, *(item.id for item in alike)]
+    return [first, *(item.id for item in service.similarity(first, _LIKES - 1))]
 
 
 def likes(
     items: Sequence[str],
     strength: float,
-    service: Service,
+    service: Client,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Step]:
     """Yield what a new user sees before and after each like.
@@ -64,12 +56,12 @@ def likes(
     Raises:
         OryxError: the service does not answer as it should.
     """
-    yield Step(None, _best(service, ""))
+    yield Step(None, _best(service, None))
     for item in items:
         started = clock()
-        offset = service.prefer(NEWCOMER, item, strength)
+        written = service.pref(NEWCOMER, item, strength)
         stored = clock()
-        best = _best(service, offset)
+        best = _best(service, written)
         yield Step(item, best, (stored - started) * 1000, (clock() - started) * 1000)
 
 
@@ -78,10 +70,9 @@ def strong(trained: Sequence[Interaction]) -> float:
     return float(np.quantile([interaction.strength or 0.0 for interaction in trained], 0.9))
 
 
-def _best(service: Service, after: str) -> list[str]:
+def _best(service: Client, after: After) -> list[str]:
     """The newcomer's list; what is popular for a stranger."""
-    answer = service.recommend(NEWCOMER, _SHOWN, after)
-    if answer.status == HTTPStatus.NOT_FOUND:
-        popular = service.get(["mostPopularItems"], {"howMany": _SHOWN}).read(list[_Counted])
-        return [item.id for item in popular]
-    return [item.id for item in answer.read(list[Scored])]
+    try:
+        return [item.id for item in service.recommend(NEWCOMER, _SHOWN, after=after)]
+    except NotFound:
+        return [item.id for item in service.most_popular_items(_SHOWN)]

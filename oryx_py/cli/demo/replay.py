@@ -13,21 +13,18 @@ An item that the user knows already is no test, only a lesson: no arm recommends
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.cli.demo.arms import Frozen, Numbers
-from oryx_py.cli.service import Scored, Service
+from oryx_py.client import Client, NotFound, Written
 from oryx_py.events import Interaction
 from oryx_py.numerics.metrics import hit_rate, ndcg
 
 __all__ = ["ARMS", "K", "Outcome", "Score", "replay", "scores"]
 
 K = 10
-_PATIENCE = 10
-"""How often the service is asked again that says that an interaction is not in yet, some seconds each time."""
 
 ARMS = ("speed layer on", "speed layer off", "popularity alone")
 
@@ -58,7 +55,7 @@ class Score:
 
 def replay(
     interactions: Iterable[Interaction],
-    service: Service,
+    service: Client,
     frozen: Frozen,
     numbers: Numbers,
     clock: Callable[[], float] = time.perf_counter,
@@ -69,20 +66,20 @@ def replay(
         OryxError: the service does not answer as it should.
     """
     known: dict[str, set[int]] = {}
-    written: dict[str, str] = {}
+    written: dict[str, Written] = {}
     for interaction in interactions:
         user, target = interaction.user, numbers.of(interaction.item)
         items = known.setdefault(user, frozen.history(user))
         outcome = None
         if target not in items:
             started = clock()
-            live = _live(service, user, written.get(user, ""), numbers)
+            live = _live(service, user, written.get(user), numbers)
             read_ms = (clock() - started) * 1000
             # A stranger to the service is answered as its client would: with what is popular.
             popular = frozen.popular(items, K)
             ranked = (popular if live is None else live, frozen.best(user, items, K), popular)
             outcome = _judged(ranked, target, frozen.knows(user), read_ms, user in written)
-        written[user] = service.prefer(user, interaction.item, interaction.strength or 0.0)
+        written[user] = service.pref(user, interaction.item, interaction.strength or 0.0)
         items.add(target)
         yield outcome
 
@@ -97,16 +94,13 @@ def scores(outcomes: Sequence[Outcome]) -> Score:
     return Score(len(outcomes), tuple(hits.tolist()), tuple(gains.tolist()))
 
 
-def _live(service: Service, user: str, after: str, numbers: Numbers) -> NDArray[np.int64] | None:
+def _live(service: Client, user: str, after: Written | None, numbers: Numbers) -> NDArray[np.int64] | None:
     """Return the service's list; None for a user who is a stranger to it."""
-    answer = service.recommend(user, K, after)
-    for _ in range(_PATIENCE):
-        if answer.status != HTTPStatus.GATEWAY_TIMEOUT:  # the previous interaction is not in yet
-            break
-        answer = service.recommend(user, K, after)
-    if answer.status == HTTPStatus.NOT_FOUND:
+    try:
+        items = service.recommend(user, K, after=after)
+    except NotFound:
         return None
-    return np.array([numbers.of(item.id) for item in answer.read(list[Scored])], np.int64)
+    return np.array([numbers.of(item.id) for item in items], np.int64)
 
 
 def _judged(ranked: Sequence[NDArray[np.int64]], target: int, known: bool, read_ms: float, waited: bool) -> Outcome:

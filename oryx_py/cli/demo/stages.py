@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from oryx_py.cli.demo import report
 from oryx_py.cli.demo.arms import Frozen, Numbers
@@ -73,7 +74,7 @@ def _ingest(screen: Screen, here: Machine, trained: Sequence[Interaction], measu
     def refused(line: Refused) -> None:
         raise OryxError(f"the service refused interaction {line.number} of the history: {line.reason}")
 
-    sender = Sender(here.service, refused, time.sleep)
+    sender = Sender(here.service, uuid4().hex, refused)
     lines = [Line(number, encode_csv(interaction)) for number, interaction in enumerate(trained, 1)]
     with screen.progress("ingesting", len(lines), "interactions") as bar:
         for start in range(0, len(lines), _CHUNK):

@@ -20,7 +20,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; ``body`` is sent as JSON."""
+    """One answer; ``body`` is sent as JSON, bytes as they are."""
 
     status: int = 200
     body: object = None
@@ -60,7 +60,8 @@ def scripted(script: Script) -> Iterator[ScriptedService]:
             if reply is None:
                 self.close_connection = True
                 return
-            data = b"" if reply.body is None else json.dumps(reply.body).encode()
+            data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            data = b"" if reply.body is None else data
             self.send_response(reply.status)
             for name, value in {**reply.headers, "Content-Length": str(len(data))}.items():
                 self.send_header(name, value)

@@ -5,19 +5,21 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from oryx_py.cli import recommend as recommend_module
+from oryx_py.cli import asking
 from oryx_py.cli.config import app as config_app
 from oryx_py.cli.main import app
 from oryx_py.local.ports import choose
-from tests.unit.cli.scripted_service import Asked, Reply, scripted
+from tests.unit.cli.scripted_service import Asked, Reply, ScriptedService, scripted
 
 COMMANDS = [
     *(["up"], ["demo"], ["broker"], ["batch"], ["speed"], ["serve"], ["ingest"], ["recommend"], ["tail"], ["setup"]),
+    *(["pref"], ["similar"], ["because"], ["estimate"]),
     *(["generations"], ["rollback"], ["config"], ["config", "show"], ["config", "check"], ["config", "reference"]),
     ["version"],
 ]
@@ -27,9 +29,20 @@ COMMANDS = [
 def an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No settings of whoever runs the tests are read, and nothing is left with them."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("COLUMNS", "TERMINAL_WIDTH"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+def taking(reply: Callable[[], Reply | None] = lambda: Reply(204)) -> Callable[[Asked], Reply | None]:
+    """A service that is ready, and answers what is sent to it."""
+    return lambda asked: reply() if asked.method == "POST" else Reply(body={"ready": True})
+
+
+def posted(there: ScriptedService) -> list[bytes]:
+    """The bodies that were sent."""
+    return [asked.body for asked in there.asked if asked.method == "POST"]
 
 
 def oryx(*arguments: str, env: dict[str, str] | None = None, input_: str | None = None) -> Result:
@@ -103,7 +116,7 @@ def test_what_nobody_foresaw_is_one_line_and_with_debug_a_traceback(monkeypatch:
     def broken(*_: object) -> str:
         raise ValueError("odd\nthing")
 
-    monkeypatch.setattr(recommend_module, "service_url", broken)
+    monkeypatch.setattr(asking, "url_of", broken)
     assert "unforeseen ValueError: odd thing; this should be reported" in one_line(oryx("recommend", "ann"), 1)
     result = oryx("--debug", "recommend", "ann")
     assert result.exit_code == 1
@@ -115,7 +128,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(monkeypatch: pytest.MonkeyPatch) 
     def interrupted(*_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recommend_module, "service_url", interrupted)
+    monkeypatch.setattr(asking, "url_of", interrupted)
     result = oryx("recommend", "ann")
     assert (result.exit_code, result.stderr) == (130, "")
 
@@ -184,36 +197,38 @@ def test_an_unknown_user_is_one_line_with_the_services_reason() -> None:
 
 def test_ingest_sends_what_can_be_used_lists_what_cannot_and_ends_with_1(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("".join(f"u{n},i{n},1\n" for n in range(25)) + "broken\nx,y,nan\n")
-    with scripted(lambda _: Reply(204, headers={"X-Oryx-Offset": "0:1"})) as there:
+    with scripted(taking()) as there:
         result = oryx("ingest", "a.csv", "--chunk", "10", "--url", there.url)
     assert result.exit_code == 1
-    assert [asked.body.count(b"\n") for asked in there.asked] == [10, 10, 5]
-    assert b"".join(asked.body for asked in there.asked) == b"".join(b"u%d,i%d,1\n" % (n, n) for n in range(25))
+    sent = [body.lstrip(b"\n") for body in posted(there)]
+    assert [body.count(b"\n") for body in sent] == [10, 10, 5]
+    assert b"".join(sent) == b"".join(b"u%d,i%d,1\n" % (n, n) for n in range(25))
     assert "line 26 refused: " in result.stderr
     assert "line 27 refused: strength must be" in result.stderr
     assert result.stdout.startswith("25 interactions stored, 2 refused, ")
 
 
 def test_ingest_can_go_on_from_a_line_and_reads_standard_input() -> None:
-    with scripted(lambda _: Reply(204)) as there:
+    with scripted(taking()) as there:
         result = oryx("ingest", "-", "--from-line", "3", "--url", there.url, input_="a,b\nc,d\ne,f\n")
     assert result.exit_code == 0
-    assert [asked.body for asked in there.asked] == [b"e,f,1\n"]
+    assert posted(there) == [b"\n\ne,f,1\n"]
 
 
-def test_an_ingest_that_breaks_off_says_what_is_stored() -> None:
-    def script(_: Asked) -> Reply | None:
-        return Reply(204) if len(there.asked) < 2 else None
+def test_an_ingest_that_breaks_off_says_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oryx_py.cli.ingest._PATIENCE_S", 0.2)
 
-    with scripted(script) as there:
+    with scripted(taking(lambda: Reply(204) if len(posted(there)) < 2 else None)) as there:
         result = oryx("ingest", "-", "--chunk", "2", "--url", there.url, input_="a,b\nc,d\ne,f\n")
     assert result.exit_code == 1
     assert "stored so far: 2, up to line 2" in result.stderr
-    assert "lines 3 to 3 may be stored or not" in result.stderr
+    assert (
+        "lines 3 to 3 may be stored or not; standard input cannot be gone on with, but for --from-line" in result.stderr
+    )
 
 
 def test_a_refused_line_cannot_move_the_cursor() -> None:
-    with scripted(lambda _: Reply(400, {"detail": "bad \x1b[2J line"})) as there:
+    with scripted(taking(lambda: Reply(400, {"detail": "bad \x1b[2J line"}))) as there:
         result = oryx("ingest", "-", "--url", there.url, input_="a,b\n")
     assert "line 1 refused: bad \\x1b[2J line" in result.stderr
 

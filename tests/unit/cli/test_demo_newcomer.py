@@ -4,7 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from oryx_py.cli.demo.newcomer import Step, liked_things, likes, strong
 from oryx_py.cli.demo.story import Story
-from oryx_py.cli.service import Service
+from oryx_py.client import Client
 from oryx_py.events import Interaction
 from tests.unit.cli.scripted_service import Asked, Reply, scripted
 
@@ -16,13 +16,13 @@ TRAINED = [
 
 def test_three_well_known_things_of_one_genre_are_liked() -> None:
     genres = {"i1": ["Animation"], "i3": ["Animation", "War"], "i4": ["Animation"], "i6": ["Animation"], "i0": ["War"]}
-    with scripted(lambda _: Reply(500)) as there, Service(there.url) as service:
+    with scripted(lambda _: Reply(500)) as there, Client(there.url) as service:
         assert liked_things(Story("s", TRAINED, {}, genres), TRAINED, service) == ["i3", "i1", "i4"]
 
 
 def test_without_genres_the_model_says_what_goes_with_a_well_known_thing() -> None:
     alike = [{"id": "i6", "value": 0.9}, {"id": "i5", "value": 0.8}]
-    with scripted(lambda _: Reply(body=alike)) as there, Service(there.url) as service:
+    with scripted(lambda _: Reply(body=alike)) as there, Client(there.url) as service:
         assert liked_things(Story("s", TRAINED), TRAINED, service) == ["i3", "i6", "i5"]
     assert there.asked[0].path == "/similarity/i3?howMany=2"
 
@@ -50,7 +50,7 @@ def test_the_list_before_is_what_is_popular_and_each_later_one_waits_for_its_lik
         return Reply(body=[{"id": f"after {liked[-1]}", "value": 1.0}])
 
     ticks = iter([0.0, 0.002, 0.01, 1.0, 1.004, 1.02])
-    with scripted(script) as there, Service(there.url) as service:
+    with scripted(script) as there, Client(there.url) as service:
         steps = list(likes(["i1", "i2"], 5.0, service, lambda: next(ticks)))
     assert [(step.liked, step.best) for step in steps] == [
         (None, ["p1", "p2"]),

@@ -8,7 +8,7 @@ import pytest
 
 from oryx_py.cli.demo.arms import Frozen, Numbers
 from oryx_py.cli.demo.replay import K, Outcome, replay, scores
-from oryx_py.cli.service import Service
+from oryx_py.client import Client
 from oryx_py.events import Interaction
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
@@ -118,7 +118,7 @@ def test_the_replay_is_test_then_train_in_order(generation: Generation) -> None:
         Interaction(str(rng.choice(users)), str(rng.choice(items)), float(rng.integers(1, 6)), n) for n in range(150)
     ]
     learner = Learner(generation, lists)
-    with scripted(learner.script) as there, Service(there.url) as service:
+    with scripted(learner.script) as there, Client(there.url) as service:
         outcomes = list(replay(played, service, Frozen(generation), Numbers(generation)))
 
     # The slow, obvious way, over IDs.
@@ -157,7 +157,7 @@ def test_a_service_that_is_behind_is_asked_again(generation: Generation) -> None
         return Reply(404) if len(there.asked) == 1 else next(answers)
 
     played = [Interaction("new", "i38", 1.0), Interaction("new", "i39", 1.0)]
-    with scripted(script) as there, Service(there.url) as service:
+    with scripted(script) as there, Client(there.url) as service:
         first, second = replay(played, service, Frozen(generation), Numbers(generation))
     assert first is not None
     assert second is not None

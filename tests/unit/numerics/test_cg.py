@@ -162,8 +162,8 @@ def test_an_installation_that_cannot_be_written_still_works(tmp_path: Path, home
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
     environment |= {"PYTHONPATH": str(site), "HOME": str(user), "XDG_CACHE_HOME": str(user / "cache")}
     script = (
-        "from oryx_py.numerics import kernel\n"
-        "tiny = kernel._kernel(kernel.dot.py_func)\n"
+        "from oryx_py.numerics import compiling, kernel\n"
+        "tiny = compiling.compiled(kernel.dot.py_func)\n"
         "import numpy\n"
         "print(tiny(numpy.ones(3), numpy.ones(3)), kernel.__file__)"
     )
