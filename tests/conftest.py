@@ -30,3 +30,11 @@ def eventually() -> Callable[..., None]:
             time.sleep(0.01)
 
     return wait
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their length: two workers may compress the same text in different seconds, and their tests must
+    have the same names."""
+    if isinstance(val, bytes) and not val.isascii():
+        return f"{len(val)}B"
+    return None

@@ -2,12 +2,14 @@
 
 Each probe posts one interaction and asks for the same user's list until it differs from the one before; between two
 questions it waits a millisecond. A probe whose list never changes counts as lost. In the end every user's known items
-and scores are compared with a dense recomputation from the input topic; the run fails where they differ.
+and scores are compared with a dense recomputation from the input topic; the run fails where they differ. Beside it
+stands what the serving layer measured in-band: from Kafka's timestamp to the model served, without HTTP on either side.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
 import sys
@@ -18,6 +20,7 @@ from urllib.parse import quote
 
 import aiohttp
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.testing.worlds import World, make_world
@@ -25,6 +28,7 @@ from tests.support.answers import assert_answers
 from tests.support.system import System
 
 PATIENCE_S = 5.0
+IN_BAND = "oryx_serving_event_to_visible_seconds"
 
 
 async def probe(session: aiohttp.ClientSession, base: str, user: str, item: str) -> float | None:
@@ -57,6 +61,23 @@ async def load(base: str, world: World, rate: float, seconds: float, seed: int) 
             tasks.append(asyncio.create_task(probe(session, base, str(user), str(item))))
         found = await asyncio.gather(*tasks)
     return [ms for ms in found if ms is not None], sum(ms is None for ms in found)
+
+
+def in_band(system: System) -> dict[float, float]:
+    """Return the serving layer's own histogram: by upper bound in seconds, how many came within."""
+    families = text_string_to_metric_families(system.get("/metrics").body.decode())
+    samples = [sample for family in families if family.name == IN_BAND for sample in family.samples]
+    return {float(sample.labels["le"]): sample.value for sample in samples if sample.name == f"{IN_BAND}_bucket"}
+
+
+def quantile(counts: dict[float, float], share: float) -> float:
+    """Return a quantile of cumulative counts by upper bound, straight between bounds as PromQL has it."""
+    wanted, low, below = share * counts[math.inf], 0.0, 0.0
+    for bound, count in sorted(counts.items()):
+        if count >= wanted:
+            return low if math.isinf(bound) else low + (bound - low) * (wanted - below) / max(count - below, 1.0)
+        low, below = bound, count
+    return low
 
 
 def main() -> int:
@@ -98,7 +119,9 @@ def measure(system: System, world: World, options: argparse.Namespace) -> dict[s
     system.wait_ready()
     base = f"http://127.0.0.1:{system.port}"
     asyncio.run(load(base, world, options.rate, 2, options.seed + 1))
+    before = in_band(system)
     latencies, lost = asyncio.run(load(base, world, options.rate, options.seconds, options.seed))
+    counts = {bound: count - before.get(bound, 0.0) for bound, count in in_band(system).items()}
     p50, p90, p99, worst = np.percentile(latencies, [50, 90, 99, 100])
     assert_answers(system)
     return {
@@ -109,6 +132,9 @@ def measure(system: System, world: World, options: argparse.Namespace) -> dict[s
         "p90_ms": round(float(p90), 2),
         "p99_ms": round(float(p99), 2),
         "max_ms": round(float(worst), 2),
+        "in_band_updates": int(counts[math.inf]),
+        "in_band_p50_ms": round(quantile(counts, 0.5) * 1000, 2),
+        "in_band_p99_ms": round(quantile(counts, 0.99) * 1000, 2),
         "quality": "every user's known items and scores equal the dense recomputation from the input topic",
         "users": options.users,
         "items": options.items,

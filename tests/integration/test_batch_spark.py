@@ -26,12 +26,15 @@ from batch_layer.spark.factors import published_items, solve_users
 from batch_layer.spark.folding import fold_rows
 from batch_layer.spark.history import read_rows
 from batch_layer.spark.reader import Source, read_frame
+from batch_layer.spark.repeats import repeats_of, without
+from batch_layer.spark.repeats import window_starts as starts_of
 from batch_layer.spark.session import open_session
 from batch_layer.spark.training import fit, matrix
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Settings, load
 from oryx_py.errors import BadInteraction, LogGap, UserError
+from oryx_py.events import FoldSettings
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.messages.inbound import read_input
@@ -43,7 +46,7 @@ from oryx_py.numerics.objective import Objective
 from oryx_py.ports import EndOfPartition, Record, TopicSpec
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.testing.worlds import make_world
-from tests.support.batch import pairs_of, read_history, slow_fold
+from tests.support.batch import pairs_of, read_history, repeats_among, slow_fold, window_starts
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
@@ -68,13 +71,14 @@ class Site:
     def source(self) -> Source:
         return Source(INPUT, self.bootstrap, {})
 
-    def send(self, values: list[str]) -> None:
-        """Send to the users' partitions; what names no user to all, as the wire protocol has it."""
+    def send(self, values: list[str], first_id: int | None = None) -> None:
+        """Send to the users' partitions, with rising ids; what names no user to all, as the wire protocol has it."""
         producer = KafkaProducer(self.bootstrap, {})
-        for value in values:
+        for number, value in enumerate(values):
             user = value.split(",")[0]
+            headers = () if first_id is None else (("id", b"%d" % (first_id + number)),)
             for partition in [partition_of(user, PARTITIONS)] if user else range(PARTITIONS):
-                producer.send(INPUT, value.encode(), key=user.encode(), partition=partition, headers=(("id", b"1"),))
+                producer.send(INPUT, value.encode(), key=user.encode(), partition=partition, headers=headers)
         producer.flush(60)
         producer.close()
 
@@ -87,7 +91,10 @@ class Site:
 
     def run(self, spark: SparkSession) -> Outcome:
         engine = SparkEngine(
-            self.source, recipe_of(self.settings.model, "mllib"), start=lambda: spark, end=lambda _: None
+            self.source,
+            recipe_of(self.settings.model, "mllib", self.settings.input),
+            start=lambda: spark,
+            end=lambda _: None,
         )
         producer = KafkaProducer(self.bootstrap, {})
         try:
@@ -146,11 +153,13 @@ def site(kafka_broker: EmbeddedBroker, spark: SparkSession, tmp_path_factory: py
         lines[n] = f"{world.users[n]},{world.items[n]},"
     lines[2_000] = f"{world.users[0]},,"
     lines[2_500] = f",{world.items[0]},"
-    site.send(lines[:3_000])
+    site.send(lines[:3_000], first_id=0)
+    site.send(lines[1_900:2_600], first_id=1_900)
     site.send_raw([(value, n % PARTITIONS) for n, value in enumerate(POISON)])
     assert site.run(spark) is Outcome.PUBLISHED
     stray = f"{world.users[1]},stray,1".encode()
     site.send_raw([(stray, (partition_of(str(world.users[1]), PARTITIONS) + 1) % PARTITIONS)])
+    site.send(lines[2_400:3_000], first_id=2_400)
     site.send([*lines[3_000:], "only zero,zero,0", "Zoë 🦉,æther,1", f"{world.users[2]},æther,2", ",never seen,"])
     site.send([f"{WHALE},{world.items[n]},{strength}" for n, strength in enumerate((3e38, 3e38, -3e38))])
     assert site.run(spark) is Outcome.PUBLISHED
@@ -194,8 +203,30 @@ def test_the_history_has_every_readable_record_once_and_whole(site: Site) -> Non
 
 def test_the_generations_histories_are_the_slow_fold_of_the_topic(site: Site, generation: Generation) -> None:
     """To the bit; with adds, deletes, forgets of users and items, zeros and huge strengths."""
-    assert pairs_of(generation) == slow_fold(told(site), "implicit")
+    assert pairs_of(generation) == slow_fold(told(site), generation.manifest.fold)
     assert generation.manifest.counts.users == len(generation.users) > 100
+
+
+def test_what_was_sent_again_is_ignored_and_counted(site: Site, generation: Generation) -> None:
+    """Within a run and across two, the forgetting of an item in each partition too."""
+    manifest, rows = generation.manifest, told(site)
+    assert manifest.counts.repeats == len(repeats_among(rows, manifest.fold)) == 700 + 600 + 2 * (PARTITIONS - 1)
+    assert manifest.dedupe_from == window_starts(rows, manifest.fold) == dict.fromkeys(range(PARTITIONS), (0, -1))
+    assert pairs_of(generation) != slow_fold(rows, FoldSettings(feedback="implicit"))
+
+
+@pytest.mark.parametrize(("window_s", "records"), [(0.05, 1_000_000), (86_400, 40)])
+def test_repeats_beyond_the_window_count(
+    spark: SparkSession, site: Site, monkeypatch: pytest.MonkeyPatch, window_s: float, records: int
+) -> None:
+    """Wherever the window ends, in time or in number."""
+    monkeypatch.setattr("batch_layer.spark.repeats._STRETCH", 1)
+    fold = FoldSettings(feedback="implicit", dedupe_window_s=window_s, dedupe_records=records)
+    rows, wanted = read_rows(spark, site.files), repeats_among(told(site), fold)
+    found = repeats_of(rows, fold).collect()
+    assert {(row["partition"], row["offset"]) for row in found} == wanted
+    assert len(found) == len(wanted)
+    assert window_starts(told(site), fold) == starts_of(rows, fold)
 
 
 def test_the_manifest_states_what_was_covered_and_what_left_out(site: Site, generation: Generation) -> None:
@@ -268,10 +299,11 @@ def test_the_solve_gives_what_mllibs_own_users_score(spark: SparkSession, genera
     assert np.abs(our_users @ our_items.T - scores).max() < 1e-3 * np.abs(scores).max()
 
 
-def recipe(feedback: str, **model: Any) -> Recipe:
+def recipe(feedback: str, trainer: str = "mllib", **model: Any) -> Recipe:
     defaults = {"ORYX__MODEL__FEATURES": "8", "ORYX__MODEL__ITERATIONS": "4", "ORYX__MODEL__FEEDBACK": feedback}
     given = {f"ORYX__MODEL__{name.upper()}": str(value) for name, value in model.items()}
-    return recipe_of(load(None, {**defaults, **given}).settings.model, "mllib")
+    settings = load(None, {**defaults, **given}).settings
+    return recipe_of(settings.model, trainer, settings.input)
 
 
 @pytest.fixture(scope="module")
@@ -292,16 +324,19 @@ def pairs_by_id(trained: Trained) -> dict[str, dict[str, float]]:
 
 
 def test_explicit_feedback_keeps_the_last_rating(site: Site, explicit: Trained) -> None:
-    assert pairs_by_id(explicit) == slow_fold(told(site), "explicit")
+    assert pairs_by_id(explicit) == slow_fold(told(site), recipe("explicit").fold)
 
 
 def test_the_law_holds_for_explicit_feedback_too(explicit: Trained) -> None:
     assert_law(explicit.user_factors, explicit.item_factors, explicit.histories, recipe("explicit").objective)
 
 
-def test_the_law_holds_for_logarithmic_strengths_and_training_repeats_itself(spark: SparkSession, site: Site) -> None:
-    """The same history gives the same bits, however it is spread."""
-    how = recipe("implicit", log_strength="true", epsilon=1, alpha=3)
+@pytest.mark.parametrize(("trainer", "log_strength"), [("mllib", "true"), ("ials", "true"), ("ials", "false")])
+def test_the_law_holds_and_training_repeats_itself(
+    spark: SparkSession, site: Site, trainer: str, log_strength: str
+) -> None:
+    """The same history gives the same bits, however it is spread; also with strengths that are out of all bounds."""
+    how = recipe("implicit", trainer, log_strength=log_strength, epsilon=1, alpha=3)
     first = train(spark, site.files, how)
     spark.conf.set("spark.sql.shuffle.partitions", "5")
     again = train(spark, site.files, how)
@@ -318,7 +353,9 @@ def test_the_fold_does_not_depend_on_the_partitioning(
 ) -> None:
     spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
     spark.conf.set("spark.sql.adaptive.enabled", "false")
-    folded = fold_rows(read_rows(spark, site.files), generation.manifest.fold).toArrow()
+    rows = read_rows(spark, site.files)
+    counted = without(rows, repeats_of(rows, generation.manifest.fold))
+    folded = fold_rows(counted, generation.manifest.fold).toArrow()
     spark.conf.set("spark.sql.adaptive.enabled", "true")
     found: dict[str, dict[str, float]] = {}
     for row in folded.to_pylist():

@@ -67,6 +67,7 @@ async def test_a_bulk_is_stored_by_user_and_comes_back_as_a_model(
     started = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(settings, ports, stopping, started.set_result))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{await asyncio.wait_for(started, 30)}") as session:
+        await until(lambda: takes_writes(session), 30)
         body = "".join(f"user-{n % 7},item-{n}\n" for n in range(2500))
         async with session.post("/ingest", data=body, headers={"Content-Type": "text/csv"}) as response:
             assert response.status == 204, await response.text()
@@ -90,6 +91,12 @@ async def test_a_bulk_is_stored_by_user_and_comes_back_as_a_model(
         assert await response.json() == ["item-1"]
     stopping.request()
     assert await asyncio.wait_for(task, 30) == 0
+
+
+async def takes_writes(session: aiohttp.ClientSession) -> bool:
+    """Say whether Kafka has answered: the layer listens before."""
+    async with session.get("/ready") as response:
+        return "Kafka" not in await response.text()
 
 
 async def is_ready(session: aiohttp.ClientSession) -> bool:

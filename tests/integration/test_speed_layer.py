@@ -73,11 +73,12 @@ def test_a_process_killed_at_any_step_loses_nothing_and_counts_nothing_twice(wor
     world.settle(layer, epoch)
     world.send(*some(3))
     world.settle(layer, epoch)
-    world.send(*some(4))
+    world.send(*some(4), key="retried")
     _die_at(layer, step)
     with pytest.raises(_Killed):
         world.run(layer, lambda: False)
     world.send(*some(5))
+    world.send(*some(4), key="retried")
     again = world.start()
     world.settle(again, epoch)
     again.close()

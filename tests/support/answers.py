@@ -15,8 +15,9 @@ from oryx_py.events import Interaction
 from oryx_py.messages.inbound import read_input
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
-from oryx_py.ports import EndOfPartition
+from oryx_py.ports import EndOfPartition, Record
 from tests.support.generations import AtRest, Pairs, at_rest
+from tests.support.repeats import Sighting, sighting_of
 from tests.support.speed import SpeedWorld
 from tests.support.system import System, eventually
 
@@ -28,14 +29,15 @@ Vector = NDArray[np.floating[Any]]
 def assert_answers(system: System) -> AtRest:
     """Check every user's known items and scores against the whole input topic; return what was expected."""
     log = list(input_log(system))
-    after = ",".join(f"{p}:{max(o for q, o, _ in log if q == p)}" for p in sorted({p for p, _, _ in log}))
+    ends = {p: max(record.offset for record, _ in log if record.partition == p) for p in {r.partition for r, _ in log}}
+    after = ",".join(f"{partition}:{offset}" for partition, offset in sorted(ends.items()))
     # A layer that was killed just now takes its time to come back; nothing else here waits.
     eventually(lambda: system.get(f"/mostPopularItems?after={after}").status == 200, 60)
     generation = system.get(f"/mostPopularItems?after={after}").generation
     rest = expected(system, generation, log)
     wrong: list[str] = []
     items = sorted(item for item, vector in rest.items.items() if vector is not None)
-    users = {user for _, _, interaction in log if (user := interaction.user)}
+    users = {user for _, interaction in log if (user := interaction.user)}
     for user in sorted(users):
         known = system.get(f"/knownItems/{quote(user, safe='')}?after={after}")
         assert known.status == 200, known.body
@@ -62,14 +64,16 @@ def assert_state(
     generation = state.generation
     covered = generation.manifest.next_offsets
     log: list[tuple[int, int, Interaction]] = []
+    sightings: list[Sighting] = []
     for record in world.read(world.settings.input.topic, world.partitions):
         reached = state.progress().get(record.partition, 0)
         assert not complete or record.offset < reached, "PROGRESS does not reach the end"
-        if covered.get(record.partition, 0) <= record.offset < reached:
-            with suppress(BadInteraction):
-                interaction = read_input(record.value, record.partition, world.partitions)
+        with suppress(BadInteraction):
+            interaction = read_input(record.value, record.partition, world.partitions)
+            sightings.append(sighting_of(record, interaction))
+            if covered.get(record.partition, 0) <= record.offset < reached:
                 log.append((record.partition, record.offset, interaction))
-    rest = at_rest(generation, base, log, world.partitions)
+    rest = at_rest(generation, base, log, world.partitions, sightings)
     for user in {*rest.pairs, *(interaction.user for _, _, interaction in log)}:
         handle = state.users.find(user)
         items, strengths = state.history(handle) if handle >= 0 else (np.empty(0, np.int64), np.empty(0))
@@ -86,7 +90,7 @@ def _assert_close(found: Vector | None, wanted: Vector | None, tolerance: float)
         assert np.linalg.norm(found - wanted) <= tolerance * np.linalg.norm(wanted) + 1e-12
 
 
-def expected(system: System, generation: str, log: list[tuple[int, int, Interaction]]) -> AtRest:
+def expected(system: System, generation: str, log: list[tuple[Record, Interaction]]) -> AtRest:
     """Return the state at rest of a generation with all input that it does not cover."""
     opened = Generation.open(open_store(str(system.folder / "store")).local(generation))
     base: Pairs = {}
@@ -94,11 +98,12 @@ def expected(system: System, generation: str, log: list[tuple[int, int, Interact
         items, strengths = opened.user_histories.row(row)
         base[opened.users.id(row)] = {opened.items.id(int(i)): float(s) for i, s in zip(items, strengths, strict=True)}
     covered = opened.manifest.next_offsets
-    rest = [record for record in log if record[1] >= covered.get(record[0], 0)]
-    return at_rest(opened, base, rest, int(str(system.settings["INPUT__PARTITIONS"])))
+    rest = [(r.partition, r.offset, told) for r, told in log if r.offset >= covered.get(r.partition, 0)]
+    sightings = [sighting_of(record, told) for record, told in log]
+    return at_rest(opened, base, rest, int(str(system.settings["INPUT__PARTITIONS"])), sightings)
 
 
-def input_log(system: System) -> Iterator[tuple[int, int, Interaction]]:
+def input_log(system: System) -> Iterator[tuple[Record, Interaction]]:
     """Read the whole input topic; what cannot be read is left out, as everywhere."""
     bootstrap, topic = str(system.settings["KAFKA__BOOTSTRAP_SERVERS"]), str(system.settings["INPUT__TOPIC"])
     start = KafkaAdmin(bootstrap, {}).start_offsets(topic)
@@ -112,7 +117,7 @@ def input_log(system: System) -> Iterator[tuple[int, int, Interaction]]:
                     unread.discard(event.partition)
                     continue
                 try:
-                    yield event.partition, event.offset, read_input(event.value, event.partition, len(start))
+                    yield event, read_input(event.value, event.partition, len(start))
                 except BadInteraction:
                     continue
     finally:

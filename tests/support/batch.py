@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,12 @@ from batch_layer.layer import BatchLayer, Outcome, Parts, Step
 from batch_layer.metrics import Metrics
 from batch_layer.publish import Publisher
 from batch_layer.recipe import Recipe, recipe_of
+from batch_layer.repeats import Stretch, window_start
 from batch_layer.rows import Slice, read_slices
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.places import history_log, open_registry, open_store
-from oryx_py.config import Model
+from oryx_py.config import Input, Model
+from oryx_py.events import FoldSettings
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
@@ -29,13 +31,24 @@ from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.ports import Record, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+from tests.support.repeats import Sighting, repeated
 
 Row = Mapping[str, Any]
 Pairs = dict[str, dict[str, float]]
 
 
-def slow_fold(rows: Sequence[Row], feedback: Literal["implicit", "explicit"]) -> Pairs:
+def repeats_among(rows: Sequence[Row], fold: FoldSettings) -> set[tuple[int, int]]:
+    """Return partition and offset of the rows that are to be ignored."""
+    if not fold.dedupes:
+        return set()
+    log = [Sighting(row["partition"], row["offset"], row["kafka_ms"], row["user"], row["id"] or b"") for row in rows]
+    return repeated(log, fold)
+
+
+def slow_fold(rows: Sequence[Row], fold: FoldSettings) -> Pairs:
     """Fold rows of the history one by one, in the order of the offsets, as the wire protocol says it."""
+    ignored = repeats_among(rows, fold)
+    rows = [row for row in rows if (row["partition"], row["offset"]) not in ignored]
     pairs: Pairs = {}
     home: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: (row["partition"], row["offset"])):
@@ -51,7 +64,7 @@ def slow_fold(rows: Sequence[Row], feedback: Literal["implicit", "explicit"]) ->
             known.clear()
         elif strength is None:
             known.pop(item, None)
-        elif feedback == "implicit":
+        elif fold.feedback == "implicit":
             known[item] = known.get(item, 0.0) + strength
         else:
             known[item] = strength
@@ -84,7 +97,7 @@ class SlowEngine:
         self.calls.append("train")
         told = read_history(files)
         assert len(told) == rows
-        pairs = slow_fold(told, self.recipe.fold.feedback)
+        pairs = slow_fold(told, self.recipe.fold)
         if not pairs:
             return None
         users = sorted(pairs, key=str.encode)
@@ -109,6 +122,8 @@ class SlowEngine:
             item_factors=Y,
             histories=by_user,
             as_of_ms=max(row["kafka_ms"] for row in told),
+            repeats=len(repeats_among(told, self.recipe.fold)),
+            dedupe_from=window_starts(told, self.recipe.fold),
         )
 
     def cancel(self) -> None:
@@ -131,6 +146,15 @@ def read_history(files: Sequence[Path]) -> list[dict[str, Any]]:
     return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
 
 
+def window_starts(rows: Sequence[Row], fold: FoldSettings) -> dict[int, tuple[int, int]]:
+    """Return by partition what `window_start` says where every row is looked at by itself."""
+    stretches: dict[int, list[Stretch]] = {}
+    for row in sorted(rows, key=lambda row: (row["partition"], row["offset"])):
+        if row["id"] and fold.dedupes:
+            stretches.setdefault(row["partition"], []).append(Stretch(row["offset"], 1, row["kafka_ms"]))
+    return {partition: window_start(found, fold) for partition, found in stretches.items()}
+
+
 class Crash(BaseException):
     """The process died here."""
 
@@ -148,7 +172,7 @@ class BatchWorld:
         self.log = FakeLog()
         self.log.create(TopicSpec("in", self.PARTITIONS, 1, {}))
         self.log.create(TopicSpec("up", 2, 1, {}))
-        self.recipe = recipe_of(Model(**{"features": 3, "iterations": 2, **model}), "slow")
+        self.recipe = recipe_of(Model(**{"features": 3, "iterations": 2, **model}), "slow", Input())
         self.registry = open_registry(str(folder / "store"))
         self.store = open_store(str(folder / "store"))
         self.history = history_log(str(folder / "history"))
@@ -157,17 +181,17 @@ class BatchWorld:
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
 
-    def send(self, *values: str) -> None:
-        """Send values to their users' partitions; one that names no user goes to all."""
+    def send(self, *values: str, id_: bytes | None = None) -> None:
+        """Send values to their users' partitions, with an idempotency key; one that names no user goes to all."""
         for value in values:
             user = value.split(",")[0]
             for partition in [partition_of(user, self.PARTITIONS)] if user else range(self.PARTITIONS):
-                self.send_raw(value.encode(), partition)
+                self.send_raw(value.encode(), partition, id_)
 
-    def send_raw(self, value: bytes | None, partition: int) -> None:
+    def send_raw(self, value: bytes | None, partition: int, id_: bytes | None = None) -> None:
         """Send any bytes to a partition."""
         producer = FakeProducer(self.log)
-        producer.send("in", value, partition=partition)
+        producer.send("in", value, partition=partition, headers=() if id_ is None else (("id", id_),))
         producer.flush(10)
         producer.close()
 

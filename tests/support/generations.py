@@ -15,6 +15,7 @@ from oryx_py.model.generation import Generation
 from oryx_py.model.ids import IdTable
 from oryx_py.model.manifest import Counts, Manifest
 from oryx_py.numerics.objective import Objective
+from tests.support.repeats import Sighting, repeated
 
 Pairs = dict[str, dict[str, float]]
 """By user, by item: the folded strength."""
@@ -34,6 +35,9 @@ class ListIds:
 
     def id(self, row: int) -> str:
         return self._ids[row]
+
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        return [self._ids[row] for row in rows.tolist()]
 
 
 def generation_of(
@@ -122,9 +126,18 @@ class AtRest:
 
 
 def at_rest(
-    generation: Generation, base: Pairs, log: Sequence[tuple[int, int, Interaction]], partitions: int
+    generation: Generation,
+    base: Pairs,
+    log: Sequence[tuple[int, int, Interaction]],
+    partitions: int,
+    sightings: Sequence[Sighting] = (),
 ) -> AtRest:
-    """Fold a log onto a generation's histories, one record after the other, then solve every level anew."""
+    """Fold a log onto a generation's histories, one record after the other, then solve every level anew.
+
+    Ignored is what repeats another of the ``sightings``, those before the generation's offsets among them.
+    """
+    ignored = repeated(sightings, generation.manifest.fold)
+    log = [record for record in log if record[:2] not in ignored]
     pairs: Pairs = {user: dict(items) for user, items in base.items()}
     touched: set[str] = set()
     forgotten: set[str] = set()
@@ -159,16 +172,16 @@ def at_rest(
         if any(item in level0 for item in known):
             stored = generation.user_factors[row].astype(np.float64) if row >= 0 and user not in touched else None
             solved = ridge(known, level0, generation.item_gram, len(generation.items), objective)
-            users[user] = solved if stored is None else stored
-            level1[user] = users[user].astype(np.float32)
+            vector = users[user] = solved if stored is None else stored
+            level1[user] = vector.astype(np.float32)
     items: dict[str, NDArray[np.float64] | None] = {i: v.astype(np.float64) for i, v in level0.items()}
     new = {item for known in pairs.values() for item in known} - set(level0)
     level2: dict[str, NDArray[np.float32]] = {}
     for item in new:
         holders = {user: known[item] for user, known in pairs.items() if item in known and user in level1}
         if holders:
-            items[item] = ridge(holders, level1, generation.user_gram, len(generation.users), objective)
-            level2[item] = items[item].astype(np.float32)
+            vector = items[item] = ridge(holders, level1, generation.user_gram, len(generation.users), objective)
+            level2[item] = vector.astype(np.float32)
     for user, known in pairs.items():
         if user not in level1 and any(item in level2 for item in known):
             users[user] = ridge(known, level2, generation.item_gram, len(generation.items), objective)

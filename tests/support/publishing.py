@@ -15,6 +15,7 @@ from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from oryx_py.testing.memory_log import MemoryCommitLog
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import FollowSettings, ModelManager
+from serving_layer.registry_source import RegistrySource
 from tests.support.serving import INPUT_PARTITIONS, ITEMS, PAIRS, USERS, write_world
 
 UPDATES = "up"
@@ -102,13 +103,25 @@ class Publisher:
 
     def manager(self, **settings: object) -> ModelManager:
         """Make a manager that looks often; to be started and closed by the test, on its loop."""
-        follow = {"look_s": 0.02, "retry_s": 0.05, **settings}
-        return ModelManager(
+        follow = FollowSettings(
+            UPDATES, self.update_partitions, INPUT_PARTITIONS, **{"look_s": 0.02, "retry_s": 0.05, **settings}
+        )
+        source = RegistrySource(
             registry=self.registry,
             store=self.store,
             admin=self.admin,
             new_consumer=lambda: FakeConsumer(self.log),
-            settings=FollowSettings(UPDATES, self.update_partitions, INPUT_PARTITIONS, **follow),
+            clock=SystemClock(),
+            topic=UPDATES,
+            update_partitions=self.update_partitions,
+            partitions=range(INPUT_PARTITIONS),
+            require_live=follow.require_live,
+        )
+        return ModelManager(
+            source=source,
+            admin=self.admin,
+            new_consumer=lambda: FakeConsumer(self.log),
+            settings=follow,
             clock=SystemClock(),
             metrics=self.metrics,
         )

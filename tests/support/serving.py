@@ -19,14 +19,17 @@ from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation, write_generation
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Delivery, Headers, Outgoing
-from serving_layer.app import HTTP_LIMITS, build_app
+from serving_layer.app import build_app
 from serving_layer.bootstrap import one_core
 from serving_layer.broadcast import Broadcast
+from serving_layer.folding import ExactFolding, Folding
 from serving_layer.metrics import Metrics
 from serving_layer.readiness import NO_MODEL, Readiness
 from serving_layer.served import ServedModel, served_model
 
 INPUT_PARTITIONS = 2
+LIMITS = {"max_line_size": 16_384, "max_field_size": 16_384, "auto_decompress": False}
+"""Of aiohttp's own protocol, as `serving_layer.connection` sets them."""
 EPOCH = 3
 ITEMS = {
     "a": [1.0, 0.0],
@@ -96,6 +99,8 @@ class FixedModels:
         self.model = model
         self._broadcast = Broadcast()
 
+    tracks_input = True
+
     def served(self) -> ServedModel | None:
         return self.model
 
@@ -136,8 +141,11 @@ class RecordingSender:
         if self.fail_after is not None and len(self.sent) >= self.fail_after:
             return Delivery(-1, -1, BrokerUnavailable("no acknowledgement from Kafka"))
         self.sent.append(record)
-        assert record.key is not None
-        return Delivery(partition_of(record.key.decode(), INPUT_PARTITIONS), len(self.sent) - 1)
+        partition = record.partition
+        if partition is None:
+            assert record.key is not None
+            partition = partition_of(record.key.decode(), INPUT_PARTITIONS)
+        return Delivery(partition, len(self.sent) - 1)
 
 
 class Harness:
@@ -149,6 +157,7 @@ class Harness:
         sender: RecordingSender | None = None,
         *,
         clock: SystemClock | None = None,
+        folding: Folding | None = None,
         **api: object,
     ) -> None:
         self.models = models
@@ -163,13 +172,14 @@ class Harness:
             metrics=self.metrics,
             pool=self._pool,
             input_topic="in",
-            input_partitions=INPUT_PARTITIONS,
+            input_partitions=lambda: INPUT_PARTITIONS,
             new_request_id=lambda: "made-up",
+            folding=folding or ExactFolding(),
         )
 
     async def __aenter__(self) -> TestClient:
         server = TestServer(self.app)
-        await server.start_server(access_log=None, **HTTP_LIMITS)
+        await server.start_server(access_log=None, **LIMITS)
         self.client = TestClient(server)
         return self.client
 

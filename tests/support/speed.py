@@ -20,7 +20,7 @@ from oryx_py.model.registry import EpochStarted, GenerationState
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
-from speed_layer.bootstrap import assemble
+from speed_layer.assembly import assemble
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from tests.support.generations import Pairs, generation_of
@@ -38,6 +38,8 @@ class SpeedWorld:
         folder: for the store.
         name: unlike any other world's on the broker.
         admin, producer, new_consumer: of a broker, real or not.
+        partitions: of the input topic.
+        settings: others than the default, as the environment has them.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SpeedWorld:
         producer: Producer,
         new_consumer: Callable[[str | None], Consumer],
         partitions: int = 2,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.partitions = partitions
         self.admin, self.producer, self.new_consumer = admin, producer, new_consumer
@@ -60,6 +63,7 @@ class SpeedWorld:
                 "ORYX__UPDATE__TOPIC": f"{name}-update",
                 "ORYX__SPEED__GROUP_ID": f"{name}-speed",
                 "ORYX__SPEED__EPOCH_OVERLAP_S": "0",
+                **(settings or {}),
             },
         ).settings
         for topic, count in (
@@ -76,18 +80,34 @@ class SpeedWorld:
     def close(self) -> None:
         self._loader.shutdown()
 
-    def send(self, *interactions: Interaction) -> None:
-        """Put interactions on the input topic, each in its user's partition."""
-        for interaction in interactions:
-            self.producer.send(self.settings.input.topic, encode_csv(interaction), key=interaction.user.encode())
+    def send(self, *interactions: Interaction, key: str | None = None) -> None:
+        """Put interactions on the input topic, each in its user's partition, as lines of a body with this key."""
+        for line, interaction in enumerate(interactions):
+            self.producer.send(
+                self.settings.input.topic,
+                encode_csv(interaction),
+                key=interaction.user.encode(),
+                headers=() if key is None else (("id", f"{key}:{line}".encode()),),
+            )
         self.producer.flush(30)
 
     def send_raw(self, value: bytes, partition: int = 0) -> None:
         self.producer.send(self.settings.input.topic, value, partition=partition)
         self.producer.flush(30)
 
-    def publish(self, name: str, pairs: Pairs, items: Sequence[str], covers: Mapping[int, int], seed: int = 0) -> int:
-        """Write a generation that covers the input below these offsets, begin its epoch, and return that."""
+    def publish(
+        self,
+        name: str,
+        pairs: Pairs,
+        items: Sequence[str],
+        covers: Mapping[int, int],
+        seed: int = 0,
+        dedupe_from: Mapping[int, tuple[int, int]] | None = None,
+    ) -> int:
+        """Write a generation that covers the input below these offsets, begin its epoch, and return that.
+
+        IDs count for a day, from `dedupe_from` on, the topic's start if it is not given.
+        """
         rng = np.random.default_rng(seed)
         factors = {item: rng.normal(size=K).astype(np.float32) for item in items}
         made = generation_of(pairs, factors, OBJECTIVE, {p: (0, covers.get(p, 0)) for p in range(self.partitions)})
@@ -100,7 +120,8 @@ class SpeedWorld:
             item_factors=made.item_factors,
             user_histories=Csr(made.user_histories.indptr, made.user_histories.indices, made.user_histories.strengths),
             objective=OBJECTIVE,
-            fold=FoldSettings(feedback="implicit"),
+            fold=FoldSettings(feedback="implicit", dedupe_window_s=86_400.0),
+            dedupe_from=dict.fromkeys(range(self.partitions), (0, -1)) if dedupe_from is None else dedupe_from,
             trainer="none",
             created_ms=0,
             as_of_ms=0,

@@ -54,7 +54,7 @@ class System:
     def __init__(self, folder: Path, bootstrap_servers: str, **settings: object) -> None:
         self.folder = folder
         name = f"{folder.name}-{os.getpid()}-{time.time_ns() % 10**9}"
-        self.port = free_port()
+        self.port = int(str(settings.get("SERVING__PORT") or free_port()))
         self.settings: dict[str, object] = {
             "KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
             "LOCAL__DIR": folder,
@@ -154,9 +154,9 @@ class System:
         assert answer.status == 204, answer.body
         return answer
 
-    def ingest(self, lines: str) -> Answer:
+    def ingest(self, lines: str, **headers: str) -> Answer:
         """Post lines and expect them to be acknowledged."""
-        answer = self.request("POST", "/ingest", lines.encode(), Content_Type="text/csv")
+        answer = self.request("POST", "/ingest", lines.encode(), Content_Type="text/csv", **headers)
         assert answer.status == 204, answer.body
         return answer
 
@@ -165,8 +165,8 @@ class System:
         eventually(lambda: self._reachable() and self.get("/ready").status == 200, timeout_s, self._last_words)
 
     def wait_up(self, timeout_s: float = START_S) -> None:
-        """Wait until the serving layer answers at all."""
-        eventually(self._reachable, timeout_s, self._last_words)
+        """Wait until the serving layer answers and takes writes: it listens before Kafka has answered."""
+        eventually(lambda: self._reachable() and b"Kafka" not in self.get("/ready").body, timeout_s, self._last_words)
 
     def wait_generation(self, other_than: str, timeout_s: float = START_S) -> str:
         """Wait until another generation is served, and return its name."""

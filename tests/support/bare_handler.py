@@ -1,0 +1,33 @@
+"""The least that answers over HTTP with the same libraries: one route, one ready-made answer."""
+
+import asyncio
+import json
+import os
+import sys
+
+import uvloop
+from aiohttp import web
+
+__all__: list[str] = []
+
+
+async def serve(headers: dict[str, str], body: bytes) -> None:
+    """Answer every ``/estimate/…`` with these bytes until standard input ends; prints the port."""
+
+    async def estimate(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/estimate/{user}/{items:.*}", estimate)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    plan = json.loads(sys.argv[1])
+    os.sched_setaffinity(0, {plan["core"]})
+    uvloop.run(serve(plan["headers"], plan["body"].encode()))
