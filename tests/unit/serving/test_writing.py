@@ -68,7 +68,7 @@ async def test_a_strength_that_is_no_finite_number_is_refused(harness, client, b
     assert stored(harness) == []
 
 
-@pytest.mark.parametrize(("body", "encoding"), [(b"1\n" + bytes(66_000), ""), (gzip.compress(bytes(66_000), mtime=0), "gzip")])
+@pytest.mark.parametrize(("body", "encoding"), [(b"1\n" + bytes(66_000), ""), (gzip.compress(bytes(66_000)), "gzip")])
 async def test_a_strength_needs_no_large_body(harness, client, body, encoding):
     _, problem = await post(client, body, 413, "text/plain", "/pref/u/i", Content_Encoding=encoding)
     assert "more than 65536 bytes" in problem["detail"]
