@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from oryx_py.model.history import History, HistoryCommit, HistoryFile, encode_commit
+from oryx_py.model.history import History, HistoryCommit, HistoryFile, Kind, decode_commit, encode_commit
 from oryx_py.ports.store import CommitLog
 
 __all__ = ["HistoryLog"]
@@ -23,6 +23,15 @@ class HistoryLog:
         """
         return History.fold(self._log.read(after=seen.number if seen else 0), seen)
 
+    def commits(self) -> list[HistoryCommit]:
+        """Every commit, ascending.
+
+        Raises:
+            CorruptLog: a commit is missing or damaged.
+            UnsupportedFormat: a commit was written by a newer version.
+        """
+        return [decode_commit(commit) for commit in self._log.read()]
+
     def append(
         self,
         seen: History,
@@ -30,15 +39,28 @@ class HistoryLog:
         input: Mapping[int, tuple[int, int]],  # noqa: A002 - the commit's own word
         rejected: int,
         time_ms: int,
+        *,
+        kind: Kind = "input",
+        imported: Mapping[int, tuple[int, int]] | None = None,
+        dropped: Sequence[str] = (),
     ) -> History:
         """Add files that are complete and durable, with the offsets ``[from, to)`` that they cover.
 
+        ``imported`` and ``dropped`` as in `HistoryCommit`; files of both kinds are swept by whoever sweeps next.
+
         Raises:
             CommitConflict: the history has changed since ``seen``; the files are rubbish: read it, start over.
-            ValueError: the offsets do not begin where those seen end, or a file is named twice.
+            ValueError: the offsets do not begin where those seen end, a file is named twice, or one to drop is missing.
         """
         commit = HistoryCommit(
-            number=seen.number + 1, files=tuple(files), input=dict(input), rejected=rejected, time_ms=time_ms
+            number=seen.number + 1,
+            files=tuple(files),
+            input=dict(input),
+            rejected=rejected,
+            time_ms=time_ms,
+            kind=kind,
+            imported=dict(imported or {}),
+            dropped=tuple(dropped),
         )
         history = seen.after(commit)
         self._log.append(commit.number, encode_commit(commit))

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.errors import CommitConflict, CorruptLog, UnsupportedFormat
-from oryx_py.model.history import History, HistoryCommit, HistoryFile, encode_commit
+from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports.store import Commit
 from oryx_py.testing.memory_log import MemoryCommitLog
 
 
-def file(number: int) -> HistoryFile:
-    return HistoryFile(f"rows/{number}.parquet", rows=10 * number, bytes=1000)
+def file(number: int, origin: int = 0) -> HistoryFile:
+    return HistoryFile(f"rows/{number}.parquet", rows=10 * number, bytes=1000, origin=origin)
 
 
 def commit(number: int, *files: int, rejected: int = 0, **spans: tuple[int, int]) -> HistoryCommit:
@@ -43,7 +43,7 @@ def test_the_fold_has_all_files_and_the_next_offsets() -> None:
         commit(2, p0=(5, 5)),
         commit(3, 3, p0=(5, 8), p2=(0, 4), rejected=2),
     )
-    assert history.files == (file(1), file(2), file(3))
+    assert history.files == (file(1, 1), file(2, 1), file(3, 3))
     assert history.offsets == {0: 8, 1: 9, 2: 4}
     assert history.input == {0: (0, 8), 1: (7, 9), 2: (0, 4)}
     assert (history.number, history.rows, history.rejected) == (3, 60, 3)
@@ -89,8 +89,8 @@ def test_what_is_no_commit_stops_the_reader(payload: bytes) -> None:
 
 
 def test_a_newer_format_asks_for_an_upgrade() -> None:
-    with pytest.raises(UnsupportedFormat, match=r"commit 1 of the history has format 2\.0"):
-        History.fold([Commit(1, b'{"format": "2.0", "parts": []}')])
+    with pytest.raises(UnsupportedFormat, match=r"commit 1 of the history has format 3\.0"):
+        History.fold([Commit(1, b'{"format": "3.0", "parts": []}')])
 
 
 def test_a_commit_that_is_missing_stops_the_reader() -> None:
@@ -122,3 +122,57 @@ def test_a_hole_is_never_written() -> None:
     with pytest.raises(ValueError, match="do not follow 5"):
         HistoryLog(log).append(seen, [file(2)], {0: (6, 7)}, rejected=0, time_ms=2)
     assert len(log.read()) == 1
+
+
+def imported(number: int, *files: int, rows: int, start: int = IMPORTED_FROM) -> HistoryCommit:
+    return HistoryCommit(
+        number=number,
+        files=tuple(file(n) for n in files),
+        input={},
+        rejected=0,
+        time_ms=number,
+        kind="import",
+        imported={0: (start, start + rows)},
+    )
+
+
+def replacing(number: int, dropped: int, *files: HistoryFile, kind: str = "rewrite") -> HistoryCommit:
+    told = {"number": number, "files": files, "input": {}, "rejected": 0, "time_ms": number, "kind": kind}
+    return HistoryCommit(**told, dropped=(file(dropped).path,))  # type: ignore[arg-type]
+
+
+def test_imports_follow_each_other_below_the_topics_offsets() -> None:
+    history = fold(commit(1, 1, p0=(3, 5)), imported(2, 2, rows=20))
+    assert (history.input, history.rows) == ({0: (3, 5)}, 30)
+    assert history.imported == {0: IMPORTED_FROM + 20}
+    assert history.after(imported(3, 3, rows=1, start=IMPORTED_FROM + 20)).imported == {0: IMPORTED_FROM + 21}
+    with pytest.raises(ValueError, match=f"offsets {IMPORTED_FROM}–.* do not follow {IMPORTED_FROM + 20}"):
+        history.after(imported(3, 3, rows=1))
+    with pytest.raises(ValueError, match="imported rows reach into the topic's offsets"):
+        fold().after(imported(1, 1, rows=1 - IMPORTED_FROM))
+
+
+def test_files_are_replaced_at_once_and_keep_the_commit_whose_rows_they_have() -> None:
+    history = fold(commit(1, 1, p0=(0, 5)), commit(2, 2, p0=(5, 7)), replacing(3, 1, file(4, origin=1)))
+    assert history.files == (file(2, 2), file(4, 1))
+    assert (history.rows, history.offsets) == (60, {0: 7})
+    with pytest.raises(ValueError, match=r"rows/1\.parquet is not there to be dropped"):
+        history.after(replacing(4, 1))
+
+
+def test_the_newest_commit_that_does_more_than_add_behind_is_known() -> None:
+    history = fold(commit(1, 1, p0=(0, 5)), commit(2, 2, p0=(5, 7)), replacing(3, 1, file(4, origin=1)))
+    assert history.refolded == 0
+    history = history.after(imported(4, 5, rows=2))
+    assert history.refolded == 4
+    history = history.after(replacing(5, 2, kind="retention"))
+    assert (history.refolded, history.rows) == (5, 90)
+    assert history.after(commit(6, 6, p0=(7, 9))).refolded == 5
+
+
+def test_an_earlier_version_is_told_to_upgrade_only_where_it_would_misread_the_rows() -> None:
+    formats = [
+        json.loads(encode_commit(each))["format"]
+        for each in (commit(1, 1), imported(1, 1, rows=1), replacing(1, 1), replacing(1, 1, kind="retention"))
+    ]
+    assert formats == ["1.1", "2.0", "2.0", "2.0"]
