@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
 from batch_layer.history_folder import HistoryFolder
+from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
 from batch_layer.metrics import Metrics
 from batch_layer.publish import Publisher
@@ -111,6 +112,7 @@ def assemble(
             clock=SystemClock(),
             rng=np.random.default_rng(),
             metrics=metrics,
+            tidy=_housekeeping(settings, bootstrap, admin, metrics),
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input),
         input_topic=settings.input.topic,
@@ -153,6 +155,26 @@ def _refuse_other_publishers(settings: Settings) -> None:
     wrong = conflict_of_publishers(settings)
     if wrong:
         raise ConfigError(wrong)
+
+
+def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics: Metrics) -> Housekeeping:
+    return Housekeeping(
+        registry=open_registry(settings.store_uri),
+        store=open_store(settings.store_uri),
+        admin=admin,
+        new_consumer=lambda group: KafkaConsumer(bootstrap, settings.kafka.client, group),
+        clock=SystemClock(),
+        metrics=metrics,
+        input_topic=settings.input.topic,
+        update_topic=settings.update.topic,
+        group_id=settings.speed.group_id,
+        kept=Kept(
+            trim=settings.batch.trim,
+            trim_keep_s=settings.batch.trim_keep_s,
+            generations=settings.store.keep_generations,
+            overlap_s=settings.speed.epoch_overlap_s,
+        ),
+    )
 
 
 def _publisher(settings: Settings, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:

@@ -10,7 +10,8 @@ epoch's ``MODEL-REF`` is sent where the update topic lacks it. Then:
 (d) write the generation's files and its manifest aside;
 (e) commit the generation: it and its manifest appear at once;
 (f) commit the registry: the generation published, the next epoch with the update topic's end as its ``from``;
-(g) send ``MODEL-REF`` to every partition of the update topic.
+(g) send ``MODEL-REF`` to every partition of the update topic;
+(h) trim the topics to what somebody still needs, and delete the generations that are no longer kept.
 
 ====================  ====================================================================
 killed after or in    the next run
@@ -20,7 +21,7 @@ killed after or in    the next run
 (d)                   sweeps the half generation, trains again
 (e)                   promotes the finished generation, or rejects it as damaged or outdated
 (f)                   sends ``MODEL-REF``; readers that looked at the registry have the epoch already
-(g)                   finds nothing to do
+(g), (h)              trims and deletes what is left to
 ====================  ====================================================================
 """
 
@@ -34,6 +35,7 @@ import structlog
 from batch_layer.engine import Engine, Trained
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.metrics import Metrics
+from batch_layer.progress import OnProgress, unheard
 from batch_layer.publish import Publisher
 from batch_layer.recipe import Recipe
 from batch_layer.recovery import recover
@@ -64,6 +66,7 @@ class Step(Enum):
     GENERATION_COMMITTED = "e"
     EPOCH_STARTED = "f"
     EPOCH_ANNOUNCED = "g"
+    TIDIED = "h"
 
 
 class Outcome(Enum):
@@ -89,6 +92,9 @@ class Parts:
     rng: np.random.Generator
     """Names generations and directories apart; no result depends on it."""
     metrics: Metrics
+    tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
+    """Step (h); must not raise (`batch_layer.housekeeping`)."""
+    on_progress: OnProgress = unheard
 
 
 class BatchLayer:
@@ -137,6 +143,7 @@ class BatchLayer:
 
         history = self._take_in(history, partitions)
         if not force and self._is_covered(registry, history):
+            self._tidy(registry, history)
             return self._finish(Outcome.NOTHING_NEW)
         if not force and self._fruitless == history.number:
             return self._finish(Outcome.NO_PAIRS)
@@ -154,6 +161,7 @@ class BatchLayer:
         self._done(Step.EPOCH_ANNOUNCED)
         self._parts.metrics.generation(seconds=self._parts.clock.monotonic() - began)
         self._show_epoch(registry)
+        self._tidy(registry, history)
         return self._finish(Outcome.PUBLISHED)
 
     def _check_topics(self) -> int:
@@ -185,9 +193,11 @@ class BatchLayer:
         return history
 
     def _is_covered(self, registry: Registry, history: History) -> bool:
-        """Whether some published generation covers the whole history, the one rolled back from among them."""
-        stored = set(self._parts.store.generations())
-        for name in sorted(stored & registry.generations.keys(), reverse=True):
+        """Whether there is nothing to train: the newest generation of the whole history, or the live one if it is of
+        the whole history too, was made by these settings. The newest counts also where it was rolled back from."""
+        live = registry.newest_epoch.generation if registry.newest_epoch else None
+        newest = True
+        for name in sorted(set(self._parts.store.generations()) & registry.generations.keys(), reverse=True):
             if registry.state(name) == "rejected":
                 continue
             try:
@@ -195,11 +205,18 @@ class BatchLayer:
             except (CorruptGeneration, UnsupportedFormat) as trouble:
                 log.warning("generation_unreadable", generation=name, reason=str(trouble))
                 continue
-            if manifest.next_offsets == dict(history.offsets):
-                if not _made_by(manifest, self._recipe):
-                    log.info("settings_have_changed", generation=name, hint="they count from the next generation on")
+            if manifest.next_offsets != dict(history.offsets):
+                continue
+            if (newest or name == live) and _made_by(manifest, self._recipe):
                 return True
+            if newest:
+                log.info("settings_have_changed", generation=name)
+            newest = False
         return False
+
+    def _tidy(self, registry: Registry, history: History) -> None:
+        self._parts.tidy(registry, history)
+        self._done(Step.TIDIED)
 
     def _train(self, history: History) -> Trained | None:
         """Step (c)."""
@@ -264,7 +281,8 @@ class BatchLayer:
 
 
 def _made_by(manifest: Manifest, recipe: Recipe) -> bool:
-    return (manifest.features, manifest.objective, manifest.fold, manifest.hyperparameters) == (
+    return (manifest.trainer, manifest.features, manifest.objective, manifest.fold, manifest.hyperparameters) == (
+        recipe.trainer,
         recipe.features,
         recipe.objective,
         recipe.fold,

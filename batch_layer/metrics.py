@@ -26,6 +26,9 @@ class Metrics:
             "Records of the history that the last generation ignored for their idempotency key",
             registry=registry,
         )
+        self._trimmed = Counter(
+            "oryx_batch_trimmed", "Offsets of a topic whose records were deleted", ["topic"], registry=registry
+        )
         self._failures = Counter("oryx_batch_failures", "Runs that failed and are tried again", registry=registry)
 
     def rows(self, rows: int, rejected: int) -> None:
@@ -45,6 +48,10 @@ class Metrics:
         """Say which epoch is the newest, and since when."""
         self._epoch.set(number)
         self._last.set(began_ms / 1000)
+
+    def trimmed(self, topic: str, offsets: int) -> None:
+        """Count what was trimmed."""
+        self._trimmed.labels(topic).inc(offsets)
 
     def failure(self) -> None:
         """Count a run that failed."""

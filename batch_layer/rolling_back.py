@@ -9,7 +9,7 @@ from oryx_py.errors import UserError
 from oryx_py.model.registry import EpochStarted, GenerationState, Registry
 from oryx_py.ports import ArtefactStore
 
-__all__ = ["roll_back", "rollback_target"]
+__all__ = ["lineage", "roll_back", "rollback_target"]
 
 
 def roll_back(
@@ -45,11 +45,12 @@ def rollback_target(registry: Registry, stored: Sequence[str], generation: str |
     Raises:
         UserError: there is no such generation, or none to go back to.
     """
+    stored = [name for name in stored if not registry.is_deleted(name)]
     current = registry.newest_epoch
     if current is None:
         raise UserError("nothing was ever published: there is nothing to roll back")
     if generation is None:
-        before = [name for name in _line(registry)[:-1] if name in stored]
+        before = [name for name in lineage(registry)[:-1] if name in stored]
         if not before:
             raise UserError(f"no generation before {current.generation} is left: name one to go to")
         return before[-1]
@@ -61,8 +62,8 @@ def rollback_target(registry: Registry, stored: Sequence[str], generation: str |
     return generation
 
 
-def _line(registry: Registry) -> list[str]:
-    """Generations from the first to the live one, without those that were rolled back from.
+def lineage(registry: Registry) -> list[str]:
+    """Return the generations from the first to the live one, without those that were rolled back from.
 
     So two rollbacks in a row go back two generations, not to and fro.
     """

@@ -121,6 +121,7 @@ class Store(_Group, frozen=True):
     """Generations and their registry."""
 
     uri: str = ""
+    keep_generations: Count = 5
 
 
 class History(_Group, frozen=True):
@@ -148,6 +149,8 @@ class Batch(_Group, frozen=True):
     """The batch layer."""
 
     interval_s: Positive = 300.0
+    trim: bool = True
+    trim_keep_s: Seconds = 86_400.0
     trainer: Literal["mllib", "ials"] = "mllib"
     spark_master: Name = "local[*]"
     spark: dict[str, str] = {}

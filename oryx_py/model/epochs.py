@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from oryx_py.messages import Progress
 from oryx_py.model.registry import EpochStarted
 
-__all__ = ["Announced", "Announcements", "epochs_to_hold"]
+__all__ = ["Announced", "Announcements", "epochs_in_use", "epochs_to_hold"]
 
 
 @dataclass(slots=True)
@@ -75,3 +75,22 @@ def epochs_to_hold(
         return [epochs[-1]]
     live = [epoch for epoch in older if announcements.of(epoch.epoch).is_live(partitions)]
     return [(live or older)[-1], epochs[-1]]
+
+
+def epochs_in_use(
+    epochs: Sequence[EpochStarted],
+    announcements: Announcements,
+    partitions: Sequence[int],
+    *,
+    now_ms: int,
+    overlap_s: float,
+) -> list[EpochStarted]:
+    """Return the epochs that a process may hold, now or at its next start, ascending: what a start holds, and since.
+
+    At least the last two, for a process that has not seen the newest yet. The arguments are those of `epochs_to_hold`.
+    """
+    if not epochs:
+        return []
+    held = epochs_to_hold(epochs, announcements, partitions, now_ms=now_ms, overlap_s=overlap_s)
+    first = min(held[0].epoch, epochs[-2:][0].epoch)
+    return [entry for entry in epochs if entry.epoch >= first]

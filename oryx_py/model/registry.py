@@ -52,11 +52,15 @@ class NumberedCommit(Protocol):
 
 
 class GenerationState(msgspec.Struct, frozen=True, tag_field="entry", tag="generation"):
-    """What became of a generation; ``reason`` for people, as that of a rejection."""
+    """What became of a generation; ``reason`` for people, as that of a rejection.
+
+    ``deleted``: the store does not keep it any more, so that it cannot be published again.
+    """
 
     generation: str
     state: State
     reason: str = ""
+    deleted: bool = False
 
 
 class EpochStarted(msgspec.Struct, frozen=True, tag_field="entry", tag="epoch"):
@@ -177,6 +181,11 @@ class Registry:
         """What became of a generation, None where the registry does not know it."""
         known = self.generations.get(generation)
         return known.state if known else None
+
+    def is_deleted(self, generation: str) -> bool:
+        """Say whether a generation was given up, even where its files are still there."""
+        known = self.generations.get(generation)
+        return known is not None and known.deleted
 
     def _with_state(self, entry: GenerationState) -> "Registry":
         before = self.state(entry.generation)

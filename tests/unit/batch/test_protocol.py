@@ -145,7 +145,7 @@ def test_input_between_a_crash_and_the_next_run_counts_once(world: BatchWorld, s
         world.run(crash_after=step)
     world.send(*LATER)
     assert world.run() is Outcome.PUBLISHED
-    finished = step in {Step.GENERATION_COMMITTED, Step.EPOCH_STARTED, Step.EPOCH_ANNOUNCED}
+    finished = step in {Step.GENERATION_COMMITTED, Step.EPOCH_STARTED, Step.EPOCH_ANNOUNCED, Step.TIDIED}
     assert_settled(world, epochs=2 if finished else 1)
 
 
