@@ -58,10 +58,7 @@ def fetch(java: Java, jars: Sequence[Coordinates], folder: Path, on_progress: Ca
             trouble = _run(command, on_progress)
             if trouble is None:
                 return
-    raise MissingDependency(
-        f"Kafka's jars could not be fetched ({trouble}): check the network and try again, "
-        "or set kafka.bootstrap_servers to a broker you have"
-    )
+    raise MissingDependency(f"they could not be fetched ({trouble}): check the network and try again")
 
 
 def find_ivy() -> Path:
@@ -70,7 +67,7 @@ def find_ivy() -> Path:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         if found := sorted(Path(place, "jars").glob("ivy-*.jar")):
             return found[-1]
-    raise MissingDependency("the embedded broker is fetched with PySpark's Ivy: run `pip install 'oryx-py[batch]'`")
+    raise MissingDependency("they are fetched with PySpark's Ivy: run `pip install 'oryx-py[batch]'`")
 
 
 def render_module(jars: Sequence[Coordinates]) -> str:

@@ -1,4 +1,4 @@
-"""The jars of the embedded broker: fetched once, checked against ``jars.lock``, kept in the user's cache.
+"""The jars of the embedded servers: fetched once, checked against a lock, kept in the user's cache.
 
 1. If the cache has every file of the lock in its size, that is all: no network, no lock.
 2. Otherwise, one process at a time: fetch into a new folder beside it, compare size and SHA-256 of every file, and
@@ -14,13 +14,24 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from oryx_py.errors import UserError
+from oryx_py.errors import MissingDependency, UserError
 from oryx_py.local import ivy, locks
 from oryx_py.local.java import Java
 
-__all__ = ["Fetch", "Jar", "Jars", "Progress", "cache_folder", "kafka_version", "read_lock", "resolve_jars"]
+__all__ = [
+    "HDFS",
+    "KAFKA",
+    "Bundle",
+    "Fetch",
+    "Jar",
+    "Jars",
+    "Progress",
+    "cache_folder",
+    "read_lock",
+    "resolve_jars",
+    "version_of",
+]
 
-_BROKER = "kafka_2.13"
 _OTHERS_FETCH_S = 900.0
 
 Progress = Callable[[int, int], None]
@@ -40,6 +51,31 @@ class Jar:
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """The jars of one server.
+
+    Attributes:
+        name: of its folder in the cache, before the version.
+        lock: the name of its lock in this package.
+        main: the jar whose version is the server's.
+        title: what people call it.
+        instead: what can be done without these jars.
+    """
+
+    name: str
+    lock: str
+    main: str
+    title: str
+    instead: str
+
+
+KAFKA = Bundle("kafka", "jars.lock", "kafka_2.13", "Kafka", "set kafka.bootstrap_servers to a broker you have")
+HDFS = Bundle(
+    "hdfs", "hdfs-jars.lock", "hadoop-client-minicluster", "Hadoop", "set history.uri and store.uri to an HDFS you have"
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Jars:
     """The installed files, in the order of the class path."""
 
@@ -52,17 +88,16 @@ class Jars:
         return os.pathsep.join(map(str, self.files))
 
 
-def read_lock(text: str | None = None) -> tuple[Jar, ...]:
-    """Parse a lock's lines ``sha256 bytes organisation:name:version``; this package's own lock if none is given."""
-    if text is None:
-        text = resources.files("oryx_py.local").joinpath("jars.lock").read_text(encoding="utf-8")
+def read_lock(bundle: Bundle = KAFKA) -> tuple[Jar, ...]:
+    """Parse the lines ``sha256 bytes organisation:name:version`` of a bundle's lock."""
+    text = resources.files("oryx_py.local").joinpath(bundle.lock).read_text(encoding="utf-8")
     rows = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     return tuple(Jar(ivy.Coordinates(*where.split(":")), int(size), digest) for digest, size, where in rows)
 
 
-def kafka_version(lock: Sequence[Jar]) -> str:
-    """Return the version of the broker itself."""
-    return next(jar.coordinates.version for jar in lock if jar.coordinates.name == _BROKER)
+def version_of(bundle: Bundle, lock: Sequence[Jar]) -> str:
+    """Return the version of the server itself."""
+    return next(jar.coordinates.version for jar in lock if jar.coordinates.name == bundle.main)
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -74,27 +109,31 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 def resolve_jars(
     java: Java,
+    bundle: Bundle = KAFKA,
     *,
     cache: Path | None = None,
     on_progress: Progress | None = None,
     lock: Sequence[Jar] | None = None,
     fetch: Fetch = ivy.fetch,
 ) -> Jars:
-    """Return the broker's jars, fetching them on the first call of this user.
+    """Return a server's jars, fetching them on the first call of this user.
 
     Raises:
         MissingDependency: PySpark, whose Ivy fetches them, is not installed, or the network does not answer.
         UserError: what came is not what the lock names; nothing was installed.
     """
-    lock = read_lock() if lock is None else lock
+    lock = read_lock(bundle) if lock is None else lock
     cache = cache_folder() if cache is None else cache
-    folder = cache / f"kafka-{kafka_version(lock)}"
+    folder = cache / f"{bundle.name}-{version_of(bundle, lock)}"
     installed = Jars(folder, tuple(folder / jar.coordinates.file_name for jar in lock))
     if _complete(folder, lock):
         return installed
     with locks.held(cache / f"{folder.name}.lock", _OTHERS_FETCH_S):
         if not _complete(folder, lock):  # another process may have done it while this one waited
-            _install(java, lock, folder, on_progress or (lambda _done, _total: None), fetch)
+            try:
+                _install(java, lock, folder, on_progress or (lambda _done, _total: None), fetch)
+            except MissingDependency as error:
+                raise MissingDependency(f"{bundle.title}'s jars: {error}, or {bundle.instead}") from error
     return installed
 
 
@@ -123,7 +162,7 @@ def _install(java: Java, lock: Sequence[Jar], folder: Path, on_progress: Progres
 
 def _verify(path: Path, jar: Jar) -> None:
     if not path.is_file():
-        raise UserError(f"{path.name} was not fetched; try again, or set kafka.bootstrap_servers to a broker you have")
+        raise MissingDependency(f"{path.name} was not fetched; try again")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != jar.sha256:
