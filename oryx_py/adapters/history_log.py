@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from oryx_py.model.history import History, HistoryCommit, HistoryFile, Kind, decode_commit, encode_commit
+from oryx_py.model.history import (
+    History,
+    HistoryCommit,
+    HistoryFile,
+    ImportedSource,
+    Kind,
+    decode_commit,
+    encode_commit,
+)
 from oryx_py.ports.store import CommitLog
 
 __all__ = ["HistoryLog"]
@@ -42,11 +50,12 @@ class HistoryLog:
         *,
         kind: Kind = "input",
         imported: Mapping[int, tuple[int, int]] | None = None,
+        sources: Sequence[ImportedSource] = (),
         dropped: Sequence[str] = (),
     ) -> History:
         """Add files that are complete and durable, with the offsets ``[from, to)`` that they cover.
 
-        ``imported`` and ``dropped`` as in `HistoryCommit`; files of both kinds are swept by whoever sweeps next.
+        ``imported``, ``sources`` and ``dropped`` as in `HistoryCommit`; what was dropped, the next sweep takes.
 
         Raises:
             CommitConflict: the history has changed since ``seen``; the files are rubbish: read it, start over.
@@ -60,6 +69,7 @@ class HistoryLog:
             time_ms=time_ms,
             kind=kind,
             imported=dict(imported or {}),
+            sources=tuple(sources),
             dropped=tuple(dropped),
         )
         history = seen.after(commit)

@@ -24,6 +24,7 @@ __all__ = [
     "History",
     "HistoryCommit",
     "HistoryFile",
+    "ImportedSource",
     "Kind",
     "decode_commit",
     "encode_commit",
@@ -57,12 +58,19 @@ class HistoryFile(msgspec.Struct, frozen=True):
     origin: int = 0
 
 
+class ImportedSource(msgspec.Struct, frozen=True):
+    """A file that was imported: its name, and a digest of what it had, by which it is known again."""
+
+    name: str
+    digest: str
+
+
 class HistoryCommit(msgspec.Struct, frozen=True, kw_only=True):
     """One commit: files, and by input partition the offsets ``[from, to)`` that they cover.
 
     ``rejected`` counts the records of that span that are dead letters and in no file. ``time_ms`` since 1970, UTC.
-    ``imported``: the same as ``input`` for imported rows, whose offsets are negative. ``dropped`` are the paths of
-    files that count no longer.
+    ``imported``: the same as ``input`` for imported rows, whose offsets are negative; ``sources``: the files that
+    these are from. ``dropped`` are the paths of files that count no longer.
     """
 
     format: str = FORMAT
@@ -73,6 +81,7 @@ class HistoryCommit(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
     kind: Kind = "input"
     imported: dict[int, tuple[int, int]] = {}
+    sources: tuple[ImportedSource, ...] = ()
     dropped: tuple[str, ...] = ()
 
 

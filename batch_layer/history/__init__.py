@@ -1,0 +1,1 @@
+"""What is done to the history as a whole: imports, exports, compaction, retention."""

@@ -1,0 +1,114 @@
+"""An import: rows of files become a commit of the history, before everything that the topic has.
+
+1. write the rows to files of a fresh directory, in bounded memory;
+2. commit them: the files, the offsets that they got below the topic's, and the digests of what was imported.
+
+Fails 1: the files are swept, and the import is done again. Fails 2: another process was first; the same.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batch_layer.history.lanes import Lanes, sorted_rows
+from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.errors import UserError
+from oryx_py.model.history import History, HistoryFile, ImportedSource
+
+__all__ = ["Imported", "Target", "import_rows"]
+
+_FILE_ROWS = 2_000_000
+"""Some hundred megabytes in memory, some tens on the disk."""
+_GROUP_ROWS = 131_072
+"""Rows that are read together; of sorted ones, few users."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where an import goes.
+
+    ``put`` brings a local file to its place, by its number. ``settle`` describes all of them, durable. ``partitions``
+    is how many the input topic has; ``starts``, its first offset by partition. ``time_ms`` is now.
+    """
+
+    log: HistoryLog
+    put: Callable[[Path, int], None]
+    settle: Callable[[], Sequence[HistoryFile]]
+    partitions: int
+    starts: Mapping[int, int]
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of it: the history after the commit, and the rows that it added."""
+
+    history: History
+    rows: int
+
+
+def import_rows(
+    batches: Iterable[pa.RecordBatch],
+    sources: Callable[[], Sequence[ImportedSource]],
+    target: Target,
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+    file_rows: int = _FILE_ROWS,
+) -> Imported:
+    """Add rows of `batch_layer.history.lanes.IMPORT_SCHEMA` to the history, all of them in one commit.
+
+    Args:
+        batches: the rows, in their order.
+        sources: the files that they are from; asked for when all was read.
+        target: where they go.
+        on_rows: told how many are written.
+        file_rows: how many a file holds; bounds memory.
+
+    Raises:
+        UserError: there are none.
+        CommitConflict: another process committed at the same time; nothing was imported.
+    """
+    seen = target.log.read()
+    lanes = Lanes(seen.imported, target.partitions, target.time_ms)
+    rows = files = 0
+    with tempfile.TemporaryDirectory(prefix="oryx-import-") as folder:
+        for table in _filled(map(lanes.place, batches), file_rows):
+            local = Path(folder) / "rows.parquet"
+            pq.write_table(sorted_rows(table), local, compression="zstd", row_group_size=_GROUP_ROWS)
+            target.put(local, files)
+            files, rows = files + 1, rows + table.num_rows
+            on_rows(rows)
+    if not rows:
+        raise UserError("there is no row in it that can be used: nothing was imported")
+    # A history that begins with an import covers nothing of the topic yet, from where the topic begins.
+    unseen = {p: (target.starts[p],) * 2 for p in range(target.partitions) if p not in seen.offsets}
+    history = target.log.append(
+        seen,
+        target.settle(),
+        unseen,
+        rejected=0,
+        time_ms=target.time_ms,
+        kind="import",
+        imported=lanes.spans,
+        sources=sources(),
+    )
+    return Imported(history, rows)
+
+
+def _filled(tables: Iterable[pa.Table], rows: int) -> Iterable[pa.Table]:
+    """Join tables until there are so many rows or more."""
+    waiting: list[Any] = []
+    count = 0
+    for table in tables:
+        waiting.append(table)
+        count += table.num_rows
+        if count >= rows:
+            yield pa.concat_tables(waiting)
+            waiting, count = [], 0
+    if count:
+        yield pa.concat_tables(waiting)
