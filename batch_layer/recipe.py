@@ -3,9 +3,10 @@
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from oryx_py.config import Input, Model
-from oryx_py.events.fold import FoldSettings
+from oryx_py.config import Input, Kind, Model
+from oryx_py.events.fold import FoldSettings, KindSettings
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["LARGEST", "Recipe", "recipe_of"]
@@ -43,8 +44,17 @@ def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
             feedback=model.feedback,
             dedupe_window_s=records.dedupe_window_s,
             dedupe_records=records.dedupe_records,
+            half_life_s=model.half_life_h * 3600,
+            kinds={name: _kind(kind, model) for name, kind in records.kinds.items()},
+            zero_threshold=model.zero_threshold,
+            max_age_s=model.max_age_h * 3600,
         ),
     )
+
+
+def _kind(kind: Kind, model: Model) -> KindSettings:
+    half_life_h = model.half_life_h if kind.half_life_h is UNSET else kind.half_life_h
+    return KindSettings(kind.weight, half_life_h * 3600)
 
 
 def _objective(model: Model, trainer: str) -> Objective:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from oryx_py.events import FoldSettings, fold_pair
+from oryx_py.events import FoldSettings, fold_pair, weigh
+from oryx_py.model.manifest import Manifest
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.oryx_rule import Solver, fold_in_order
 from serving_layer.offload import offload
@@ -47,12 +48,22 @@ class ExactFolding:
         state = model.state
         known, values = state.history(user) if user is not None else (np.empty(0, np.int64), np.empty(0, np.float64))
         manifest = state.generation.manifest
-        handles, sums = _of_one_level(model, *_folded(known, values, items, strengths, manifest.fold))
+        told = _that_count(items, strengths, manifest)
+        handles, sums = _of_one_level(model, *_folded(known, values, *told, manifest.fold))
         if not len(handles):
             return None
         vectors = state.item_vectors.gather(handles)
         cost = (len(vectors) + vectors.shape[1]) * vectors.shape[1] ** 2
         return await offload(pool, cost, fold_in, sums, vectors, model.prior, manifest.objective)
+
+
+def _that_count(items: Handles, strengths: Sequence[float], manifest: Manifest) -> tuple[Handles, Sequence[float]]:
+    """Return what the speed layer would fold of interactions that came now, without a kind."""
+    if manifest.fold.is_plain:
+        return items, strengths
+    weighed = [weigh(strength, None, manifest.as_of_ms, manifest.fold, manifest.as_of_ms) for strength in strengths]
+    counts = [strength is not None for strength in weighed]
+    return items[np.array(counts, np.bool_)], [strength for strength in weighed if strength is not None]
 
 
 def _folded(
@@ -101,6 +112,7 @@ class OryxFolding:
     ) -> Query | None:
         """Fold them in their order; see `Folding.query`."""
         state = model.state
+        items, strengths = _that_count(items, strengths, state.generation.manifest)
         start = state.user_vector(user) if user is not None else None
         usable = state.item_vectors.has(items)
         vectors = state.item_vectors.gather(items[usable])

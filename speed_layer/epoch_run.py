@@ -89,7 +89,7 @@ class EpochRun:
         """Fold what a record says, those of a partition in order; False where it repeats another and is ignored."""
         if self._repeats.is_repeat(record, interaction.user):
             return False
-        self.fold.add(interaction, record.partition, record.offset)
+        self.fold.add(interaction, record.partition, record.offset, record.timestamp_ms)
         if self.phase is Phase.FOLLOW and interaction.user and record.timestamp_ms >= 0:
             self._times_ms[interaction.user] = record.timestamp_ms
         return True

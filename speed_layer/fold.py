@@ -27,8 +27,15 @@ class Fold(Protocol):
         """How many users (or items, if these are more) wait for a flush."""
         ...
 
-    def add(self, interaction: Interaction, partition: int, offset: int) -> None:
-        """Take one interaction; those of a partition come in the order of its offsets."""
+    def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
+        """Take one interaction; those of a partition come in the order of its offsets.
+
+        Args:
+            interaction: what to take.
+            partition: that its record is in.
+            offset: of its record.
+            kafka_ms: the record's time; -1 where it has none, so that it counts as new.
+        """
         ...
 
     def flush(self, max_users: int | None = None) -> list[Update]:

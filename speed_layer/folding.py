@@ -40,10 +40,9 @@ class EpochFold:
         generation = state.generation
         self.state = state
         self._objective = generation.manifest.objective
-        self._settings = generation.manifest.fold
         self._partitions = partitions
-        self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items))
-        self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users))
+        self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
+        self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
         self._pending = self._nothing()
         self._holders: dict[int, set[int]] = {}
         """By item of level 2: the users who know it."""
@@ -54,9 +53,9 @@ class EpochFold:
         """How many users wait for a flush."""
         return len(self._pending)
 
-    def add(self, interaction: Interaction, partition: int, offset: int) -> None:
+    def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Fold one interaction; nothing is solved before `flush`."""
-        self._pending.add(interaction, partition, offset)
+        self._pending.add(interaction, partition, offset, kafka_ms)
 
     def flush(self, max_users: int | None = None) -> list[Update]:
         """Solve what was touched, apply it to the state, and return the messages in the order to send.
@@ -94,7 +93,7 @@ class EpochFold:
         return updates
 
     def _nothing(self) -> Pending:
-        return Pending(self.state, self._settings, self._partitions)
+        return Pending(self.state, self._partitions)
 
     def _is_level0(self, item: int) -> bool:
         return item < self.state.items.base and item not in self.state.forgotten_items

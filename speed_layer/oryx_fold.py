@@ -47,7 +47,6 @@ class OryxFold:
     ) -> None:
         generation = state.generation
         self.state = state
-        self._settings = generation.manifest.fold
         self._partitions = partitions
         self._covered = dict(covered or {})
         self._pending = self._nothing()
@@ -61,13 +60,13 @@ class OryxFold:
         """How many users or items wait for a flush, whichever are more."""
         return max(len(self._pending), len(self._steps.items))
 
-    def add(self, interaction: Interaction, partition: int, offset: int) -> None:
+    def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Take the steps of one interaction; nothing is said of them before `flush`."""
         if offset < self._covered.get(partition, 0):
             return
         state, steps = self.state, self._steps
         waiting = set(self._pending.forgotten_items)
-        self._pending.add(interaction, partition, offset)
+        strength = self._pending.add(interaction, partition, offset, kafka_ms)
         match interaction.action:
             case Action.FORGET_USER:
                 steps.users[state.users.intern(interaction.user)] = None
@@ -78,9 +77,9 @@ class OryxFold:
                 if not (again and self._is_known(item)):
                     steps.items[item] = None
             case _:
-                if interaction.strength is not None:
+                if strength is not None:
                     user, item = state.users.intern(interaction.user), state.items.intern(interaction.item)
-                    steps.take(user, item, interaction.strength)
+                    steps.take(user, item, strength)
 
     def flush(self, max_users: int | None = None) -> list[Update]:
         """Publish what has moved: users with their items, and items, at most `max_users` of each."""
@@ -109,7 +108,7 @@ class OryxFold:
         return [self._message(item, self.state.item_vector(item)) for item in self._astray]
 
     def _nothing(self) -> Pending:
-        return Pending(self.state, self._settings, self._partitions)
+        return Pending(self.state, self._partitions)
 
     def _message(self, item: int, vector: Vector) -> ItemVector:
         return ItemVector(self.state.items.id(item), vector, (), self.state.epoch)

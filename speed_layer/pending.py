@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from oryx_py.events import Action, FoldSettings, Interaction, fold_pair
+from oryx_py.events import Action, FoldSettings, Interaction, fold_pair, time_of, weigh
 from oryx_py.messages import partition_of
 from oryx_py.model.state import ModelState
 
@@ -16,13 +16,14 @@ class Pending:
 
     Args:
         state: the epoch's state as of the last flush.
-        settings: how strengths fold, from the generation's manifest.
         partitions: partitions of the input topic.
     """
 
-    def __init__(self, state: ModelState, settings: FoldSettings, partitions: int) -> None:
+    def __init__(self, state: ModelState, partitions: int) -> None:
         self._state = state
-        self._settings = settings
+        manifest = state.generation.manifest
+        self._settings: FoldSettings = manifest.fold
+        self._as_of_ms = manifest.as_of_ms
         self._partitions = partitions
         self.pairs: dict[int, dict[int, float | None]] = {}
         """By user handle, by item handle: the folded strength now, None for nothing."""
@@ -37,22 +38,35 @@ class Pending:
     def __bool__(self) -> bool:
         return bool(self.pairs or self.forgotten_items)
 
-    def add(self, interaction: Interaction, partition: int, offset: int) -> None:
-        """Fold one interaction; those of a partition come in the order of its offsets."""
+    def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int) -> float | None:
+        """Fold one interaction; those of a partition come in the order of its offsets.
+
+        Args:
+            interaction: what to fold.
+            partition: that its record is in.
+            offset: of its record.
+            kafka_ms: the record's time, -1 where it has none.
+
+        Returns:
+            The strength that counts; None for a delete or forget, and for what is too old or too little to count.
+        """
         match interaction.action:
             case Action.FORGET_USER:
                 self._forget_user(interaction.user, offset)
             case Action.FORGET_ITEM:
                 self._forget_item(interaction.item, partition, offset)
-            case _:
-                user = self._state.users.intern(interaction.user)
-                item = self._state.items.intern(interaction.item)
-                strength = fold_pair(self._strength(user, item), interaction.strength, self._settings)
-                self._touch(user, item, strength, offset)
+            case Action.DELETE:
+                self._fold(interaction, None, offset)
+            case Action.ADD:
+                strength = self._weighed(interaction, kafka_ms)
+                if strength is not None:
+                    self._fold(interaction, strength, offset)
+                return strength
+        return None
 
     def take(self, users: int) -> "Pending":
         """Cut off what concerns the first so many users, and the forgotten items with the first slice."""
-        part = Pending(self._state, self._settings, self._partitions)
+        part = Pending(self._state, self._partitions)
         for user in list(self.pairs)[:users]:
             part.pairs[user] = self.pairs.pop(user)
             part.inputs[user] = self.inputs.pop(user)
@@ -61,6 +75,16 @@ class Pending:
                 part.forgotten_users.add(user)
         part.forgotten_items, self.forgotten_items = self.forgotten_items, set()
         return part
+
+    def _weighed(self, interaction: Interaction, kafka_ms: int) -> float | None:
+        assert interaction.strength is not None
+        time_ms = time_of(interaction.timestamp_ms, kafka_ms)
+        return weigh(interaction.strength, interaction.kind, time_ms, self._settings, self._as_of_ms)
+
+    def _fold(self, interaction: Interaction, strength: float | None, offset: int) -> None:
+        user = self._state.users.intern(interaction.user)
+        item = self._state.items.intern(interaction.item)
+        self._touch(user, item, fold_pair(self._strength(user, item), strength, self._settings), offset)
 
     def _touch(self, user: int, item: int, strength: float | None, offset: int) -> None:
         self.pairs.setdefault(user, {})[item] = strength

@@ -19,6 +19,7 @@ from batch_layer.spark.folding import Ids, fold_rows, ids_of, number
 from batch_layer.spark.history import newest_timestamp, read_rows
 from batch_layer.spark.repeats import repeats_of, window_starts, without
 from batch_layer.spark.training import fit, item_factors
+from batch_layer.spark.weighing import weigh_rows
 from batch_layer.trainer import fitted_items
 from oryx_py.model.csr import Csr
 from oryx_py.model.packed_ids import ArrowStrings, PackedIds
@@ -53,6 +54,7 @@ def train(
                 repeated, dedupe_from = repeats.count(), window_starts(rows, recipe.fold)
                 rows = without(rows, repeats) if repeated else rows
         with timed("fold"):
+            rows = weigh_rows(rows, recipe.fold, as_of_ms)
             pairs = _keep(fold_rows(rows, recipe.fold), kept)
             user_ids, item_ids = ids_of(pairs, "user"), ids_of(pairs, "item")
         if not len(user_ids):

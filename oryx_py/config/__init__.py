@@ -1,6 +1,19 @@
 """Settings: one TOML file and the environment, validated into frozen groups."""
 
-from oryx_py.config.groups import Api, Batch, Connections, Input, Kafka, Local, Log, Model, Serving, Settings, Speed
+from oryx_py.config.groups import (
+    Api,
+    Batch,
+    Connections,
+    Input,
+    Kafka,
+    Kind,
+    Local,
+    Log,
+    Model,
+    Serving,
+    Settings,
+    Speed,
+)
 from oryx_py.config.loading import DEFAULT_FILE, Loaded, load
 from oryx_py.config.render import Row, check, reference, rows
 
@@ -11,6 +24,7 @@ __all__ = [
     "Connections",
     "Input",
     "Kafka",
+    "Kind",
     "Loaded",
     "Local",
     "Log",

@@ -25,6 +25,8 @@ def conflict(settings: Settings) -> str | None:
     if uses > 1:
         keys = " and ".join(key for key, name in topics.items() if name == topic)
         return f"{keys} are both {topic!r}: each needs a topic of its own"
+    if settings.model.feedback == "explicit" and (key := _adds_up(settings)):
+        return f'{key} is for implicit feedback, where strengths add up: remove it, or set model.feedback = "implicit"'
     api = settings.serving.api
     if api.max_inflated_bytes < api.max_body_bytes:
         return (
@@ -37,6 +39,16 @@ def conflict(settings: Settings) -> str | None:
             "nothing can be solved exactly"
         )
     return None
+
+
+def _adds_up(settings: Settings) -> str | None:
+    """The first key that is set of those that only sums of strengths have a use for."""
+    uses = {
+        "model.half_life_h": settings.model.half_life_h,
+        "model.zero_threshold": settings.model.zero_threshold,
+        "input.kinds": settings.input.kinds,
+    }
+    return next((key for key, value in uses.items() if value), None)
 
 
 def conflict_of_publishers(settings: Settings) -> str | None:

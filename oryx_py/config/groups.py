@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from oryx_py.config.masking import masked
 
@@ -16,6 +17,7 @@ __all__ = [
     "Input",
     "Items",
     "Kafka",
+    "Kind",
     "Local",
     "Log",
     "Model",
@@ -30,6 +32,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 CountOrNone = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Hours = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -71,6 +74,13 @@ class Kafka(_Group, frozen=True):
         return f"Kafka(bootstrap_servers={self.bootstrap_servers!r}, client={masked('kafka.client', self.client)}, …)"
 
 
+class Kind(_Group, frozen=True):
+    """How interactions of one kind count; without a half-life they have the model's."""
+
+    weight: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 1.0
+    half_life_h: Hours | UnsetType = UNSET
+
+
 class Input(_Group, frozen=True):
     """The topic of interactions."""
 
@@ -80,6 +90,7 @@ class Input(_Group, frozen=True):
     max_record_bytes: Annotated[int, msgspec.Meta(ge=4096, le=16_000_000)] = 1_048_576
     dedupe_window_s: Seconds = 86_400.0
     dedupe_records: Count = 1_000_000
+    kinds: dict[str, Kind] = {}
 
 
 class Update(_Group, frozen=True):
@@ -142,6 +153,9 @@ class Model(_Group, frozen=True):
     nu: Seconds = 1.0
     log_strength: bool = False
     epsilon: Positive = 1e-5
+    half_life_h: Hours = 0.0
+    zero_threshold: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_age_h: Hours = 0.0
     seed: int = 1
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from oryx_py.config.checks import conflict
 from oryx_py.config.groups import Settings
-from oryx_py.config.schema import checked, open_table
+from oryx_py.config.schema import checked, member, open_table
 from oryx_py.config.sources import Entry, entries_of_environment, entries_of_file
 from oryx_py.errors import ConfigError
 
@@ -72,10 +72,15 @@ def _sources(path: Path | None, entries: Iterable[Entry]) -> tuple[str, ...]:
 def _settings(values: Mapping[str, object], base: Path) -> Settings:
     nested: dict[str, Any] = {"base": str(base)}
     for key, value in values.items():
-        table = open_table(key)
-        above, name = (table, key[len(table) + 1 :]) if table else key.rsplit(".", 1)
+        table, found = open_table(key), member(key)
+        if found:  # names of one's own may have dots
+            above, name = [*found.table.split("."), found.group], found.key
+        elif table:
+            above, name = table.split("."), key[len(table) + 1 :]
+        else:
+            *above, name = key.split(".")
         group = nested
-        for part in above.split("."):
+        for part in above:
             group = group.setdefault(part, {})
         group[name] = value
     return msgspec.convert(nested, Settings)

@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -12,7 +12,18 @@ from oryx_py.config.groups import Settings
 from oryx_py.config.masking import one_line, shown
 from oryx_py.errors import ConfigError
 
-__all__ = ["KEYS", "OPEN_TABLES", "TABLES", "checked", "open_table", "takes_text", "unknown"]
+__all__ = [
+    "KEYS",
+    "NAMED_TABLES",
+    "OPEN_TABLES",
+    "TABLES",
+    "Member",
+    "checked",
+    "member",
+    "open_table",
+    "takes_text",
+    "unknown",
+]
 
 
 def _walk(group: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -28,12 +39,25 @@ def _is_group(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
 
 
+def _without_unset(type_: Any) -> Any:
+    """What a setting takes that may be left out."""
+    found = [part for part in get_args(type_) if part is not msgspec.UnsetType]
+    return found[0] if msgspec.UnsetType in get_args(type_) else type_
+
+
 _TYPES = {name: type_ for name, type_ in _walk(Settings) if name != "base"}
 
 OPEN_TABLES = tuple(name for name, type_ in _TYPES.items() if type_ == dict[str, str])
 """Tables whose keys are other programs' own, and their values text."""
 
-TABLES = frozenset(name for name, type_ in _TYPES.items() if _is_group(type_)).union(OPEN_TABLES)
+NAMED_TABLES = {
+    name: {key: _without_unset(type_) for key, type_ in _walk(get_args(type_)[1])}
+    for name, type_ in _TYPES.items()
+    if get_origin(type_) is dict and name not in OPEN_TABLES
+}
+"""Tables of groups, each under a name of the user's own choice: the types of what such a group has."""
+
+TABLES = frozenset(name for name, type_ in _TYPES.items() if _is_group(type_)).union(OPEN_TABLES, NAMED_TABLES)
 """Every group, by dotted name."""
 
 KEYS = {name: type_ for name, type_ in _TYPES.items() if name not in TABLES}
@@ -45,9 +69,34 @@ def open_table(key: str) -> str | None:
     return next((table for table in OPEN_TABLES if key.startswith(f"{table}.")), None)
 
 
+class Member(NamedTuple):
+    """A setting in a group that a user has named, which may have dots in its name."""
+
+    table: str
+    group: str
+    key: str
+    type: Any
+
+
+def member(key: str) -> Member | None:
+    """Return what a dotted key is in a table of named groups, None where it is in none or no such group has it."""
+    for table, types in NAMED_TABLES.items():
+        group, _, last = key.removeprefix(f"{table}.").rpartition(".")
+        if key.startswith(f"{table}.") and group and last in types:
+            return Member(table, group, last, types[last])
+    return None
+
+
 def takes_text(key: str) -> bool:
     """Say whether a setting is text, so that `3` in the environment is text too."""
-    return key not in KEYS or isinstance(_plain_type(KEYS[key]), (inspect.StrType, inspect.LiteralType))
+    type_ = _type_of(key)
+    return type_ is None or isinstance(_plain_type(type_), (inspect.StrType, inspect.LiteralType))
+
+
+def _type_of(key: str) -> Any:
+    """The type of a setting; None where it is a property of an open table."""
+    found = member(key)
+    return found.type if found else KEYS.get(key)
 
 
 def checked(key: str, value: object, origin: str) -> object:
@@ -64,12 +113,12 @@ def checked(key: str, value: object, origin: str) -> object:
         expected = "text, a number, true or false"
     else:
         try:
-            converted: object = msgspec.convert(value, KEYS[key])
+            converted: object = msgspec.convert(value, _type_of(key))
             if not isinstance(converted, float) or math.isfinite(converted):
                 return converted
         except msgspec.ValidationError:
             pass
-        expected = _expected(KEYS[key])
+        expected = _expected(_type_of(key))
     raise ConfigError(f"{one_line(origin)}: {one_line(key)} = {one_line(shown(key, value))}: must be {expected}")
 
 
@@ -79,6 +128,12 @@ def unknown(key: str, origin: str, *, written: Callable[[str], str] = str) -> Co
     if key in TABLES:
         return ConfigError(f"{where}: {what} is a group of settings, not a value")
     known = [*KEYS, *TABLES]
+    for table, types in NAMED_TABLES.items():
+        group, _, _ = key.removeprefix(f"{table}.").rpartition(".")
+        if key.startswith(f"{table}.") and not group:
+            return ConfigError(f"{where}: {what} is a group of settings: give it {' or '.join(types)}")
+        if key.startswith(f"{table}."):
+            known += [f"{table}.{group}.{last}" for last in types]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
     if not near:  # perhaps it stands in another group
         by_last_name = {name.rpartition(".")[2]: name for name in known}

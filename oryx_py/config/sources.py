@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oryx_py.config.masking import one_line
-from oryx_py.config.schema import KEYS, OPEN_TABLES, TABLES, open_table, takes_text, unknown
+from oryx_py.config.schema import KEYS, NAMED_TABLES, OPEN_TABLES, TABLES, member, open_table, takes_text, unknown
 from oryx_py.errors import ConfigError
 
 __all__ = ["PREFIX", "Entry", "entries_of_environment", "entries_of_file"]
@@ -47,7 +47,8 @@ def entries_of_file(path: Path) -> list[Entry]:
     for names, value in _leaves(tables):
         key = ".".join(names)
         # "model.features" in quotes is one name, not a setting of the group model; properties do have dots.
-        if not open_table(key) and (key not in KEYS or any("." in name for name in names)):
+        written = key in KEYS and not any("." in name for name in names)
+        if not (written or open_table(key) or member(key)):
             raise unknown(key, origin(key))
         entries.append(Entry(key, value, origin(key)))
     return entries
@@ -69,15 +70,21 @@ def entries_of_environment(environ: Mapping[str, str]) -> list[Entry]:
         if table:
             key = table + key.removeprefix(table).replace("_", ".")
         value = _value(environ[variable])
-        if key in OPEN_TABLES and isinstance(value, dict):
+        if key in (*OPEN_TABLES, *NAMED_TABLES) and isinstance(value, dict):
             above = tuple(key.split("."))
-            entries += [Entry(".".join(names), inner, variable) for names, inner in _leaves(value, above)]
-        elif key in KEYS or table:
+            entries += [_known(".".join(names), inner, variable) for names, inner in _leaves(value, above)]
+        elif key in KEYS or table or member(key):
             text = takes_text(key) and not isinstance(value, str)
             entries.append(Entry(key, environ[variable] if text else value, variable))
         else:
             raise unknown(key, variable, written=_variable)
     return entries
+
+
+def _known(key: str, value: object, variable: str) -> Entry:
+    if not (open_table(key) or member(key)):
+        raise unknown(key, variable)
+    return Entry(key, value, variable)
 
 
 def _variable(key: str) -> str:

@@ -1,7 +1,8 @@
 """The fold of the log: from a pair's interactions, in the order of the partition's offsets, to its strength.
 
 Implicit feedback: strengths add up, and a delete resets to "nothing". Explicit feedback: the last one wins, and a
-delete removes it. A sum of 0 is not "nothing": the pair is known, but counts as unobserved.
+delete removes it. A sum of 0 is not "nothing": the pair is known, but counts as unobserved. What is folded are the
+strengths as `oryx_py.events.weighing` makes them of the interactions': by kind and age.
 """
 
 from typing import Literal
@@ -10,7 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FoldSettings", "fold_columns", "fold_pair"]
+__all__ = ["FoldSettings", "KindSettings", "fold_columns", "fold_pair"]
+
+
+class KindSettings(msgspec.Struct, frozen=True):
+    """How interactions of one kind count: ``weight`` multiplies their strength, ``half_life_s`` is 0 for no decay."""
+
+    weight: float = 1.0
+    half_life_s: float = 0.0
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
@@ -21,11 +29,37 @@ class FoldSettings(msgspec.Struct, frozen=True):
         dedupe_window_s: a record whose user had its ID so long before is ignored (`oryx_py.events.dedupe`); 0: none is,
             as in manifests from before there was a window.
         dedupe_records: the window reaches back over at most so many records with an ID, by partition.
+        half_life_s: a strength is halved by so much age; 0: never.
+        kinds: by the name of a kind, how it counts in place of ``half_life_s`` and a weight of 1.
+        zero_threshold: an interaction whose strength comes to less, whatever its sign, is ignored; 0: none is.
+        max_age_s: one that is older is ignored; 0: none is.
+
+    Raises:
+        ValueError: decay, kinds or a threshold with explicit feedback, where no strengths add up.
     """
 
     feedback: Literal["implicit", "explicit"]
     dedupe_window_s: float = 0.0
     dedupe_records: int = 1_000_000
+    half_life_s: float = 0.0
+    kinds: dict[str, KindSettings] = {}
+    zero_threshold: float = 0.0
+    max_age_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.feedback == "explicit" and (self.half_life_s or self.kinds or self.zero_threshold):
+            raise ValueError("explicit feedback has no decay, kinds or threshold: the last rating is as it is")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether strengths fold as they are, whatever their kind and age."""
+        return not (self.reads_time or self.kinds or self.zero_threshold)
+
+    @property
+    def reads_time(self) -> bool:
+        """Whether strengths depend on the age of interactions, so that every generation has others."""
+        decays = self.half_life_s or any(kind.half_life_s for kind in self.kinds.values())
+        return bool(decays or self.max_age_s)
 
     @property
     def dedupes(self) -> bool:

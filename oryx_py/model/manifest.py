@@ -30,7 +30,7 @@ __all__ = [
     "write_manifest",
 ]
 
-FORMAT = "1.1"
+FORMAT = "1.2"
 MANIFEST = "manifest.json"
 
 _ONE_SIDE = ("{}.npy", "{}.gram.npy", "{}.history.indptr.npy", "{}.history.indices.npy", "{}.history.strengths.npy")

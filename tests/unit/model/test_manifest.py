@@ -72,7 +72,7 @@ def test_people_can_read_it(path: Path) -> None:
     document = json.loads(path.read_text())
     assert document["input"] == {"0": [0, 12], "11": [3, 2**53]}
     assert document["objective"]["lambda"] == 0.003
-    assert document["format"] == "1.1"
+    assert document["format"] == "1.2"
     assert len(path.read_text().splitlines()) > 20
 
 
