@@ -69,7 +69,7 @@ def served_model(generation: Generation, epoch: int, update_partitions: int) -> 
         CorruptGeneration: an item's vector is not finite.
     """
     state = ModelState(generation, epoch, update_partitions)
-    return served_state(state, Prior(generation.item_gram, len(generation.items)))
+    return served_state(state, Prior(generation.item_gram, len(generation.items), of="items"))
 
 
 def served_state(state: ModelState, of_items: Prior | LivePrior) -> ServedModel:

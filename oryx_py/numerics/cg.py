@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, IntVector
-from oryx_py.numerics.fold_in import SINGULAR, Prior, fold_in
+from oryx_py.numerics.fold_in import SINGULAR, Prior, fold_in, side_of
 from oryx_py.numerics.kernel import solve_rows
 from oryx_py.numerics.objective import Objective
 
@@ -33,7 +33,8 @@ def fold_in_many(
 
     ``indptr`` int64[m + 1]; ``indices`` int[nnz] are rows of ``factors`` float32[r, k], the other side's; ``strengths``
     float64[nnz] are folded (NaN: gone). ``factors`` may be mapped, and lack rows that ``prior`` counts, or have more.
-    Where b = 0 the row is 0; also where the solution is beyond float32, as without regularisation it may be.
+    Where b = 0 the row is 0; also where the solution is beyond float32, as without regularisation it may be. With
+    biases the rows are vectors as published, and 0 means the biases and factors, not the column of ones.
 
     Each row equals ``fold_in`` of its history to a relative error of 1e-6 (and the rounding to float32) for systems of
     condition up to 1e6. It depends on nothing but its own history: not on the other rows, nor on ``threads``; the same
@@ -44,7 +45,8 @@ def fold_in_many(
     for 27 pairs, 7 to 18 times for 75, 3.5 to 9 times for 300, 1.4 to 5 times for 2,000.
 
     Raises:
-        ValueError: The arrays do not fit together, or an index is not a row of ``factors``.
+        ValueError: The arrays do not fit together, or an index is not a row of ``factors``; or the objective has
+            biases, and ``prior`` does not say whose rows are fixed.
     """
     indptr, indices = np.asarray(indptr, dtype=np.int64), np.asarray(indices)
     strengths = np.asarray(strengths, dtype=np.float64)
@@ -66,7 +68,8 @@ def fold_in_many(
     else:
         for chunk in chunks:
             work(chunk)
-    X[~np.isfinite(X).all(axis=1)] = 0.0
+    if (beyond := ~np.isfinite(X).all(axis=1)).any():
+        X[beyond] = fold_in(np.empty(0), factors[:0], prior, objective)
     return X
 
 
@@ -90,10 +93,18 @@ def _solve(
     g, plain = objective.g, prior.plain
     turn = g * plain.spilled > _SPILL * (g * plain.values.min() + ridges)
     turned = prior.turned if turn.any() else plain
-    failed = solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, SINGULAR, X)
+    column = -1
+    if objective.biases is not None:
+        fixed = side_of(prior)
+        column = objective.biases.column(fixed)
+        t = np.where(w > 0, t - objective.biases.offsets(factors[rows, column], fixed), 0.0)
+    failed = solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, SINGULAR, column, X)
+    if objective.biases is not None:
+        objective.biases.publish(X, fixed)
     for row in np.flatnonzero(failed):
         history = slice(indptr[row], indptr[row + 1])
-        X[row] = fold_in(strengths[history], factors[rows[history]], prior, objective)
+        with np.errstate(over="ignore"):  # what is beyond float32 is seen by whoever asked for all rows
+            X[row] = fold_in(strengths[history], factors[rows[history]], prior, objective)
 
 
 def _chunks(indptr: IntVector, size: int) -> list[slice]:

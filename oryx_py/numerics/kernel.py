@@ -221,6 +221,7 @@ def by_conjugate_gradients(
     g: float,
     ridge: float,
     b: DoubleVector,
+    left_out: int,
     Y: FloatMatrix,
     scratch: DoubleMatrix,
 ) -> bool:
@@ -237,6 +238,8 @@ def by_conjugate_gradients(
     for i in range(n):
         for j in range(k):
             Y[i, j] = factors[rows[i], j]
+        if left_out >= 0:
+            Y[i, left_out] = 0.0
     s, x = scratch[5], scratch[6]
     if len(basis.Q) > 0:
         product(basis.Qt, b, x)
@@ -260,7 +263,13 @@ def by_conjugate_gradients(
 
 @part
 def add_history(
-    factors: FloatMatrix, rows: NDArray[np.int32], w: DoubleVector, n: int, A: DoubleMatrix, scratch: DoubleMatrix
+    factors: FloatMatrix,
+    rows: NDArray[np.int32],
+    w: DoubleVector,
+    n: int,
+    left_out: int,
+    A: DoubleMatrix,
+    scratch: DoubleMatrix,
 ) -> None:
     """Add ``Σ w_i y_i y_iᵀ`` to the lower triangle of A, i over the first ``n`` of ``rows``."""
     k = len(A)
@@ -272,6 +281,8 @@ def add_history(
             row = rows[min(i + q, n - 1)]
             for j in range(k):
                 scratch[q, j] = root * factors[row, j]
+            if left_out >= 0:
+                scratch[q, left_out] = 0.0
         for j in range(k):
             c0, c1, c2, c3 = y0[j], y1[j], y2[j], y3[j]
             for q in range(j + 1):
@@ -308,6 +319,7 @@ def by_cholesky(
     g: float,
     ridge: float,
     b: DoubleVector,
+    left_out: int,
     A: DoubleMatrix,
     singular: float,
     scratch: DoubleMatrix,
@@ -317,7 +329,9 @@ def by_cholesky(
         for j in range(i + 1):
             A[i, j] = g * gram[i, j]
         A[i, i] += ridge
-    add_history(factors, rows, w, n, A, scratch)
+    if left_out >= 0:
+        A[left_out, left_out] += 1.0  # regular without regularisation, too: there is nothing but 0 to solve for
+    add_history(factors, rows, w, n, left_out, A, scratch)
     return cholesky(A, b, singular)
 
 
@@ -329,6 +343,7 @@ def read_history(
     t: DoubleVector,
     first: int,
     last: int,
+    left_out: int,
     rows: NDArray[np.int32],
     weights: DoubleVector,
     b: DoubleVector,
@@ -345,6 +360,8 @@ def read_history(
             rows[n] = indices[i]
             weights[n] = w[i]
             n += 1
+    if left_out >= 0:
+        b[left_out] = 0.0
     return n
 
 
@@ -362,12 +379,15 @@ def solve_rows(
     turned: Basis,
     turn: BoolVector,
     singular: float,
+    left_out: int,
     X: FloatMatrix,
 ) -> BoolVector:
     """Solve m systems into ``X`` float32[m, k]; returns bool[m], true where a system is singular in float64.
 
     ``indptr`` int64[m + 1] begins at 0; ``w`` and ``t`` float64 by pair; ``ridges`` float64[m]; ``turn`` bool[m] says
-    which rows take the basis ``turned``; a pivot of less than ``singular`` times its entry stands for 0.
+    which rows take the basis ``turned``; a pivot of less than ``singular`` times its entry stands for 0. The column
+    ``left_out`` of the factors counts as 0, and so is X's; -1 for none. Rows then take the basis ``plain``, since
+    another mixes the columns.
     """
     m, k = X.shape
     failed = np.zeros(m, dtype=np.bool_)
@@ -381,13 +401,13 @@ def solve_rows(
     A = np.empty((k, k))
     b = np.empty(k)
     for row in range(m):
-        n = read_history(factors, indices, w, t, indptr[row], indptr[row + 1], rows, weights, b)
+        n = read_history(factors, indices, w, t, indptr[row], indptr[row + 1], left_out, rows, weights, b)
         basis = turned if turn[row] else plain
         ridge = ridges[row]
         if (
             largest(b) > 0.0
-            and not by_conjugate_gradients(factors, rows, weights, n, basis, g, ridge, b, Y, scratch)
-            and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, A, singular, scratch)
+            and not by_conjugate_gradients(factors, rows, weights, n, basis, g, ridge, b, left_out, Y, scratch)
+            and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, left_out, A, singular, scratch)
         ):
             failed[row] = True
         for j in range(k):

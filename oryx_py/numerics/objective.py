@@ -4,7 +4,8 @@ With the other side's factors Y fixed, a user's vector solves ``A x = b``::
 
     A = g·YᵀY + Σ w_i y_i y_iᵀ + λ_u I        b = Σ t_i y_i        λ_u = λ (n_u + ρ|I|)^ν
 
-summed over the user's pairs. The constants below choose among MLlib's implicit and explicit ALS and iALS.
+summed over the user's pairs. The constants below choose among MLlib's implicit and explicit ALS and iALS. With biases,
+two columns of the factors are not what a system solves for; `oryx_py.numerics.biases` has the form.
 """
 
 import math
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 
 from oryx_py.numerics.arrays import BoolVector, DoubleVector, IntVector
+from oryx_py.numerics.biases import Biases
 
 STRENGTH_LIMIT = 1e15
 """Strengths beyond ±this count as this much: float64 has no digits left for anything beside them, and the squares
@@ -28,9 +30,10 @@ class Objective(msgspec.Struct, frozen=True):
     units of its own form, ``rho`` is the share of the other side's rows in its scale and ``nu`` the scale's exponent.
     With ``log_strength`` the weight grows with ``log1p(|s|/epsilon)`` instead of ``|s|``.
     ``counts`` says which pairs are counted in n_u: those of positive strength, or all observed ones.
+    ``biases`` are of explicit feedback alone; None: there are none.
 
     Raises:
-        ValueError: A constant is negative, not finite, or (``epsilon``) zero.
+        ValueError: A constant is negative, not finite, or (``epsilon``) zero; or biases do not go with it.
     """
 
     feedback: Literal["implicit", "explicit"]
@@ -43,6 +46,7 @@ class Objective(msgspec.Struct, frozen=True):
     log_strength: bool
     epsilon: float
     counts: Literal["positive", "observed"]
+    biases: Biases | None = None
 
     def __post_init__(self) -> None:
         for name in ("g", "kappa", "alpha", "lambda_", "rho", "nu", "epsilon"):
@@ -52,6 +56,8 @@ class Objective(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, name, value)
         if not self.epsilon:
             raise ValueError("the objective's epsilon must be above 0")
+        if self.biases is not None and (self.feedback != "explicit" or self.g):
+            raise ValueError("biases are for explicit feedback, which weighs no pair that nobody observed")
 
     @classmethod
     def mllib_implicit(cls, lambda_: float, alpha: float, log_strength: bool = False, epsilon: float = 1e-5) -> Self:
@@ -90,6 +96,11 @@ class Objective(msgspec.Struct, frozen=True):
         )
 
     @classmethod
+    def biased_explicit(cls, lambda_: float, biases: Biases) -> Self:
+        """Explicit feedback with biases, which are regularised as the factors beside them are."""
+        return msgspec.structs.replace(cls.mllib_explicit(lambda_), biases=biases)
+
+    @classmethod
     def ials(
         cls,
         alpha0: float,
@@ -115,6 +126,17 @@ class Objective(msgspec.Struct, frozen=True):
             epsilon=epsilon,
             counts="observed",
         )
+
+    @property
+    def settings(self) -> Self:
+        """The same without what only the data tell, μ: what two trainings with equal settings have in common."""
+        return self.centred(0.0)
+
+    def centred(self, mean: float) -> Self:
+        """Return it with this μ; itself where it has no biases."""
+        if self.biases is None:
+            return self
+        return msgspec.structs.replace(self, biases=msgspec.structs.replace(self.biases, mean=mean))
 
     def weights(self, strengths: DoubleVector) -> tuple[DoubleVector, DoubleVector, BoolVector]:
         """Weight w, target t and membership in n_u of each pair.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oryx_py.events import Interaction
 from oryx_py.messages import Update, decode, encode, partition_of
 from oryx_py.model.state import ModelState
+from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 from speed_layer.folding import EpochFold
 from tests.support.generations import AtRest, Pairs, at_rest, generation_of
@@ -23,6 +24,7 @@ OBJECTIVES = [
     Objective.mllib_implicit(lambda_=0.1, alpha=0.5, log_strength=True, epsilon=0.1),
     Objective.mllib_explicit(lambda_=0.2),
     Objective.ials(alpha0=0.1, lambda_=0.05),
+    Objective.biased_explicit(lambda_=0.2, biases=Biases.last(K, mean=1.5)),
 ]
 
 strengths = st.sampled_from([1.0, 2.5, 0.5, -1.0, 0.0, None, None])
@@ -56,6 +58,9 @@ def model(base: Pairs, objective: Objective, seed: int = 0) -> tuple[ModelState,
     """Return the speed layer's state, a reader's, and the fold."""
     rng = np.random.default_rng(seed)
     factors = {item: rng.normal(size=K).astype(np.float32) for item in OLD_ITEMS}
+    if objective.biases is not None:
+        for vector in factors.values():
+            vector[objective.biases.user] = 1
     generation = generation_of(base, factors, objective, dict.fromkeys(range(PARTITIONS), (0, 0)))
     ours = ModelState(generation, epoch=7)
     return ours, ModelState(generation, epoch=7), EpochFold(ours, PARTITIONS)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector
 from oryx_py.model.state import ModelState
+from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 from serving_layer.folding import ExactFolding
 from serving_layer.served import served_model
@@ -19,30 +20,40 @@ from tests.support.generations import generation_of
 K = 4
 OLD = [f"i{n}" for n in range(8)]
 NEW = ["new-1", "new-2", "without a vector"]
-FACTORS = {item: np.random.default_rng(n).normal(size=K).astype(np.float32) for n, item in enumerate(OLD)}
 STARTED = {"ann": {"i0": 1.0, "i3": 2.0}, "bob": {"i1": -1.0}}
-OBJECTIVE = Objective.mllib_implicit(lambda_=0.1, alpha=1.0)
+OBJECTIVES = [
+    Objective.mllib_implicit(lambda_=0.1, alpha=1.0),
+    Objective.biased_explicit(lambda_=0.1, biases=Biases.last(K, mean=2.0)),
+]
 
 interactions = st.lists(
     st.tuples(st.sampled_from(OLD + NEW), st.sampled_from([1.0, 2.5, -1.0, -2.0, 0.5])), min_size=1, max_size=6
 )
 
 
+def vector_of(objective: Objective, seed: int):
+    vector = np.random.default_rng(seed).normal(size=K).astype(np.float32)
+    if objective.biases is not None:
+        vector[objective.biases.user] = 1
+    return vector
+
+
 def with_new_items(state: ModelState) -> ModelState:
     for n, item in enumerate(NEW[:2]):
-        state.apply(ItemVector(item, np.random.default_rng(90 + n).normal(size=K).astype(np.float32), (), 1))
+        state.apply(ItemVector(item, vector_of(state.generation.manifest.objective, 90 + n), (), 1))
     state.items.intern(NEW[2])
     return state
 
 
-def generation():
-    return generation_of(STARTED, FACTORS, OBJECTIVE, {0: (0, 0)})
+def generation(objective: Objective):
+    factors = {item: vector_of(objective, n) for n, item in enumerate(OLD)}
+    return generation_of(STARTED, factors, objective, {0: (0, 0)})
 
 
 @settings(max_examples=60, deadline=None)
-@given(user=st.sampled_from(["ann", "bob", "nobody"]), posted=interactions)
-def test_a_query_is_the_users_own_vector_once_the_same_is_stored(user, posted):
-    model = served_model(generation(), 1, 1)
+@given(user=st.sampled_from(["ann", "bob", "nobody"]), posted=interactions, objective=st.sampled_from(OBJECTIVES))
+def test_a_query_is_the_users_own_vector_once_the_same_is_stored(user, posted, objective):
+    model = served_model(generation(objective), 1, 1)
     asked = with_new_items(model.state)
     handle = asked.users.find(user)
     items = np.array([asked.items.find(item) for item, _ in posted], np.int64)
@@ -50,7 +61,7 @@ def test_a_query_is_the_users_own_vector_once_the_same_is_stored(user, posted):
     with ThreadPoolExecutor(1) as pool:
         query = asyncio.run(ExactFolding().query(model, handle if handle >= 0 else None, items, strengths, pool))
 
-    stored = with_new_items(ModelState(generation(), epoch=1))
+    stored = with_new_items(ModelState(generation(objective), epoch=1))
     # The new items' vectors are given, so that the user's own interactions do not move them.
     given_vectors = {item: stored.item_vector(stored.items.find(item)) for item in NEW}
     fold = EpochFold(stored, partitions=1)

@@ -14,7 +14,9 @@ from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
 from oryx_py.model.ids import IdTable
 from oryx_py.model.manifest import Counts, Manifest
+from oryx_py.numerics.biases import Side
 from oryx_py.numerics.objective import Objective
+from tests.support.biases import biased_ridge
 from tests.support.repeats import Sighting, repeated
 
 Pairs = dict[str, dict[str, float]]
@@ -51,7 +53,7 @@ def generation_of(
     users, items = sorted(user for user in pairs if pairs[user]), sorted(item_factors)
     Y = np.array([item_factors[item] for item in items], np.float32)
     gram = Y.T.astype(np.float64) @ Y.astype(np.float64)
-    X = np.array([ridge(pairs[u], item_factors, gram, len(items), objective) for u in users], np.float32)
+    X = np.array([ridge(pairs[u], item_factors, gram, len(items), objective, "items") for u in users], np.float32)
     rows = [(r, items.index(i), s) for r, u in enumerate(users) for i, s in sorted(pairs[u].items())]
     histories = Csr.from_pairs(
         np.array([r for r, _, _ in rows], np.int64),
@@ -92,9 +94,15 @@ def ridge(
     gram: NDArray[np.float64],
     rows: int,
     objective: Objective,
+    fixed: Side,
 ) -> NDArray[np.float64]:
     """Solve A x = b of the design's text, term by term, over the pairs that have a vector."""
     k = len(gram)
+    if objective.biases is not None:
+        known = [key for key in strengths if key in vectors]
+        given = np.array([vectors[key] for key in known]).reshape(-1, k)
+        values = np.array([strengths[key] for key in known])
+        return biased_ridge(values, given, fixed, objective.biases.mean, objective.lambda_)
     A, b, n = objective.g * gram.astype(np.float64), np.zeros(k), 0
     for key, s in strengths.items():
         if key not in vectors:
@@ -171,7 +179,7 @@ def at_rest(
         row = generation.users.find(user)
         if any(item in level0 for item in known):
             stored = generation.user_factors[row].astype(np.float64) if row >= 0 and user not in touched else None
-            solved = ridge(known, level0, generation.item_gram, len(generation.items), objective)
+            solved = ridge(known, level0, generation.item_gram, len(generation.items), objective, "items")
             vector = users[user] = solved if stored is None else stored
             level1[user] = vector.astype(np.float32)
     items: dict[str, NDArray[np.float64] | None] = {i: v.astype(np.float64) for i, v in level0.items()}
@@ -180,9 +188,10 @@ def at_rest(
     for item in new:
         holders = {user: known[item] for user, known in pairs.items() if item in known and user in level1}
         if holders:
-            vector = items[item] = ridge(holders, level1, generation.user_gram, len(generation.users), objective)
+            prior = generation.user_gram, len(generation.users)
+            vector = items[item] = ridge(holders, level1, *prior, objective, "users")
             level2[item] = vector.astype(np.float32)
     for user, known in pairs.items():
         if user not in level1 and any(item in level2 for item in known):
-            users[user] = ridge(known, level2, generation.item_gram, len(generation.items), objective)
+            users[user] = ridge(known, level2, generation.item_gram, len(generation.items), objective, "items")
     return AtRest({u: p for u, p in pairs.items() if p}, users, items)

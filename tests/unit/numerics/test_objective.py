@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import STRENGTH_LIMIT, Objective
 from tests.support.ridge import CONSTANTS, objective, pair
 
@@ -67,3 +68,37 @@ def test_constants_without_meaning_are_refused(wrong: dict[str, object]) -> None
     raw = msgspec.to_builtins(Objective.mllib_implicit(0.1, 40)) | wrong
     with pytest.raises(msgspec.ValidationError, match=next(iter(wrong))):
         msgspec.convert(raw, Objective)
+
+
+def test_what_was_written_before_there_were_biases_has_none() -> None:
+    told = msgspec.to_builtins(Objective.mllib_explicit(0.1))
+    del told["biases"]
+    assert msgspec.convert(told, Objective) == Objective.mllib_explicit(0.1)
+
+
+def test_biases_are_told_with_their_mean_and_columns() -> None:
+    biased = Objective.biased_explicit(0.1, Biases.last(10, 3.5))
+    assert msgspec.to_builtins(biased)["biases"] == {"mean": 3.5, "user": 8, "item": 9}
+    assert msgspec.json.decode(msgspec.json.encode(biased), type=Objective) == biased
+
+
+def test_the_settings_of_an_objective_are_all_but_what_the_data_tell() -> None:
+    biased, plain = Objective.biased_explicit(0.1, Biases.last(10)), Objective.mllib_explicit(0.1)
+    assert biased.centred(3.5).biases == Biases(mean=3.5, user=8, item=9)
+    assert biased.centred(3.5).settings == biased
+    assert plain.centred(3.5) is plain
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Biases(math.nan, 8, 9),
+        lambda: Biases(0.0, 8, 8),
+        lambda: Biases.last(1),
+        lambda: msgspec.structs.replace(Objective.ials(0.1, 0.01), biases=Biases.last(10)),
+    ],
+    ids=["mean", "columns", "too short", "implicit"],
+)
+def test_biases_that_mean_nothing_are_refused(wrong) -> None:
+    with pytest.raises(ValueError, match=r"bias|mean"):
+        wrong()
