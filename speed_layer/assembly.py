@@ -18,6 +18,7 @@ from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, Record, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
+from oryx_py.runtime.log_or_history import LogOrHistory, Past
 from oryx_py.runtime.reading import records_between
 from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
 from speed_layer.dead_letters import DeadLetters
@@ -46,6 +47,7 @@ def assemble(
     stopping: Callable[[], bool],
     loader: ThreadPoolExecutor,
     metrics: Metrics,
+    past: Past | None = None,
 ) -> SpeedLayer:
     """Build the layer as a start finds it: registry first, then what was announced, then the epochs held.
 
@@ -56,6 +58,7 @@ def assemble(
         stopping: whether the process is asked to stop.
         loader: where later generations are loaded.
         metrics: what is counted.
+        past: has the input that was trimmed; None where nothing has it.
 
     Raises:
         Transient: broker or store do not answer.
@@ -80,6 +83,10 @@ def assemble(
             end = admin.end_offsets(topics.update)
             yield from records_between(consumer, topics.update, started.start, end, clock=clock)
 
+    def input_reader() -> Consumer:
+        consumer = new_consumer(None)
+        return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past)
+
     def load(started: EpochStarted) -> EpochRun:
         generation = Generation.open(store.local(started.generation))
         state = ModelState(generation, started.epoch, topics.update_partitions)
@@ -88,7 +95,7 @@ def assemble(
         fold = open_fold(
             settings.speed.fold_in, state, topics.input_partitions, announced.input, lambda: sent_since(started)
         )
-        consumer, manifest = new_consumer(None), generation.manifest
+        consumer, manifest = input_reader(), generation.manifest
         with ExitStack() as undo:
             undo.callback(consumer.close)
             repeats = read_back(
@@ -159,14 +166,15 @@ def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRu
 def _announcements(
     epochs: tuple[EpochStarted, ...], topics: Topics, admin: TopicAdmin, consumer: Consumer, clock: Clock
 ) -> Announcements:
-    """Read what was announced, going back epoch by epoch until a live one is found."""
+    """Read what was announced, going back epoch by epoch until a live one is found, or nothing older is there."""
     announcements = Announcements()
-    end = admin.end_offsets(topics.update)
+    first, end = admin.start_offsets(topics.update), admin.end_offsets(topics.update)
     partitions = range(topics.input_partitions)
     try:
         for oldest in reversed(epochs[:-1] or epochs):
-            announcements = read_announcements(consumer, topics.update, oldest.start, end, clock=clock)
-            if any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
+            start = {partition: max(oldest.start.get(partition, 0), offset) for partition, offset in first.items()}
+            announcements = read_announcements(consumer, topics.update, start, end, clock=clock)
+            if start == first or any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
                 break
     finally:
         consumer.close()

@@ -9,8 +9,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
 from oryx_py.config import Settings
 from oryx_py.errors import Transient
 from oryx_py.local.endpoint import resolve_bootstrap
@@ -91,7 +92,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
             if settings.update.dialect == "oryx2":
                 return assemble_oryx2(settings, **ports)
             store, generations = open_store(settings.store_uri), open_registry(settings.store_uri)
-            return assemble(settings, store=store, registry=generations, **ports)
+            return assemble(settings, store=store, registry=generations, past=_past(settings), **ports)
 
         layer = _patiently(begin, clock, stopping)
         if layer is None:
@@ -108,6 +109,14 @@ def run(settings: Settings, stopping: Stopping) -> int:
         except Interrupted:
             log.warning("stopped_before_all_was_acknowledged")
     return 0
+
+
+def _past(settings: Settings) -> HistoryRecords:
+    """Where the input is that the batch layer has trimmed."""
+    folder = local_folder(settings.history_uri, "history.uri")
+    return HistoryRecords(
+        history_log(settings.history_uri), settings.input.topic, lambda path: (folder / path).open("rb")
+    )
 
 
 def _patiently(begin: Callable[[], T], clock: Clock, stopping: Stopping, retry_s: float = 1.0) -> T | None:
