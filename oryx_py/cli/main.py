@@ -18,6 +18,7 @@ from oryx_py.cli import (
     tail,
     up,
     version,
+    world,
 )
 from oryx_py.cli.demo import command as demo
 from oryx_py.cli.failures import OryxGroup
@@ -84,6 +85,7 @@ app.command("similar", rich_help_panel=_DATA)(recommend.similar)
 app.command("because", rich_help_panel=_DATA)(explaining.because)
 app.command("estimate", rich_help_panel=_DATA)(explaining.estimate)
 app.command("tail", rich_help_panel=_DATA)(tail.tail)
+app.command("world", rich_help_panel=_DATA)(world.world)
 app.command("setup", rich_help_panel=_CARE)(setup.setup)
 app.command("generations", rich_help_panel=_CARE)(generations.generations)
 app.command("rollback", rich_help_panel=_CARE)(generations.rollback)

@@ -1,0 +1,1 @@
+"""What a model of some size takes: bytes, time and machines, from measured constants."""
