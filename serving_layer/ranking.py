@@ -61,8 +61,11 @@ def exact_scores(query: Query, vectors: Factors, metric: Metric, rows: Handles |
     """Score vectors against a query, each independently of the others; float32[n], finite.
 
     ``query`` float64[k]; ``vectors`` float32[n, k], of which only ``rows`` if given. The cosine with a zero vector is
-    0. What float32 cannot hold becomes its largest number.
+    0, and it may leave the last columns out: that of a shorter query is of as many columns. What float32 cannot hold
+    becomes its largest number.
     """
+    if metric == "cosine":
+        vectors = vectors[:, : len(query)]
     if rows is None and metric == "dot" and len(vectors) <= _BLOCK_ROWS:
         return shown(np.add.reduce(vectors * query, axis=1))  # float32 times float64 is float64
     count = len(vectors) if rows is None else len(rows)

@@ -24,10 +24,12 @@ class Representatives:
     Args:
         table: the vectors.
         items: their IDs.
+        features: the first so many columns; what follows is no feature but a bias.
     """
 
-    def __init__(self, table: VectorTable, items: IdSpace) -> None:
+    def __init__(self, table: VectorTable, items: IdSpace, features: int) -> None:
         self._table = table
+        self._features = features
         self._items = items
         self._rows: Handles | None = None
 
@@ -54,7 +56,7 @@ class Representatives:
         table = self._table
         if self._rows is None:
             nothing = np.empty(0, np.int64)
-            rows = await offload(pool, table.base.size, _largest, table.base, range(table.features), nothing)
+            rows = await offload(pool, table.base.size, _largest, table.base, range(self._features), nothing)
             self._rows = np.array(rows, np.int64)
         while gone := [at for at, row in enumerate(self._rows.tolist()) if row >= 0 and table.masked(row)]:
             masked = Delta.of(table).masked(len(table.base)).copy()

@@ -52,6 +52,11 @@ class ServedModel:
         return applied
 
     @property
+    def compared(self) -> int:
+        """Of how many columns of a vector cosines are, the first ones: biases say nothing of what an item is like."""
+        return self.state.generation.latent_features
+
+    @property
     def epoch(self) -> int:
         """The epoch's number."""
         return self.state.epoch
@@ -80,9 +85,9 @@ def served_state(state: ModelState, of_items: Prior | LivePrior) -> ServedModel:
     """
     return ServedModel(
         state=state,
-        index=ExactIndex(state.generation.item_factors),
+        index=ExactIndex(state.generation.item_factors, state.generation.latent_features),
         of_items=of_items,
         popular=LargestCounts(state.histories, state.items, state.histories.popularity),
         active=LargestCounts(state.histories, state.users, state.histories.activity),
-        representatives=Representatives(state.item_vectors, state.items),
+        representatives=Representatives(state.item_vectors, state.items, state.generation.latent_features),
     )

@@ -15,6 +15,7 @@ from oryx_py.model.files import REMEDY, check_content, check_size, map_array, st
 from oryx_py.model.generation_writer import write_generation
 from oryx_py.model.ids import IdTable
 from oryx_py.model.manifest import MANIFEST, Manifest, generation_files, read_manifest
+from oryx_py.numerics.biases import Biases
 
 __all__ = ["Csr", "Generation", "new_generation_name", "write_generation"]
 
@@ -48,6 +49,11 @@ class Generation:
     user_gram: NDArray[np.float64]
     item_gram: NDArray[np.float64]
 
+    @property
+    def latent_features(self) -> int:
+        """How many of a vector's columns, the first ones, are factors: all but those of biases."""
+        return self.manifest.features - (2 if self.manifest.objective.biases is not None else 0)
+
     @classmethod
     def open(
         cls,
@@ -79,6 +85,12 @@ class Generation:
         if min(counts.users, counts.items, features) < 1:
             raise CorruptGeneration(
                 f"{path / MANIFEST} states {counts.users} users, {counts.items} items, {features} features: {REMEDY}"
+            )
+        biases = manifest.objective.biases
+        if biases is not None and (features < 3 or biases != Biases.last(features, biases.mean)):
+            raise CorruptGeneration(
+                f"{path / MANIFEST} has biases in columns {biases.user} and {biases.item} of {features}, which are not "
+                f"the last two: {REMEDY}"
             )
         return cls(
             path=path,

@@ -8,7 +8,7 @@ from serving_layer.problems import Problem, quoted
 from serving_layer.ranking import Handles, Query
 from serving_layer.served import ServedModel
 
-__all__ = ["item_handles", "item_query", "known_handles", "user_query"]
+__all__ = ["item_handles", "item_direction", "item_query", "known_handles", "user_query"]
 
 
 def user_query(model: ServedModel, user: str) -> tuple[int, Query]:
@@ -41,6 +41,15 @@ def item_query(model: ServedModel, item: str) -> Query:
     if handle >= 0 and model.state.popularity()[handle] > 0:
         raise Problem(HTTPStatus.NOT_FOUND, f"item {quoted(item)} has no vector yet: nobody who knows it has one")
     raise Problem(HTTPStatus.NOT_FOUND, f"item {quoted(item)} is unknown")
+
+
+def item_direction(model: ServedModel, item: str) -> Query:
+    """Return of an item's vector what cosines compare, float64[≤ k].
+
+    Raises:
+        Problem: 404, the item is unknown, or has no vector.
+    """
+    return item_query(model, item)[: model.compared]
 
 
 def item_handles(model: ServedModel, items: list[str]) -> list[int]:

@@ -7,7 +7,7 @@ from serving_layer import keys
 from serving_layer.api.answers import Numbers, Scored
 from serving_layer.api.arguments import After, Item, Items, Paging, Recall, RescorerParams, ToItem, User
 from serving_layer.api.operation import operation
-from serving_layer.handlers.lookups import item_handles, item_query, known_handles
+from serving_layer.handlers.lookups import item_direction, item_handles, known_handles
 from serving_layer.handlers.ranked import ranked_items, ranked_known
 from serving_layer.ranking import exact_scores
 from serving_layer.wait_after import take_model
@@ -32,7 +32,7 @@ async def similarity(
     have cosine 0. The given items are left out.
     """
     model = await take_model(request, after)
-    mean = np.mean([item_query(model, item) for item in items], axis=0)
+    mean = np.mean([item_direction(model, item) for item in items], axis=0)
     given = np.unique(item_handles(model, items))
     rescoring = await request.app[keys.PLUGINS].rescoring("similarity", items, rescorer_params)
     return await ranked_items(request, model, mean, given, paging, rescoring, "cosine")
@@ -55,7 +55,7 @@ async def similarity_to_item(
     Cosines, in order; an item that is unknown, or has no vector yet, gives 0.
     """
     model = await take_model(request, after)
-    query = item_query(model, to_item)
+    query = item_direction(model, to_item)
     vectors = model.state.item_vectors.gather(np.array(item_handles(model, items), np.int64))
     return Numbers(exact_scores(query, vectors, "cosine"))
 
@@ -73,5 +73,5 @@ async def because(
     Best first; a known item without a vector has cosine 0. Empty for a user who knows nothing.
     """
     model = await take_model(request, after, user)
-    query = item_query(model, item)
+    query = item_direction(model, item)
     return await ranked_known(request, model, query, known_handles(model, user), paging, "cosine")

@@ -38,18 +38,22 @@ class Delta(NamedTuple):
         return self.handles[self.handles < rows]
 
     def candidates(self, query: Query, want: int, skip: Handles, metric: Metric) -> Handles:
-        """Return the handles among which the ``want`` best are; none of ``skip``, int64[s], ascending."""
+        """Return the handles among which the ``want`` best are; none of ``skip``, int64[s], ascending.
+
+        ``query`` as of `ItemIndex.best`.
+        """
         if not len(self.handles):
             return self.handles
         kept = self.present & outside(self.handles, skip)
         if np.count_nonzero(kept) <= want:
             return self.handles[kept]
         norm = float(np.sqrt((query * query).sum()))
-        norms = np.sqrt(np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64))
+        vectors = self.vectors[:, : len(query)] if metric == "cosine" else self.vectors
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
         slack = self._slack(norms, norm, metric)
         if not np.isfinite(slack):
             return self.handles[kept]
-        scores = (self.vectors @ (query / norm).astype(np.float32)).astype(np.float64)
+        scores = (vectors @ (query / norm).astype(np.float32)).astype(np.float64)
         if metric == "cosine":
             scores = np.divide(scores, norms, out=np.zeros_like(scores), where=norms > 0)
         return self.handles[shortlist(np.where(kept, scores, -np.inf), want, slack)]

@@ -2,6 +2,7 @@
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from oryx_py.errors import CorruptGeneration
 from serving_layer.index.norm_order import NormOrder
@@ -35,21 +36,22 @@ class ExactIndex:
 
     Args:
         factors: float32[n, k], C-contiguous.
+        compared: of how many columns cosines are, the first ones; None for all.
 
     Raises:
         CorruptGeneration: a vector is not finite.
     """
 
-    def __init__(self, factors: Factors) -> None:
+    def __init__(self, factors: Factors, compared: int | None = None) -> None:
         self._factors = factors
-        norms = np.empty(len(factors), np.float64)
-        for start in range(0, len(factors), _BLOCK_ROWS):
-            Y = factors[start : start + _BLOCK_ROWS].astype(np.float64)
-            norms[start : start + _BLOCK_ROWS] = np.sqrt((Y * Y).sum(axis=1))
+        self._compared = factors[:, :compared]
+        norms = _lengths(factors)
         if not np.isfinite(norms).all():
             raise CorruptGeneration("an item's vector is not finite: reject this generation and publish another")
         self._largest_norm = float(norms.max(initial=0.0))
         self._by_norm = NormOrder.of(norms)
+        if self._compared.shape != factors.shape:
+            norms = _lengths(self._compared)
         smallest = float(norms.min(initial=np.inf, where=norms > 0))
         self._can_scale = smallest > SMALL_NORM and self._largest_norm < 1 / SMALL_NORM
         # Zero vectors get 0, their cosine.
@@ -99,9 +101,11 @@ class ExactIndex:
             found = self._by_heap(unit, want, skip, slack)
             if found is not None:
                 return found
-        approximate = self._factors @ unit
         if metric == "cosine":
+            approximate = self._compared @ unit
             approximate *= self._scales
+        else:
+            approximate = self._factors @ unit
         approximate[skip] = -np.inf
         return shortlist(approximate, want, slack)
 
@@ -123,3 +127,11 @@ class ExactIndex:
         if fetch < self.rows and worst >= cut:
             return None
         return np.asarray(rows[scores >= cut], np.int64)
+
+
+def _lengths(vectors: Factors) -> NDArray[np.float64]:
+    norms = np.empty(len(vectors), np.float64)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        Y = vectors[start : start + _BLOCK_ROWS].astype(np.float64)
+        norms[start : start + _BLOCK_ROWS] = np.sqrt((Y * Y).sum(axis=1))
+    return norms

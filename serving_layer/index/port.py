@@ -34,6 +34,7 @@ class ItemIndex(Protocol):
     def best(self, query: Query, want: int, skip: Handles, metric: Metric) -> Ranked:
         """Return the ``want`` best rows, fewer only where there are no more, by exact score, ties by row.
 
-        ``query`` float64[k]; ``skip`` int64[s], ascending and unique: rows to leave out.
+        ``query`` float64[k], of a cosine only the columns that cosines compare; ``skip`` int64[s], ascending and
+        unique: rows to leave out.
         """
         ...

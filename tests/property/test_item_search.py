@@ -22,6 +22,7 @@ from tests.support.factors import KINDS, factors_of
 def score(query, vector, metric):
     """One score, term by term."""
     total = np.float64(0)
+    vector = vector[: len(query)]
     terms = [np.float64(a) * np.float64(b) for a, b in zip(query, vector, strict=True)]
     total = np.array([terms]).sum(axis=1)[0]
     if metric == "cosine":
@@ -49,10 +50,12 @@ def slow_sort(query, vectors: dict[str, np.ndarray], metric, left_out):
     want=st.sampled_from([1, 2, 10, 50, 600, 5000]),
     excluded_share=st.sampled_from([0.0, 0.05, 0.9, 1.0]),
     metric=st.sampled_from(["dot", "cosine"]),
+    beside=st.sampled_from([0, 0, 2]),
 )
 def test_index_and_delta_give_what_a_slow_sort_of_the_live_vectors_gives(
-    seed, kind, query_kind, n, k, changed, want, excluded_share, metric
+    seed, kind, query_kind, n, k, changed, want, excluded_share, metric, beside
 ):
+    """Cosines leave the last columns, ``beside``, out."""
     rng = np.random.default_rng(seed)
     names = sorted((f"i{number}" for number in range(n)), key=str.encode)
     base = factors_of(kind, rng, n, k)
@@ -68,13 +71,14 @@ def test_index_and_delta_give_what_a_slow_sort_of_the_live_vectors_gives(
         return names[handle] if handle < n else new_names[handle]
 
     live = {name(h): v for h in [*range(n), *new_names] if (v := table.get(h)) is not None}
-    query = factors_of(query_kind, rng, 1, k)[0].astype(np.float64)
+    compared = max(k - beside, 1)
+    query = factors_of(query_kind, rng, 1, k)[0].astype(np.float64)[: compared if metric == "cosine" else k]
     handles = np.array([*range(n), *new_names], np.int64)
     excluded = np.unique(handles[rng.random(len(handles)) < excluded_share])
 
     delta = Delta.of(table)
     skip = np.unique(np.concatenate([excluded[excluded < n], delta.masked(n)]))
-    rows = ExactIndex(base).best(query, want, skip, metric)
+    rows = ExactIndex(base, compared).best(query, want, skip, metric)
     candidates = delta.candidates(query, want, excluded, metric)
     others = Ranked(candidates, exact_scores(query, table.gather(candidates), metric))
     best = merged(rows, others, want, n, name)
