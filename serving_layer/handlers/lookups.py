@@ -8,7 +8,7 @@ from serving_layer.problems import Problem, quoted
 from serving_layer.ranking import Handles, Query
 from serving_layer.served import ServedModel
 
-__all__ = ["item_handles", "item_direction", "item_query", "known_handles", "user_query"]
+__all__ = ["item_direction", "item_handles", "item_query", "known_handles", "user_query"]
 
 
 def user_query(model: ServedModel, user: str) -> tuple[int, Query]:
