@@ -3,7 +3,7 @@
 What goes is decided in `batch_layer.trimming` and `batch_layer.retention`; this module looks up their facts, and acts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -13,7 +13,7 @@ from batch_layer.retention import outlived
 from batch_layer.trimming import Offsets, input_needed, trim_points
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, OryxError, UnsupportedFormat
-from oryx_py.model.epochs import Announcements, epochs_in_use
+from oryx_py.model.epochs import Announcements, epochs_in_use, epochs_to_hold
 from oryx_py.model.history import History
 from oryx_py.model.manifest import MANIFEST, read_manifest
 from oryx_py.model.registry import EpochStarted, GenerationState, Registry
@@ -85,23 +85,17 @@ class Housekeeping:
         if not registry.epochs:
             return
         try:
-            in_use = self._in_use(registry.epochs)
-            self._delete(registry, in_use)
+            partitions = sorted(self._admin.start_offsets(self._input))
+            told = self._announced(registry.epochs, partitions)
+            now_ms, overlap_s = self._clock.now_ms(), self._kept.overlap_s
+            held = epochs_to_hold(registry.epochs, told, partitions, now_ms=now_ms, overlap_s=overlap_s)
+            self._delete(registry, {entry.generation for entry in (*held, *registry.epochs[-2:])})
             if self._kept.trim:
+                in_use = epochs_in_use(registry.epochs, told, partitions, now_ms=now_ms, overlap_s=overlap_s)
                 self._trim(self._input, self._readers_of_input(in_use, history))
                 self._trim(self._update, [entry.start for entry in in_use])
         except OryxError as trouble:
             log.warning("housekeeping_put_off", reason=str(trouble), hint="the next run does it")
-
-    def _in_use(self, epochs: Sequence[EpochStarted]) -> list[EpochStarted]:
-        partitions = sorted(self._admin.start_offsets(self._input))
-        return epochs_in_use(
-            epochs,
-            self._announced(epochs, partitions),
-            partitions,
-            now_ms=self._clock.now_ms(),
-            overlap_s=self._kept.overlap_s,
-        )
 
     def _announced(self, epochs: Sequence[EpochStarted], partitions: Sequence[int]) -> Announcements:
         """What was announced, read from as far back as it takes to find a live epoch: the last seconds, as a rule."""
@@ -142,9 +136,11 @@ class Housekeeping:
         return {partition: offset for (_, partition), offset in committed.items() if offset is not None}
 
     def _trim(self, topic: str, needed: Sequence[Offsets]) -> None:
-        recent = self._admin.offsets_at(topic, self._clock.now_ms() - int(self._kept.trim_keep_s * 1000))
         start = self._admin.start_offsets(topic)
-        points = trim_points(start, [*needed, recent])
+        if self._kept.trim_keep_s:
+            since_ms = self._clock.now_ms() - int(self._kept.trim_keep_s * 1000)
+            needed = [*needed, self._admin.offsets_at(topic, since_ms)]
+        points = trim_points(start, needed)
         if not points:
             return
         self._admin.trim(topic, points)
@@ -152,10 +148,8 @@ class Housekeeping:
         self._metrics.trimmed(topic, offsets)
         log.info("topic_trimmed", topic=topic, offsets=offsets, before=_sorted(points))
 
-    def _delete(self, registry: Registry, in_use: Sequence[EpochStarted]) -> None:
-        names = outlived(
-            registry, self._store.generations(), {entry.generation for entry in in_use}, self._kept.generations
-        )
+    def _delete(self, registry: Registry, in_use: Collection[str]) -> None:
+        names = outlived(registry, self._store.generations(), in_use, self._kept.generations)
         if not names:
             return
         states = [registry.generations[name] for name in names if not registry.is_deleted(name)]

@@ -85,12 +85,13 @@ def epochs_in_use(
     now_ms: int,
     overlap_s: float,
 ) -> list[EpochStarted]:
-    """Return the epochs that a process may hold, now or at its next start, ascending: what a start holds, and since.
+    """Return the epochs whose messages a process may need, now or at a later start, ascending.
 
-    At least the last two, for a process that has not seen the newest yet. The arguments are those of `epochs_to_hold`.
+    What a start holds, the one before the newest (which somebody may not have seen yet), and all since. While none is
+    live, any may be the first to be: all of them. The arguments are those of `epochs_to_hold`.
     """
-    if not epochs:
-        return []
+    if not any(announcements.of(entry.epoch).is_live(partitions) for entry in epochs):
+        return list(epochs)
     held = epochs_to_hold(epochs, announcements, partitions, now_ms=now_ms, overlap_s=overlap_s)
     first = min(held[0].epoch, epochs[-2:][0].epoch)
     return [entry for entry in epochs if entry.epoch >= first]

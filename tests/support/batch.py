@@ -1,6 +1,6 @@
 """The batch layer without Spark or Kafka: a slow engine that says what a history comes to, and a world to run it in."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,9 @@ from oryx_py.events import FoldSettings
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
+from oryx_py.model.history import History
 from oryx_py.model.packed_ids import PackedIds
+from oryx_py.model.registry import Registry
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.ports import Record, TopicSpec
@@ -180,6 +182,7 @@ class BatchWorld:
         self.engine = SlowEngine(self.log, "in", self.recipe)
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
+        self.tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
 
     def send(self, *values: str, id_: bytes | None = None) -> None:
         """Send values to their users' partitions, with an idempotency key; one that names no user goes to all."""
@@ -215,6 +218,7 @@ class BatchWorld:
                     clock=SystemClock(),
                     rng=np.random.default_rng(),
                     metrics=self.metrics,
+                    tidy=self.tidy,
                 ),
                 self.recipe,
                 input_topic="in",

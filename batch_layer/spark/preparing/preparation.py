@@ -1,0 +1,83 @@
+"""The steps of preparing: fold, number the items, write the users' side, transpose it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from batch_layer.cores import cores
+from batch_layer.engine import Cancelled
+from batch_layer.progress import OnProgress, Progress, unheard
+from batch_layer.spark.folding import told_rows
+from batch_layer.spark.preparing.items import number_items
+from batch_layer.spark.preparing.parts import fold_into_parts, part_path
+from batch_layer.spark.preparing.prepared import Prepared
+from batch_layer.spark.preparing.spans import write_users
+from batch_layer.spark.preparing.transposition import write_items
+from batch_layer.stopwatch import Stopwatch
+from oryx_py.events.fold import FoldSettings
+
+__all__ = ["parts_for", "prepare"]
+
+_ROWS_A_PART = 1_000_000
+"""Some seconds of a task, and some hundred megabytes of its memory."""
+
+
+def prepare(
+    spark: SparkSession,
+    rows: DataFrame,
+    fold: FoldSettings,
+    into: Path,
+    work: Path,
+    *,
+    parts: int,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_progress: OnProgress = unheard,
+) -> Prepared | None:
+    """Fold rows of the history into the IDs and histories of a generation; None, and no file, where no pair is left.
+
+    The files are a function of the rows and the settings alone, however many parts and cores there are.
+
+    Args:
+        spark: whose tasks see both directories.
+        rows: those that count, in the columns of `HISTORY_SCHEMA`.
+        fold: its settings.
+        into: the staged directory; gets ``{users,items}.ids.*`` and ``{users,items}.history.*``.
+        work: an empty directory for what tasks leave to each other; of no use afterwards.
+        parts: how many ranges of users, each a task's; see `parts_for`.
+        cancelled: asked between the steps.
+        on_progress: told at each step.
+
+    Raises:
+        Cancelled: somebody asked for it.
+    """
+    timed = Stopwatch()
+
+    def begin(step: str) -> None:
+        if cancelled():
+            raise Cancelled
+        on_progress(Progress(step=step))
+
+    begin("fold")
+    with timed("fold"):
+        counts = fold_into_parts(told_rows(rows), fold, work, parts)
+        timed.wrote("fold", sum(part.file_bytes for part in counts))
+    if not counts:
+        return None
+    begin("number")
+    with timed("number"):
+        items, written = number_items(spark, [part_path(work, part.number) for part in counts], into, work)
+        timed.wrote("number", written)
+    begin("write")
+    with timed("write"):
+        timed.wrote("write", write_users(spark, counts, into, work))
+    begin("transpose")
+    with timed("transpose"):
+        timed.wrote("transpose", write_items(into, items, cores()))
+    users, pairs = (sum(each) for each in zip(*((part.users, part.pairs) for part in counts), strict=True))
+    return Prepared(users, items, pairs, timed.seconds, timed.bytes)
+
+
+def parts_for(spark: SparkSession, rows: int) -> int:
+    """Return in how many parts so many rows are folded: one a core, and more where they would be large."""
+    return max(spark.sparkContext.defaultParallelism, -(-rows // _ROWS_A_PART))

@@ -1,0 +1,35 @@
+"""The items' histories: the users', seen from the other side."""
+
+from pathlib import Path
+
+import numpy as np
+
+from oryx_py.model.csr import Csr
+from oryx_py.model.files import create_array, map_array, open_array
+from oryx_py.model.generation_writer import history_files
+from oryx_py.numerics.transposing import column_counts, transpose_into
+
+__all__ = ["histories_of", "write_items"]
+
+
+def write_items(into: Path, items: int, threads: int) -> int:
+    """Write ``items.history.*`` from ``users.history.*``, on this machine's cores; returns the bytes."""
+    users = histories_of(into, "users")
+    indptr, indices, strengths = (into / file for file in history_files("items"))
+    create_array(indptr, np.int64, (items + 1,))
+    create_array(indices, np.int32, (users.pairs,))
+    create_array(strengths, np.float64, (users.pairs,))
+    transposed = open_array(indptr), open_array(indices), open_array(strengths)
+    np.cumsum(column_counts(users.indices, items, threads=threads), out=transposed[0][1:])
+    transpose_into(users.indptr, users.indices, users.strengths, transposed, threads=threads)
+    return sum(path.stat().st_size for path in (indptr, indices, strengths))
+
+
+def histories_of(directory: Path, side: str) -> Csr:
+    """Map a side's histories."""
+    indptr, indices, strengths = (directory / file for file in history_files(side))
+    return Csr(
+        map_array(indptr, np.int64, (None,)),
+        map_array(indices, np.int32, (None,)),
+        map_array(strengths, np.float64, (None,)),
+    )
