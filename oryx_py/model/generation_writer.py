@@ -1,11 +1,19 @@
-"""Writing a generation: everything on the disk first, the manifest last."""
+"""Writing a generation: everything on the disk first, the manifest last.
+
+1. the data files: `write_data` from memory, or whoever else writes them at their final places;
+2. `seal`: the index, a look at every file, its checksum, fsync;
+3. `commit_generation`: the manifest.
+
+Fails any of them, there is no generation, and the directory is rubbish.
+"""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +21,63 @@ from numpy.typing import NDArray
 from oryx_py.errors import NotReady, UserError
 from oryx_py.events.fold import FoldSettings
 from oryx_py.model.csr import Csr
-from oryx_py.model.files import FileEntry, adopt_file, storage, sync_directory, write_array
-from oryx_py.model.ids import write_ids
+from oryx_py.model.files import FileEntry, adopt_file, map_array, storage, sync_directory, write_array
+from oryx_py.model.ids import id_files, write_ids
 from oryx_py.model.manifest import MANIFEST, Counts, Manifest, generation_files, write_manifest
 from oryx_py.model.packed_ids import ArrowStrings, PackedIds
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["write_generation"]
+__all__ = [
+    "BuildIndex",
+    "Sealed",
+    "Words",
+    "commit_generation",
+    "history_files",
+    "seal",
+    "write_data",
+    "write_generation",
+]
+
+BuildIndex: TypeAlias = Callable[[NDArray[np.float32], Path], str | None]
+"""`oryx_py.ports.index.IndexBuilder.build`."""
+
+_BLOCK_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A generation's files but for the manifest, all on the disk: how much is in them, and what it says of each."""
+
+    users: int
+    items: int
+    pairs: int
+    features: int
+    index: str | None
+    files: Mapping[str, FileEntry]
+
+
+class Words(TypedDict):
+    """What a manifest says beside what can be read off the files, in the words of `Manifest`.
+
+    ``versions`` are added to those of Python, NumPy and this package.
+    """
+
+    name: str
+    objective: Objective
+    fold: FoldSettings
+    trainer: str
+    created_ms: int
+    as_of_ms: int
+    input: Mapping[int, tuple[int, int]]
+    interactions: int
+    rejected: int
+    repeats: NotRequired[int]
+    dedupe_from: NotRequired[Mapping[int, tuple[int, int]]]
+    parent: NotRequired[str | None]
+    hyperparameters: NotRequired[Mapping[str, Any]]
+    metrics: NotRequired[Mapping[str, Any]]
+    versions: NotRequired[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,83 +89,180 @@ class _Side:
     factors: NDArray[np.float32]
 
 
-def write_generation(
+def history_files(side: str) -> list[str]:
+    """Return the names of the histories of "users" or "items": indptr, indices, strengths (`Csr`)."""
+    return [f"{side}.history.{part}.npy" for part in ("indptr", "indices", "strengths")]
+
+
+def seal(into: Path, build_index: BuildIndex = lambda _factors, _into: None, *, threads: int = 1) -> Sealed:
+    """Build the index, and fsync, check and sum every file of a directory that has all of a generation's data files.
+
+    Raises:
+        UserError: factors are not finite: the training diverged.
+        CorruptGeneration: a file is missing, or does not go with the others.
+        StoreUnavailable: the disk does not take it.
+    """
+    with storage(into):
+        users = _mapped(into, "users", None)
+        items = _mapped(into, "items", users.shape[1])
+        pairs = len(map_array(into / history_files("users")[1], np.int32, (None,)))
+        for side, factors in (("users", users), ("items", items)):
+            _check_side(into, side, len(factors), pairs)
+        with ThreadPoolExecutor(threads) as pool:
+            for side, factors in (("users", users), ("items", items)):
+                wrong = sum(pool.map(_not_finite, np.array_split(factors, -(-len(factors) // _BLOCK_ROWS))))
+                _refuse_diverged(side, wrong, len(factors))
+            index = build_index(items, into)
+            found = sorted(into.rglob("*"))
+            for path in found:
+                if path.is_dir():
+                    sync_directory(path)
+            # The largest first, so that none of them is left to one thread at the end.
+            paths = sorted((path for path in found if path.is_file()), key=lambda path: -path.stat().st_size)
+            entries = dict(zip(paths, pool.map(adopt_file, paths), strict=True))
+        files = {path.relative_to(into).as_posix(): entry for path, entry in entries.items()}
+        return Sealed(len(users), len(items), pairs, users.shape[1], index, files)
+
+
+def commit_generation(into: Path, sealed: Sealed, **words: Unpack[Words]) -> Manifest:
+    """Write the manifest of sealed files, which makes them a generation.
+
+    Raises:
+        ValueError: arguments do not fit together.
+        StoreUnavailable: the disk does not take it.
+    """
+    objective, fold = words["objective"], words["fold"]
+    if objective.feedback != fold.feedback:
+        raise ValueError(f"the objective is for {objective.feedback} feedback, the fold for {fold.feedback}")
+    interactions, rejected, repeats = words["interactions"], words["rejected"], words.get("repeats", 0)
+    with storage(into):
+        return write_manifest(
+            into / MANIFEST,
+            Manifest(
+                generation=words["name"],
+                created_ms=words["created_ms"],
+                parent=words.get("parent"),
+                trainer=words["trainer"],
+                feedback=objective.feedback,
+                features=sealed.features,
+                objective=objective,
+                fold=fold,
+                hyperparameters=dict(words.get("hyperparameters") or {}),
+                as_of_ms=words["as_of_ms"],
+                counts=Counts(sealed.users, sealed.items, sealed.pairs, interactions, rejected, repeats),
+                metrics=dict(words.get("metrics") or {}),
+                input={int(partition): (int(start), int(end)) for partition, (start, end) in words["input"].items()},
+                dedupe_from=dict(words.get("dedupe_from") or {}),
+                index=sealed.index,
+                versions=_versions() | dict(words.get("versions") or {}),
+                files=dict(sorted(sealed.files.items())),
+            ),
+        )
+
+
+def write_data(
     into: Path,
     *,
-    name: str,
     user_ids: Sequence[str] | ArrowStrings | PackedIds,
     item_ids: Sequence[str] | ArrowStrings | PackedIds,
     user_factors: NDArray[np.floating[Any]],
     item_factors: NDArray[np.floating[Any]],
     user_histories: Csr,
-    objective: Objective,
-    fold: FoldSettings,
-    trainer: str,
-    created_ms: int,
-    as_of_ms: int,
-    input: Mapping[int, tuple[int, int]],  # noqa: A002 - the manifest's own word
-    interactions: int,
-    rejected: int,
-    repeats: int = 0,
-    dedupe_from: Mapping[int, tuple[int, int]] | None = None,
-    parent: str | None = None,
-    hyperparameters: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    versions: Mapping[str, str] | None = None,
-    index: str | None = None,
-) -> Manifest:
-    """Write a generation into an empty directory, or one that has an index or tables in row order already.
+) -> dict[str, FileEntry]:
+    """Write a generation's data files from memory, fsynced; returns what the manifest says of each.
 
     IDs ascend bytewise (as sorted Python strings do); row ``i`` of the factors [rows, features] belongs to ID ``i`` and
     is written as float32. ``user_histories`` has a row for each user, none empty, whose indices are item rows in any
-    order, none twice. The rest is as in `Manifest`; ``versions`` are added to those of Python, NumPy and this package.
-
-    1. check everything; 2. write and fsync each file, and fsync those found; 3. write the manifest (`write_manifest`).
-    Fails any of them, there is no generation, and the directory is rubbish.
+    order, none twice.
 
     Raises:
         NotReady: there are no users, or no items, to make a generation of.
         UserError: factors are not finite: the training diverged.
-        ValueError: arguments do not fit together.
+        ValueError: arguments do not fit together, or a file is there already.
         StoreUnavailable: the disk does not take the files.
     """
     users = _side("users", user_ids, user_factors)
     items = _side("items", item_ids, item_factors)
     if users.factors.shape[1] != items.factors.shape[1]:
         raise ValueError(f"users have {users.factors.shape[1]} features, items {items.factors.shape[1]}")
-    if objective.feedback != fold.feedback:
-        raise ValueError(f"the objective is for {objective.feedback} feedback, the fold for {fold.feedback}")
     item_histories = _checked(user_histories, users, items).transposed(len(items.ids))
     # Transposed twice, every row ascends, whatever order the caller's had.
     user_histories = item_histories.transposed(len(users.ids))
     if not user_histories.ascends():
         raise ValueError("user_histories has a pair of user and item twice: fold them first")
     with storage(into):
-        files = _adopted(into)
-        for side, histories in ((users, user_histories), (items, item_histories)):
-            files |= _write_side(into, side, histories)
-        return write_manifest(
-            into / MANIFEST,
-            Manifest(
-                generation=name,
-                created_ms=created_ms,
-                parent=parent,
-                trainer=trainer,
-                feedback=objective.feedback,
-                features=users.factors.shape[1],
-                objective=objective,
-                fold=fold,
-                hyperparameters=dict(hyperparameters or {}),
-                as_of_ms=as_of_ms,
-                counts=Counts(len(users.ids), len(items.ids), user_histories.pairs, interactions, rejected, repeats),
-                metrics=dict(metrics or {}),
-                input={int(partition): (int(start), int(end)) for partition, (start, end) in input.items()},
-                dedupe_from=dict(dedupe_from or {}),
-                index=index,
-                versions=_versions() | dict(versions or {}),
-                files=dict(sorted(files.items())),
-            ),
-        )
+        for file in (*generation_files(), MANIFEST):
+            if (into / file).exists():
+                raise ValueError(f"{into / file} exists: a generation is written once")
+        return _write_side(into, users, user_histories) | _write_side(into, items, item_histories)
+
+
+def write_generation(
+    into: Path,
+    *,
+    user_ids: Sequence[str] | ArrowStrings | PackedIds,
+    item_ids: Sequence[str] | ArrowStrings | PackedIds,
+    user_factors: NDArray[np.floating[Any]],
+    item_factors: NDArray[np.floating[Any]],
+    user_histories: Csr,
+    index: str | None = None,
+    **words: Unpack[Words],
+) -> Manifest:
+    """Write a generation from memory into an empty directory, or one with an ``index`` or tables in row order already.
+
+    See `write_data` for the first arguments and `commit_generation` for the ``words``.
+
+    Raises:
+        NotReady, UserError, ValueError, StoreUnavailable: as these two do.
+    """
+    with storage(into):
+        found = _adopted(into)
+    written = write_data(
+        into,
+        user_ids=user_ids,
+        item_ids=item_ids,
+        user_factors=user_factors,
+        item_factors=item_factors,
+        user_histories=user_histories,
+    )
+    sealed = Sealed(
+        users=len(user_histories),
+        items=len(item_factors),
+        pairs=user_histories.pairs,
+        features=item_factors.shape[1],
+        index=index,
+        files=found | written,
+    )
+    return commit_generation(into, sealed, **words)
+
+
+def _mapped(into: Path, side: str, features: int | None) -> NDArray[np.float32]:
+    factors: NDArray[np.float32] = map_array(into / f"{side}.npy", np.float32, (None, features))
+    return factors
+
+
+def _check_side(into: Path, side: str, rows: int, pairs: int) -> None:
+    """Whether the files of a side go with its factors, by their headers."""
+    features = map_array(into / f"{side}.npy", np.float32, (rows, None)).shape[1]
+    indptr, indices, strengths = (into / file for file in history_files(side))
+    offsets, data, hashes, order = (into / file for file in id_files(side))
+    map_array(into / f"{side}.gram.npy", np.float64, (features, features))
+    map_array(indptr, np.int64, (rows + 1,))
+    map_array(indices, np.int32, (pairs,))
+    map_array(strengths, np.float64, (pairs,))
+    map_array(offsets, np.int64, (rows + 1,))
+    map_array(data, np.uint8, (None,))
+    map_array(hashes, np.uint64, (rows,))
+    map_array(order, np.int32, (rows,))
+
+
+def _not_finite(factors: NDArray[np.float32]) -> int:
+    return int((~np.isfinite(factors).all(axis=1)).sum())
+
+
+def _refuse_diverged(side: str, wrong: int, rows: int) -> None:
+    if wrong:
+        raise UserError(f"training diverged: factors of {wrong} of {rows} {side} are not finite; raise model.lambda")
 
 
 def _side(name: str, ids: Sequence[str] | ArrowStrings | PackedIds, factors: NDArray[np.floating[Any]]) -> _Side:
@@ -119,10 +273,7 @@ def _side(name: str, ids: Sequence[str] | ArrowStrings | PackedIds, factors: NDA
         published = np.ascontiguousarray(factors, np.float32)
     if published.ndim != 2 or len(published) != len(packed) or not published.shape[1]:
         raise ValueError(f"{name}: factors of shape {published.shape} do not go with {len(packed)} IDs")
-    if (wrong := np.flatnonzero(~np.isfinite(published).all(axis=1))).size:
-        raise UserError(
-            f"training diverged: factors of {wrong.size} of {len(packed)} {name} are not finite; raise model.lambda"
-        )
+    _refuse_diverged(name, _not_finite(published), len(packed))
     return _Side(name, packed, published)
 
 
@@ -154,9 +305,7 @@ def _write_side(into: Path, side: _Side, histories: Csr) -> dict[str, FileEntry]
     arrays: dict[str, NDArray[Any]] = {
         f"{side.name}.npy": side.factors,
         f"{side.name}.gram.npy": gram(side.factors),
-        f"{side.name}.history.indptr.npy": histories.indptr,
-        f"{side.name}.history.indices.npy": histories.indices,
-        f"{side.name}.history.strengths.npy": histories.strengths,
+        **dict(zip(history_files(side.name), (histories.indptr, histories.indices, histories.strengths), strict=True)),
     }
     written = {file: write_array(into / file, array) for file, array in arrays.items()}
     return written | write_ids(into, side.name, side.ids)
