@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from batch_layer.engine import Cancelled
-from batch_layer.recipe import LARGEST, Recipe
+from batch_layer.recipe import Recipe
 from oryx_py.model.csr import Csr
-from oryx_py.numerics.als import Observed, Trained, observed, start, sweeps
+from oryx_py.numerics.als import Course, Observed, Plan, State, Threads, start, train
 
 __all__ = ["fitted_items"]
 
@@ -31,24 +31,26 @@ def fitted_items(
     Raises:
         Cancelled: somebody asked for it.
     """
-    users = np.repeat(np.arange(len(histories), dtype=np.int64), np.diff(histories.indptr))
-    strengths = np.clip(histories.strengths, -LARGEST, LARGEST)
-    sides = observed(users, histories.indices, strengths, (len(histories), items), recipe.objective)
-    run = sweeps(*sides, _begin(*sides, recipe), recipe.objective, threads=_cores())
+    transposed = histories.transposed(items)
+    by_users, by_items = (
+        Observed.of(side.indptr, side.indices, side.strengths, others, recipe.objective)
+        for side, others in ((histories, items), (transposed, len(histories)))
+    )
+
+    def ask(_: object) -> None:
+        if cancelled():
+            raise Cancelled
+
     # BLAS adds in an order that depends on its threads; the kernel has all cores.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for _ in range(recipe.iterations):
-            found = next(run)
-            if cancelled():
-                raise Cancelled
-    return found.items
-
-
-def _begin(by_users: Observed, by_items: Observed, recipe: Recipe) -> Trained:
-    """Return the random factors that training begins with, a function of the seed alone."""
-    rng = np.random.default_rng(recipe.seed % 2**63)
-    users, items = (start(side.rows, recipe.features, rng) for side in (by_users, by_items))
-    return Trained(users, items)
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        Threads(by_users, by_items, recipe.features, threads=_cores()) as workers,
+    ):
+        factors = start(items, recipe.features, np.random.default_rng(recipe.seed % 2**63))
+        users = np.zeros((len(histories), recipe.features), np.float32)
+        begin = State(users, factors, workers.gram("items", factors))
+        course = train(workers, Course(begin, begin), recipe.objective, Plan(recipe.iterations), after_epoch=ask)
+    return course.best.items
 
 
 def _cores() -> int:

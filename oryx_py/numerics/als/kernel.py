@@ -7,6 +7,10 @@ rows the fixed side has. The preconditioner is A's own diagonal.
 The sweeps converge together with the rows, so one or two steps a sweep do; what solves a row to the end is
 `oryx_py.numerics.cg`. Everything is float32; a row depends on its own pairs and the fixed side alone.
 
+What takes the time is fetching vectors from all over the fixed side. So a row's are copied side by side first, in a
+loop that does nothing else, and many fetches are under way at once; and every loop takes four of them, which share
+the loads of what they are multiplied with. Together that is three to four times as fast as row by row in place.
+
 Conjugate gradients for ALS: Takács, Pilászy & Tikk 2011, "Applications of the conjugate gradient method for implicit
 feedback collaborative filtering".
 """
@@ -17,125 +21,101 @@ from numpy.typing import NDArray
 from oryx_py.numerics.arrays import FloatMatrix, FloatVector, IntVector
 from oryx_py.numerics.compiling import compiled, part
 
-GATHERED = 4096
-"""Pairs of a row whose vectors are copied side by side; more would not stay in the caches anyway."""
+TILE_BYTES = 1 << 19
+"""Of a row's vectors that are copied side by side: about half of what a core's own cache holds."""
 
 TINY = np.float32(1e-30)
 """A squared residual of less is none."""
 
 
 @part
-def add_product(
-    Y: FloatMatrix, rows: NDArray[np.int32], w: FloatVector, n: int, direct: bool, p: FloatVector, v: FloatVector
-) -> None:
-    """``v += Σ w_i y_i y_iᵀ p`` over n pairs; y_i is row i of ``Y`` or, if ``direct``, row ``rows[i]``."""
-    k = len(p)
-    i = 0
-    # Four rows at a time share the loads of p, and the loads and stores of v.
-    while i + 4 <= n:
-        i0, i1, i2, i3 = i, i + 1, i + 2, i + 3
-        if direct:
-            i0, i1, i2, i3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        a0 = a1 = a2 = a3 = np.float32(0)
+def gather(factors: FloatMatrix, indices: NDArray[np.int32], first: int, n: int, Y: FloatMatrix) -> None:
+    """Copy the vectors of n pairs into Y, and zeros up to a multiple of four."""
+    k = factors.shape[1]
+    for i in range(n):
+        row = indices[first + i]
         for j in range(k):
-            a0 += Y[i0, j] * p[j]
-            a1 += Y[i1, j] * p[j]
-            a2 += Y[i2, j] * p[j]
-            a3 += Y[i3, j] * p[j]
-        a0 *= w[i]
-        a1 *= w[i + 1]
-        a2 *= w[i + 2]
-        a3 *= w[i + 3]
+            Y[i, j] = factors[row, j]
+    for i in range(n, (n + 3) // 4 * 4):
         for j in range(k):
-            v[j] += a0 * Y[i0, j] + a1 * Y[i1, j] + a2 * Y[i2, j] + a3 * Y[i3, j]
-        i += 4
-    while i < n:
-        i0 = rows[i] if direct else i
-        a0 = np.float32(0)
-        for j in range(k):
-            a0 += Y[i0, j] * p[j]
-        a0 *= w[i]
-        for j in range(k):
-            v[j] += a0 * Y[i0, j]
-        i += 1
+            Y[i, j] = 0
 
 
 @part
-def read_row(
-    factors: FloatMatrix,
-    rows: NDArray[np.int32],
+def at_or_0(values: FloatVector, first: int, i: int, n: int) -> np.float32:
+    """``values[first + i]``; 0 beyond n."""
+    return np.float32(values[first + i]) if i < n else np.float32(0)
+
+
+@part
+def add_residual(
+    Y: FloatMatrix,
     w: FloatVector,
     t: FloatVector,
-    gathered: FloatMatrix,
+    first: int,
+    n: int,
     x: FloatVector,
     r: FloatVector,
     full: FloatVector,
-) -> bool:
-    """Add the pairs' part to the residual ``r`` of ``x`` and to A's diagonal; False where no pair has a target."""
+) -> float:
+    """Add n pairs' part to the residual ``r`` of x and to A's diagonal; returns ``Σ w (x·y)² - 2 t x·y``."""
     k = len(x)
-    aimed = False
-    for i in range(len(rows)):
-        q = np.float32(0)
+    fit = 0.0
+    for i in range(0, n, 4):
+        a0 = a1 = a2 = a3 = np.float32(0)
         for j in range(k):
-            q += factors[rows[i], j] * x[j]
-        aimed |= t[i] != 0
-        q = t[i] - w[i] * q
+            a0 += Y[i, j] * x[j]
+            a1 += Y[i + 1, j] * x[j]
+            a2 += Y[i + 2, j] * x[j]
+            a3 += Y[i + 3, j] * x[j]
+        w0, t0 = at_or_0(w, first, i, n), at_or_0(t, first, i, n)
+        w1, t1 = at_or_0(w, first, i + 1, n), at_or_0(t, first, i + 1, n)
+        w2, t2 = at_or_0(w, first, i + 2, n), at_or_0(t, first, i + 2, n)
+        w3, t3 = at_or_0(w, first, i + 3, n), at_or_0(t, first, i + 3, n)
+        b0, b1, b2, b3 = t0 - w0 * a0, t1 - w1 * a1, t2 - w2 * a2, t3 - w3 * a3
+        fit -= a0 * (b0 + t0) + a1 * (b1 + t1) + a2 * (b2 + t2) + a3 * (b3 + t3)
         for j in range(k):
-            y = factors[rows[i], j]
-            r[j] += q * y
-            full[j] += w[i] * y * y
-        if len(rows) <= len(gathered):
-            for j in range(k):
-                gathered[i, j] = factors[rows[i], j]
-    return aimed
+            y0, y1, y2, y3 = Y[i, j], Y[i + 1, j], Y[i + 2, j], Y[i + 3, j]
+            r[j] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
+            full[j] += w0 * y0 * y0 + w1 * y1 * y1 + w2 * y2 * y2 + w3 * y3 * y3
+    return fit
 
 
 @part
-def total(a: FloatVector) -> np.float32:
-    """``Σ a_j``, not finite if an entry is not."""
+def add_product(Y: FloatMatrix, w: FloatVector, first: int, n: int, p: FloatVector, v: FloatVector) -> None:
+    """``v += Σ w_i y_i y_iᵀ p`` over n pairs."""
+    k = len(p)
+    for i in range(0, n, 4):
+        a0 = a1 = a2 = a3 = np.float32(0)
+        for j in range(k):
+            a0 += Y[i, j] * p[j]
+            a1 += Y[i + 1, j] * p[j]
+            a2 += Y[i + 2, j] * p[j]
+            a3 += Y[i + 3, j] * p[j]
+        a0 *= at_or_0(w, first, i, n)
+        a1 *= at_or_0(w, first, i + 1, n)
+        a2 *= at_or_0(w, first, i + 2, n)
+        a3 *= at_or_0(w, first, i + 3, n)
+        for j in range(k):
+            v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
+
+
+@part
+def aims(t: FloatVector, first: int, last: int) -> bool:
+    """Whether a pair has a target."""
+    for i in range(first, last):
+        if t[i] != 0:
+            return True
+    return False
+
+
+@part
+def is_finite(a: FloatVector) -> bool:
+    """Whether every entry is."""
     found = np.float32(0)
     for j in range(len(a)):
         found += a[j]
-    return found
-
-
-@part
-def descend(
-    Y: FloatMatrix,
-    rows: NDArray[np.int32],
-    w: FloatVector,
-    direct: bool,
-    diagonal: FloatVector,
-    inverse: FloatVector,
-    steps: int,
-    scratch: FloatMatrix,
-) -> None:
-    """Improve x by ``steps`` of conjugate gradients from its residual r, preconditioned by ``inverse``."""
-    x, r, p, v = scratch[0], scratch[1], scratch[2], scratch[3]
-    k = len(x)
-    rz = np.float32(0)
-    for j in range(k):
-        p[j] = inverse[j] * r[j]
-        rz += r[j] * p[j]
-    for _ in range(steps):
-        for j in range(k):
-            v[j] = diagonal[j] * p[j]
-        add_product(Y, rows, w, len(rows), direct, p, v)
-        pv = np.float32(0)
-        for j in range(k):
-            pv += p[j] * v[j]
-        if not (rz > TINY and pv > 0):
-            return
-        step = rz / pv
-        reduced = np.float32(0)
-        for j in range(k):
-            x[j] += step * p[j]
-            r[j] -= step * v[j]
-            reduced += inverse[j] * r[j] * r[j]
-        turn = reduced / rz
-        rz = reduced
-        for j in range(k):
-            p[j] = inverse[j] * r[j] + turn * p[j]
+    return bool(np.isfinite(found))
 
 
 @compiled
@@ -148,40 +128,74 @@ def improve_rows(
     ridges: FloatVector,
     factors: FloatMatrix,
     steps: int,
-    first: int,
-    last: int,
     X: FloatMatrix,
-) -> None:
-    """Improve rows ``first`` to ``last`` of ``X`` float32[m, k] in place.
+) -> tuple[float, float]:
+    """Improve the rows of ``X`` float32[m, k] in place.
 
-    ``indptr`` int64[m + 1], ``indices`` int32[nnz] rows of ``factors`` float32[r, k]; ``w`` and ``t`` float32[nnz];
-    ``prior`` float32[k] is g Λ; ``ridges`` float32[m]. Rows without a target become 0, the solution; one
-    whose step is beyond float32 stays where it is.
+    ``indptr`` int64[m + 1], positions in ``indices`` int32[nnz], ``w`` and ``t`` float32[nnz]; indices are rows of
+    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]. Rows without a target become 0, the
+    solution; one whose step is beyond float32 stays where it is.
+
+    Returns the rows' part of the loss as they were, of those with a target: ``Σ w (x·y)² - 2 t x·y + xᵀ D x``; and
+    ``Σ λ_u ‖x‖²`` as they are now.
     """
     k = X.shape[1]
-    longest = 0
-    for row in range(first, last):
-        longest = max(longest, indptr[row + 1] - indptr[row])
-    gathered = np.empty((min(longest, GATHERED), k), np.float32)
-    scratch = np.empty((4, k), np.float32)
-    x, r = scratch[0], scratch[1]
+    tile = max(4, TILE_BYTES // (4 * k) // 4 * 4)
+    Y = np.empty((tile, k), np.float32)
+    x, r, p, v = np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32)
     diagonal, inverse = np.empty(k, np.float32), np.empty(k, np.float32)
-    for row in range(first, last):
-        pairs = slice(indptr[row], indptr[row + 1])
-        rows, weights = indices[pairs], w[pairs]
+    before = after = 0.0
+    for row in range(len(X)):
+        start, end = indptr[row], indptr[row + 1]
+        if not aims(t, start, end):
+            for j in range(k):
+                X[row, j] = 0
+            continue
         for j in range(k):
             x[j] = X[row, j]
             diagonal[j] = prior[j] + ridges[row]
             inverse[j] = diagonal[j]
             r[j] = -diagonal[j] * x[j]
-        if not read_row(factors, rows, weights, t[pairs], gathered, x, r, inverse):
-            for j in range(k):
-                X[row, j] = 0
-            continue
+            before += diagonal[j] * x[j] * x[j]
+        at = start
+        while at < end:
+            n = min(tile, end - at)
+            gather(factors, indices, at, n, Y)
+            before += add_residual(Y, w, t, at, n, x, r, inverse)
+            at += n
+        rz = np.float32(0)
         for j in range(k):
             inverse[j] = np.float32(1) / inverse[j] if inverse[j] > 0 else np.float32(0)
-        direct = len(rows) > len(gathered)
-        descend(factors if direct else gathered, rows, weights, direct, diagonal, inverse, steps, scratch)
-        if np.isfinite(total(x)):
+            p[j] = inverse[j] * r[j]
+            rz += r[j] * p[j]
+        for _ in range(steps):
+            for j in range(k):
+                v[j] = diagonal[j] * p[j]
+            at = start
+            while at < end:
+                n = min(tile, end - at)
+                if end - start > tile:
+                    gather(factors, indices, at, n, Y)
+                add_product(Y, w, at, n, p, v)
+                at += n
+            pv = np.float32(0)
+            for j in range(k):
+                pv += p[j] * v[j]
+            if not (rz > TINY and pv > 0):
+                break
+            step = rz / pv
+            reduced = np.float32(0)
+            for j in range(k):
+                x[j] += step * p[j]
+                r[j] -= step * v[j]
+                reduced += inverse[j] * r[j] * r[j]
+            turn = reduced / rz
+            rz = reduced
+            for j in range(k):
+                p[j] = inverse[j] * r[j] + turn * p[j]
+        if is_finite(x):
             for j in range(k):
                 X[row, j] = x[j]
+        for j in range(k):
+            after += ridges[row] * X[row, j] * X[row, j]
+    return before, after

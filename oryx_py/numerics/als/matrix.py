@@ -1,4 +1,4 @@
-"""The observed pairs by rows, prepared once for every sweep."""
+"""The observed pairs by rows, weighed once for every sweep."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,10 +6,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.arrays import DoubleVector, FloatVector, IntVector
+from oryx_py.numerics.arrays import BoolVector, DoubleVector, FloatVector, IntVector
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["Observed", "observed"]
+__all__ = ["LARGEST", "Observed", "observed", "weighed"]
+
+LARGEST = 1e6
+"""Strengths beyond ±this train as this much, since one of them could make a system singular and so end every training
+from then on; the final solve takes them as they are."""
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,7 +23,8 @@ class Observed:
     """The pairs of one side's rows, compressed: users' for solving users, items' for items.
 
     ``indptr`` int64[m + 1]; ``indices`` int32[nnz], rows of the other side, of which there are ``others``; ``weights``
-    and ``targets`` float32[nnz], the objective's w and t; ``ridges`` float32[m], its λ_u.
+    and ``targets`` float32[nnz], the objective's w and t, both 0 of a pair that does not count; ``ridges`` float32[m],
+    its λ_u. Any of them may be mapped.
     """
 
     indptr: IntVector
@@ -35,27 +42,67 @@ class Observed:
     @classmethod
     def of(
         cls,
-        rows: NDArray[np.integer],
-        columns: NDArray[np.integer],
+        indptr: IntVector,
+        indices: NDArray[np.int32],
         strengths: DoubleVector,
-        shape: tuple[int, int],
+        others: int,
         objective: Objective,
+        *,
+        rows_out: BoolVector | None = None,
+        others_out: BoolVector | None = None,
     ) -> Self:
-        """Compress pairs by their rows; see `observed`."""
-        w, t, counted = objective.weights(strengths)
-        kept = (w > 0) | (t != 0)
-        rows, columns, w, t, counted = rows[kept], columns[kept], w[kept], t[kept], counted[kept]
-        order = np.lexsort((columns, rows))
-        sizes = np.bincount(rows, minlength=shape[0])
-        ridges = objective.ridges(np.bincount(rows, weights=counted, minlength=shape[0]).astype(np.int64), shape[1])
-        return cls(
-            indptr=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-            indices=columns[order].astype(np.int32),
-            weights=w[order].astype(np.float32),
-            targets=t[order].astype(np.float32),
-            ridges=ridges.astype(np.float32),
-            others=shape[1],
-        )
+        """Weigh pairs that are compressed by their rows; see `weighed` for what is left out."""
+        w, t = np.empty(len(indices), np.float32), np.empty(len(indices), np.float32)
+        ridges = np.empty(len(indptr) - 1, np.float32)
+        whole = (0, len(indptr) - 1)
+        for first, last in _spans(indptr, whole):
+            span = slice(int(indptr[first]), int(indptr[last]))
+            w[span], t[span], ridges[first:last] = weighed(
+                indptr[first : last + 1] - indptr[first],
+                indices[span],
+                strengths[span],
+                others,
+                objective,
+                rows_out=None if rows_out is None else rows_out[first:last],
+                others_out=others_out,
+            )
+        return cls(indptr, indices, w, t, ridges, others)
+
+
+def _spans(indptr: IntVector, rows: tuple[int, int]) -> list[tuple[int, int]]:
+    """Ranges of rows of about `_CHUNK` pairs, so that what is computed of them at a time stays small."""
+    count = 1 + int(indptr[-1] - indptr[0]) // _CHUNK
+    edges = np.searchsorted(indptr, np.linspace(indptr[0], indptr[-1], count + 1)[1:-1])
+    cuts = np.unique([rows[0], *edges.tolist(), rows[1]])
+    return [(int(first), int(last)) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def weighed(
+    indptr: IntVector,
+    indices: NDArray[np.int32],
+    strengths: DoubleVector,
+    others: int,
+    objective: Objective,
+    *,
+    rows_out: BoolVector | None = None,
+    others_out: BoolVector | None = None,
+) -> tuple[FloatVector, FloatVector, FloatVector]:
+    """Return w and t of each pair, and λ of each row, float32, of rows whose pairs begin at 0.
+
+    Rows of ``rows_out`` bool[m], and pairs with those of ``others_out`` bool[others], have no weight and are not counted:
+    as if nobody had observed them.
+    """
+    w, t, counted = objective.weights(np.clip(strengths, -LARGEST, LARGEST))
+    sizes = np.diff(indptr)
+    if rows_out is not None and rows_out.any():
+        there = ~np.repeat(rows_out, sizes)
+        w, t, counted = w * there, t * there, counted & there
+    if others_out is not None:
+        there = ~others_out[indices]
+        w, t, counted = w * there, t * there, counted & there
+    before = np.concatenate([[0], np.cumsum(counted)])
+    ridges = objective.ridges(before[indptr[1:]] - before[indptr[:-1]], others)
+    return w.astype(np.float32), t.astype(np.float32), ridges.astype(np.float32)
 
 
 def observed(
@@ -71,14 +118,16 @@ def observed(
         users, items: int[n], each pair once, in any order.
         strengths: float64[n], folded.
         shape: how many users and items there are.
-        objective: which weighs them; pairs without weight and target are left out.
+        objective: which weighs them.
 
     Raises:
         ValueError: an index is not below its count.
     """
     if len(users) and not (min(users.min(), items.min()) >= 0 and users.max() < shape[0] and items.max() < shape[1]):
         raise ValueError(f"there are pairs outside {shape[0]} users and {shape[1]} items")
-    return (
-        Observed.of(users, items, strengths, shape, objective),
-        Observed.of(items, users, strengths, shape[::-1], objective),
-    )
+    sides = []
+    for rows, columns, count, others in ((users, items, *shape), (items, users, *shape[::-1])):
+        order = np.lexsort((columns, rows))
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))]).astype(np.int64)
+        sides.append(Observed.of(indptr, columns[order].astype(np.int32), strengths[order], others, objective))
+    return sides[0], sides[1]
