@@ -20,7 +20,9 @@ from batch_layer.service import ATTEMPTS_ONCE, patiently, repeat
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
+from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
 from oryx_py.config import Settings
@@ -60,10 +62,14 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
     bootstrap = patiently(lambda: resolve_bootstrap(settings), wait=wait, metrics=metrics, attempts=attempts)
     if bootstrap is None:
         return 0
+    work = WorkFolder(settings.work_dir)
     engine = SparkEngine(
         Source(settings.input.topic, bootstrap, settings.kafka.client),
         recipe_of(settings.model, settings.batch.trainer, settings.input),
-        start=lambda: open_session(settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log"),
+        work=work,
+        start=lambda: open_session(
+            settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log", work.for_spark()
+        ),
     )
     producer = KafkaProducer(bootstrap, settings.kafka.client)
     health = serve_health(settings.batch.metrics_host, settings.batch.metrics_port, ready=list, registry=registry)
@@ -112,6 +118,7 @@ def assemble(
             clock=SystemClock(),
             rng=np.random.default_rng(),
             metrics=metrics,
+            build_index=ExactIndex().build,
             tidy=_housekeeping(settings, bootstrap, admin, metrics),
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input),

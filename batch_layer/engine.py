@@ -3,13 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from oryx_py.model.csr import Csr
-from oryx_py.model.packed_ids import PackedIds
+from oryx_py.numerics.objective import Objective
 
 __all__ = ["Cancelled", "Engine", "Ranges", "Trained", "Written"]
 
@@ -29,24 +25,23 @@ class Written:
     rejected: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A model, rows in bytewise order of the IDs.
+    """What the manifest says of a model whose files lie in the staged directory.
 
-    ``user_factors`` float32[users, features] and ``item_factors`` float32[items, features]; ``histories`` has a row a
-    user, indices are item rows. ``as_of_ms`` is the newest Kafka timestamp in the history. ``repeats`` rows were
-    ignored for their ID, and ``dedupe_from`` is as in the manifest. ``timings_s`` by step.
+    ``objective`` has all its constants, those too that follow from the data; ``epochs`` were swept. ``as_of_ms`` is the
+    newest Kafka timestamp in the history. ``repeats`` rows were ignored for their ID, and ``dedupe_from`` is as in the
+    manifest. ``metrics`` each name their protocol. ``seconds`` and ``bytes`` written by step.
     """
 
-    user_ids: PackedIds
-    item_ids: PackedIds
-    user_factors: NDArray[np.float32]
-    item_factors: NDArray[np.float32]
-    histories: Csr
+    objective: Objective
     as_of_ms: int
+    epochs: int = 0
     repeats: int = 0
     dedupe_from: Mapping[int, tuple[int, int]] = field(default_factory=dict)
-    timings_s: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -68,12 +63,22 @@ class Engine(Protocol):
             Cancelled: by `cancel`.
         """
 
-    def train(self, files: Sequence[Path], rows: int) -> Trained | None:
+    def train(self, files: Sequence[str], rows: int, into: Path, parent: Path | None) -> Trained | None:
         """Step (c): fold the ``rows`` rows of these files and train; None where no pair is left.
+
+        Args:
+            files: URIs.
+            rows: how many all of them have.
+            into: an empty directory; gets every file of a generation but the index and the manifest. Rubbish where
+                this raises or returns None.
+            parent: the generation to begin from, None for a cold start.
 
         Raises:
             Cancelled: by `cancel`.
         """
+
+    def sweep(self) -> None:
+        """Remove what a process before this one left in the working directory."""
 
     def cancel(self) -> None:
         """End what is being done now; nothing happens where nothing is."""

@@ -28,11 +28,14 @@ killed after or in    the next run
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import structlog
 
-from batch_layer.engine import Engine, Trained
+from batch_layer.cores import cores
+from batch_layer.engine import Engine
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.metrics import Metrics
 from batch_layer.progress import OnProgress, unheard
@@ -43,7 +46,8 @@ from batch_layer.topics import new_ranges
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
-from oryx_py.model.generation import new_generation_name, write_generation
+from oryx_py.model.generation import new_generation_name
+from oryx_py.model.generation_writer import BuildIndex, commit_generation, seal
 from oryx_py.model.history import History
 from oryx_py.model.manifest import MANIFEST, Manifest, read_manifest
 from oryx_py.model.registry import Registry
@@ -92,6 +96,8 @@ class Parts:
     rng: np.random.Generator
     """Names generations and directories apart; no result depends on it."""
     metrics: Metrics
+    build_index: BuildIndex = lambda _factors, _into: None
+    """`oryx_py.ports.index.IndexBuilder.build`; by itself, no index."""
     tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
     """Step (h); must not raise (`batch_layer.housekeeping`)."""
     on_progress: OnProgress = unheard
@@ -139,6 +145,7 @@ class BatchLayer:
         history = self._parts.history.read()
         for name in self._parts.folder.sweep({file.path for file in history.files}):
             log.info("uncommitted_rows_swept", directory=name)
+        self._parts.engine.sweep()
         self._done(Step.RECOVERED)
 
         history = self._take_in(history, partitions)
@@ -148,13 +155,10 @@ class BatchLayer:
         if not force and self._fruitless == history.number:
             return self._finish(Outcome.NO_PAIRS)
 
-        trained = self._train(history)
-        if trained is None:
+        generation = self._make(history, registry)
+        if generation is None:
             self._fruitless = history.number
             return self._finish(Outcome.NO_PAIRS)
-        self._parts.metrics.trained(repeats=trained.repeats)
-        self._done(Step.TRAINED)
-        generation = self._write(trained, history, registry)
         registry = self._parts.publisher.start_epoch(registry, generation)
         self._done(Step.EPOCH_STARTED)
         self._parts.publisher.announce(registry.epochs[-1])
@@ -218,29 +222,33 @@ class BatchLayer:
         self._parts.tidy(registry, history)
         self._done(Step.TIDIED)
 
-    def _train(self, history: History) -> Trained | None:
-        """Step (c)."""
+    def _make(self, history: History, registry: Registry) -> str | None:
+        """Steps (c), (d) and (e); returns the generation's name, None where there are no pairs to make one of."""
+        parts = self._parts
         if not history.rows:
             return None
-        return self._parts.engine.train(self._parts.folder.paths(history.files), history.rows)
-
-    def _write(self, trained: Trained, history: History, registry: Registry) -> str:
-        """Steps (d) and (e); returns the generation's name."""
-        parts, recipe = self._parts, self._recipe
-        now_ms, began = parts.clock.now_ms(), parts.clock.monotonic()
+        now_ms = parts.clock.now_ms()
         name = new_generation_name(now_ms, parts.rng)
         parent = registry.newest_epoch.generation if registry.newest_epoch else None
-        manifest = write_generation(
-            parts.store.stage(name),
+        into = parts.store.stage(name)
+        files = [path.as_uri() for path in parts.folder.paths(history.files)]
+        trained = parts.engine.train(files, history.rows, into, self._parent(parent))
+        if trained is None:
+            parts.store.delete(name)
+            return None
+        parts.metrics.trained(repeats=trained.repeats)
+        self._done(Step.TRAINED)
+        began = parts.clock.monotonic()
+        sealed = seal(into, parts.build_index, threads=cores())
+        written = sum(entry.bytes for entry in sealed.files.values())
+        seconds = {**trained.seconds, "seal": parts.clock.monotonic() - began}
+        manifest = commit_generation(
+            into,
+            sealed,
             name=name,
-            user_ids=trained.user_ids,
-            item_ids=trained.item_ids,
-            user_factors=trained.user_factors,
-            item_factors=trained.item_factors,
-            user_histories=trained.histories,
-            objective=recipe.objective,
-            fold=recipe.fold,
-            trainer=recipe.trainer,
+            objective=trained.objective,
+            fold=self._recipe.fold,
+            trainer=self._recipe.trainer,
             created_ms=now_ms,
             as_of_ms=trained.as_of_ms,
             input=history.input,
@@ -249,8 +257,11 @@ class BatchLayer:
             repeats=trained.repeats,
             dedupe_from=trained.dedupe_from,
             parent=parent,
-            hyperparameters=recipe.hyperparameters,
-            metrics={"training": {"protocol": "seconds by step", **trained.timings_s}},
+            hyperparameters=self._recipe.hyperparameters,
+            metrics={
+                **trained.metrics,
+                "training": _figures(trained.epochs, seconds, {**trained.bytes, "all": written}),
+            },
             versions=trained.versions,
         )
         self._done(Step.GENERATION_WRITTEN)
@@ -263,9 +274,19 @@ class BatchLayer:
             items=manifest.counts.items,
             pairs=manifest.counts.pairs,
             repeats=manifest.counts.repeats,
-            seconds=_rounded({**trained.timings_s, "write": parts.clock.monotonic() - began}),
+            seconds={step: round(value, 2) for step, value in seconds.items()},
         )
         return name
+
+    def _parent(self, name: str | None) -> Path | None:
+        """Return where the generation is that training may begin from, None where it cannot be had."""
+        if name is None:
+            return None
+        try:
+            return self._parts.store.local(name)
+        except (CorruptGeneration, UnsupportedFormat) as trouble:
+            log.warning("generation_unreadable", generation=name, reason=str(trouble))
+            return None
 
     def _show_epoch(self, registry: Registry) -> None:
         if registry.newest_epoch is not None:
@@ -290,5 +311,10 @@ def _made_by(manifest: Manifest, recipe: Recipe) -> bool:
     )
 
 
-def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {step: round(value, 2) for step, value in seconds.items()}
+def _figures(epochs: int, seconds: Mapping[str, float], written: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "protocol": "sweeps of the trainer; seconds, and bytes written, by step",
+        "epochs": epochs,
+        "seconds": dict(seconds),
+        "bytes": dict(written),
+    }

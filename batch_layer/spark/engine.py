@@ -9,17 +9,17 @@ import structlog
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Cancelled, Ranges, Trained, Written
+from batch_layer.progress import OnProgress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.assemble import train
 from batch_layer.spark.failures import translated
 from batch_layer.spark.reader import Source, write_rows
 from batch_layer.spark.session import close_session, is_alive
+from batch_layer.work_folder import WorkFolder
 
 __all__ = ["SparkEngine"]
 
 log = structlog.get_logger("batch")
-
-_ROWS_A_PARTITION = 500_000
 
 
 class SparkEngine:
@@ -28,8 +28,10 @@ class SparkEngine:
     Args:
         source: where tasks read the input.
         recipe: how to train.
+        work: where a run leaves what is of no use after it; every executor sees it.
         start: opens the session; again, where the one before has died.
         end: closes it.
+        on_progress: told at each step.
     """
 
     def __init__(
@@ -37,13 +39,17 @@ class SparkEngine:
         source: Source,
         recipe: Recipe,
         *,
+        work: WorkFolder,
         start: Callable[[], SparkSession],
         end: Callable[[SparkSession], None] = close_session,
+        on_progress: OnProgress = unheard,
     ) -> None:
         self._source = source
         self._recipe = recipe
+        self._work = work
         self._start = start
         self._end = end
+        self._on_progress = on_progress
         self._spark: SparkSession | None = None
         self._cancelled = threading.Event()
 
@@ -52,11 +58,25 @@ class SparkEngine:
         with self._working() as spark:
             return write_rows(spark, self._source, ranges, partitions, into)
 
-    def train(self, files: Sequence[Path], rows: int) -> Trained | None:
+    def train(self, files: Sequence[str], rows: int, into: Path, parent: Path | None) -> Trained | None:
         """Step (c); see the port."""
-        with self._working() as spark:
-            _spread(spark, rows)
-            return train(spark, files, self._recipe, self._cancelled.is_set)
+        with self._working() as spark, self._work.lent(into.name) as work:
+            return train(
+                spark,
+                files,
+                self._recipe,
+                into,
+                work,
+                rows=rows,
+                parent=parent,
+                cancelled=self._cancelled.is_set,
+                on_progress=self._on_progress,
+            )
+
+    def sweep(self) -> None:
+        """See the port."""
+        for name in self._work.sweep():
+            log.info("work_swept", directory=name)
 
     def cancel(self) -> None:
         """End what is being done now, and whatever would come."""
@@ -89,10 +109,3 @@ class SparkEngine:
                 log.warning("spark_has_died")
                 self.close()
             raise
-
-
-def _spread(spark: SparkSession, rows: int) -> None:
-    """Have as many partitions after a shuffle as the rows are worth, and one a core; a property of the user's wins."""
-    if not spark.sparkContext.getConf().contains("spark.sql.shuffle.partitions"):
-        partitions = max(spark.sparkContext.defaultParallelism, -(-rows // _ROWS_A_PARTITION))
-        spark.conf.set("spark.sql.shuffle.partitions", str(partitions))

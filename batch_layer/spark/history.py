@@ -1,7 +1,6 @@
 """The rows of the history, as Spark sees them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
@@ -12,9 +11,9 @@ from batch_layer.rows import HISTORY_SCHEMA
 __all__ = ["newest_timestamp", "read_rows"]
 
 
-def read_rows(spark: SparkSession, files: Sequence[Path]) -> DataFrame:
-    """Return the rows of these files, in the columns of `HISTORY_SCHEMA`."""
-    return spark.read.schema(from_arrow_schema(HISTORY_SCHEMA)).parquet(*(path.as_uri() for path in files))
+def read_rows(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+    """Return the rows of these files, which are URIs, in the columns of `HISTORY_SCHEMA`."""
+    return spark.read.schema(from_arrow_schema(HISTORY_SCHEMA)).parquet(*files)
 
 
 def newest_timestamp(rows: DataFrame) -> int:

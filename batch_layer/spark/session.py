@@ -29,13 +29,14 @@ _EXIT_S = 10.0
 _CHATTER = ("WARNING:", "Using Spark's", "Setting default log level", "To adjust logging level")
 
 
-def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> SparkSession:
+def open_session(master: str, properties: Mapping[str, str], log_file: Path, spill: Path | None = None) -> SparkSession:
     """Start Spark; the JVM's own output goes to a file, so that the terminal keeps to this project's log.
 
     Args:
         master: Spark's master URL.
         properties: Spark's own, which win over the ones chosen here.
         log_file: overwritten.
+        spill: where Spark on this machine writes what does not fit its memory; None: where Java puts temporary files.
 
     Raises:
         MissingDependency: there is no Java that is new enough.
@@ -49,7 +50,7 @@ def open_session(master: str, properties: Mapping[str, str], log_file: Path) -> 
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     _end_orphan()
     conf = SparkConf(loadDefaults=False)
-    for key, value in {**_defaults(master), **properties}.items():
+    for key, value in {**_defaults(master, spill), **properties}.items():
         conf.set(key, value)
     log_file.parent.mkdir(parents=True, exist_ok=True)
     on_interrupt = signal.getsignal(signal.SIGINT)
@@ -102,7 +103,7 @@ def _end_orphan() -> None:
         process.wait()
 
 
-def _defaults(master: str) -> dict[str, str]:
+def _defaults(master: str, spill: Path | None) -> dict[str, str]:
     chosen = {
         "spark.app.name": "oryx-batch",
         "spark.master": master,
@@ -122,6 +123,8 @@ def _defaults(master: str) -> dict[str, str]:
     }
     if master.startswith("local"):
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        if spill is not None:
+            chosen["spark.local.dir"] = str(spill)
     return chosen
 
 

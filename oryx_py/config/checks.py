@@ -108,6 +108,8 @@ def _on_clusters(settings: Settings) -> Iterator[str]:
             yield "kafka.client has no security.protocol: interactions travel to the brokers unprotected"
     if not settings.batch.spark_master.startswith("local") and "://" not in settings.history_uri:
         yield f"history.uri = {settings.history_uri}: every Spark executor must see the same folder there"
+    if not settings.batch.spark_master.startswith("local") and not settings.batch.work_dir:
+        yield 'batch.work_dir = "": every Spark executor must see the same folder there; set one that is shared'
 
 
 def _is_loopback(host: str) -> bool:

@@ -139,6 +139,9 @@ class History(_Group, frozen=True):
     """Every interaction ever read."""
 
     uri: str = ""
+    max_age_days: CountOrNone = 0
+    max_rows: CountOrNone = 0
+    compacted: bool = True
 
 
 class Model(_Group, frozen=True):
@@ -167,6 +170,7 @@ class Batch(_Group, frozen=True):
     trim_keep_s: Seconds = 86_400.0
     trainer: Literal["mllib", "ials"] = "mllib"
     spark_master: Name = "local[*]"
+    work_dir: str = ""
     spark: dict[str, str] = {}
     metrics_host: Name = "127.0.0.1"
     metrics_port: Port = 0
@@ -269,6 +273,11 @@ class Settings(_Group, frozen=True):
     def history_uri(self) -> str:
         """Where the history is: an absolute path, or a URI as it was set."""
         return self._place(self.history.uri, "history")
+
+    @property
+    def work_dir(self) -> Path:
+        """Where a run of the batch layer keeps what it works on, absolute."""
+        return (Path(self.base) / self.batch.work_dir).absolute() if self.batch.work_dir else self.local_dir / "work"
 
     @property
     def spool_dir(self) -> str:

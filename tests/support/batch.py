@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +23,12 @@ from batch_layer.rows import Slice, read_slices
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Input, Model
-from oryx_py.events import FoldSettings
+from oryx_py.events import FoldSettings, time_of, weigh
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
+from oryx_py.model.generation_writer import write_data
 from oryx_py.model.history import History
-from oryx_py.model.packed_ids import PackedIds
 from oryx_py.model.registry import Registry
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
@@ -47,8 +48,13 @@ def repeats_among(rows: Sequence[Row], fold: FoldSettings) -> set[tuple[int, int
     return repeated(log, fold)
 
 
-def slow_fold(rows: Sequence[Row], fold: FoldSettings) -> Pairs:
-    """Fold rows of the history one by one, in the order of the offsets, as the wire protocol says it."""
+def slow_fold(rows: Sequence[Row], fold: FoldSettings, as_of_ms: int | None = None) -> Pairs:
+    """Fold rows of the history one by one, in the order of the offsets, as the wire protocol says it.
+
+    ``as_of_ms`` is the newest Kafka timestamp among them where it is not given.
+    """
+    if as_of_ms is None:
+        as_of_ms = 0 if fold.is_plain else max((row["kafka_ms"] for row in rows), default=0)
     ignored = repeats_among(rows, fold)
     rows = [row for row in rows if (row["partition"], row["offset"]) not in ignored]
     pairs: Pairs = {}
@@ -66,10 +72,13 @@ def slow_fold(rows: Sequence[Row], fold: FoldSettings) -> Pairs:
             known.clear()
         elif strength is None:
             known.pop(item, None)
-        elif fold.feedback == "implicit":
-            known[item] = known.get(item, 0.0) + strength
         else:
-            known[item] = strength
+            counted: float | None = strength
+            if not fold.is_plain:
+                time_ms = time_of(row["timestamp_ms"], row["kafka_ms"])
+                counted = weigh(strength, row["kind"], time_ms, fold, as_of_ms)
+            if counted is not None:
+                known[item] = counted if fold.feedback == "explicit" else known.get(item, 0.0) + counted
     return {user: known for user, known in pairs.items() if known}
 
 
@@ -95,9 +104,9 @@ class SlowEngine:
         pq.write_table(kept, into / "part-0.parquet", compression="zstd")
         return Written(kept.num_rows, rejected)
 
-    def train(self, files: Sequence[Path], rows: int) -> Trained | None:
+    def train(self, files: Sequence[str], rows: int, into: Path, parent: Path | None) -> Trained | None:
         self.calls.append("train")
-        told = read_history(files)
+        told = read_history([Path(unquote(urlsplit(file).path)) for file in files])
         assert len(told) == rows
         pairs = slow_fold(told, self.recipe.fold)
         if not pairs:
@@ -117,16 +126,23 @@ class SlowEngine:
         Y = rng.normal(size=(len(items), self.recipe.features)).astype(np.float32)
         for _ in range(self.recipe.iterations):
             Y = self._half(by_item, self._half(by_user, Y))
-        return Trained(
-            user_ids=PackedIds.of(users),
-            item_ids=PackedIds.of(items),
+        write_data(
+            into,
+            user_ids=users,
+            item_ids=items,
             user_factors=self._half(by_user, Y),
             item_factors=Y,
-            histories=by_user,
+            user_histories=by_user,
+        )
+        return Trained(
+            objective=self.recipe.objective,
             as_of_ms=max(row["kafka_ms"] for row in told),
             repeats=len(repeats_among(told, self.recipe.fold)),
             dedupe_from=window_starts(told, self.recipe.fold),
         )
+
+    def sweep(self) -> None:
+        pass
 
     def cancel(self) -> None:
         pass
@@ -183,6 +199,10 @@ class BatchWorld:
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
         self.tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
+
+    def use(self, recipe: Recipe) -> None:
+        """Make generations by another recipe from now on."""
+        self.recipe = self.engine.recipe = recipe
 
     def send(self, *values: str, id_: bytes | None = None) -> None:
         """Send values to their users' partitions, with an idempotency key; one that names no user goes to all."""

@@ -1,0 +1,7 @@
+"""From a generation's IDs and histories to its factors."""
+
+from batch_layer.spark.fitting.finishing import publish_items, solve_users
+from batch_layer.spark.fitting.fitted import Fitted
+from batch_layer.spark.fitting.fitting import fit_generation
+
+__all__ = ["Fitted", "fit_generation", "publish_items", "solve_users"]
