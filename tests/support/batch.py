@@ -204,6 +204,10 @@ class BatchWorld:
         """Make generations by another recipe from now on."""
         self.recipe = self.engine.recipe = recipe
 
+    def use(self, recipe: Recipe) -> None:
+        """Make generations by another recipe from now on."""
+        self.recipe = self.engine.recipe = recipe
+
     def send(self, *values: str, id_: bytes | None = None) -> None:
         """Send values to their users' partitions, with an idempotency key; one that names no user goes to all."""
         for value in values:

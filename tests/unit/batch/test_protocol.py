@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from batch_layer.layer import Outcome, Step
@@ -107,6 +108,27 @@ def test_nothing_new_makes_no_epoch_unless_forced(world: BatchWorld) -> None:
     assert world.engine.calls == calls
     assert world.run(force=True) is Outcome.PUBLISHED
     assert [epoch.epoch for epoch in world.registry.read().epochs] == [1, 2]
+
+
+def test_changed_settings_make_a_generation_without_new_input_and_only_one(world: BatchWorld) -> None:
+    world.run()
+    first, seed_1 = world.newest().name, world.recipe
+    world.use(msgspec.structs.replace(seed_1, seed=2))
+    assert world.run() is Outcome.PUBLISHED
+    assert world.newest().manifest.parent == first
+    assert world.newest().manifest.hyperparameters["seed"] == 2
+    assert world.run() is Outcome.NOTHING_NEW
+    world.use(seed_1)
+    assert world.run() is Outcome.PUBLISHED
+    assert world.run() is Outcome.NOTHING_NEW
+    for other in (
+        msgspec.structs.replace(seed_1, trainer="slower"),
+        msgspec.structs.replace(seed_1, features=2),
+        msgspec.structs.replace(seed_1, iterations=1),
+        msgspec.structs.replace(seed_1, fold=msgspec.structs.replace(seed_1.fold, dedupe_window_s=1.0)),
+    ):
+        world.use(other)
+        assert [world.run(), world.run()] == [Outcome.PUBLISHED, Outcome.NOTHING_NEW]
 
 
 @pytest.mark.parametrize("values", [[], ["ann,tea,"], ["ann,tea,1", "ann,,"], ["ann,tea,1", ",tea,"]])

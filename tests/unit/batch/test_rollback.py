@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from batch_layer.layer import Outcome, Step
@@ -66,6 +67,25 @@ def test_without_new_input_the_next_run_leaves_it_alone(world: BatchWorld) -> No
     world.send("dan,tea,1")
     assert world.run() is Outcome.PUBLISHED
     assert world.newest().manifest.parent == second
+
+
+def test_settings_that_change_after_a_rollback_count_and_those_that_stay_do_not(world: BatchWorld) -> None:
+    """Whether one goes back to a generation of less input, or to one of other settings and the same input."""
+    second, third = world.store.generations()[1:]
+    bad, good = world.recipe, msgspec.structs.replace(world.recipe, seed=5)
+    back(world)
+    assert world.run() is Outcome.NOTHING_NEW
+    world.use(good)
+    assert world.run() is Outcome.PUBLISHED
+    fourth = world.newest().name
+    assert back(world, third) == third
+    assert world.run() is Outcome.NOTHING_NEW
+    world.use(bad)
+    assert world.run() is Outcome.NOTHING_NEW
+    assert world.newest().name == third
+    back(world, fourth)
+    assert world.run() is Outcome.PUBLISHED
+    assert world.newest().name not in {second, third, fourth}
 
 
 def test_a_finished_candidate_does_not_undo_it(world: BatchWorld) -> None:
