@@ -11,6 +11,6 @@ __all__ = ["ExactIndex"]
 class ExactIndex:
     """The `IndexBuilder` that builds none."""
 
-    def build(self, item_factors: NDArray[np.float32], into: Path) -> str | None:
+    def build(self, item_factors: NDArray[np.float32], into: Path) -> str | None:  # noqa: ARG002
         """Write nothing; None."""
         return None

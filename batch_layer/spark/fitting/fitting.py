@@ -18,13 +18,13 @@ __all__ = ["fit_generation"]
 
 
 def fit_generation(
-    spark: SparkSession,
+    spark: SparkSession,  # noqa: ARG001
     into: Path,
-    work: Path,
+    work: Path,  # noqa: ARG001
     prepared: Prepared,
     recipe: Recipe,
     *,
-    parent: Path | None = None,
+    parent: Path | None = None,  # noqa: ARG001
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
 ) -> Fitted:

@@ -26,7 +26,7 @@ def fit_mllib(
     prepared: Prepared,
     recipe: Recipe,
     *,
-    parent: Path | None = None,
+    parent: Path | None = None,  # noqa: ARG001 - MLlib begins at random
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
 ) -> Fitted:
