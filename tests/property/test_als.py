@@ -7,13 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.numerics.als import Course, Epoch, Observed, Plan, State, Threads, best_of, is_over, loss, observed
-from oryx_py.numerics.als import fitted, start, sweep, train
+from oryx_py.numerics.als import (
+    Course,
+    Epoch,
+    Observed,
+    Plan,
+    State,
+    Threads,
+    best_of,
+    fitted,
+    is_over,
+    loss,
+    observed,
+    start,
+    sweep,
+    train,
+)
 from oryx_py.numerics.als.phases import blocks, turn_of
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
-
 
 OBJECTIVES = [
     Objective.ials(alpha0=0.1, lambda_=0.02, nu=1.0),

@@ -73,7 +73,7 @@ def add_residual(
         w2, t2 = at_or_0(w, first, i + 2, n), at_or_0(t, first, i + 2, n)
         w3, t3 = at_or_0(w, first, i + 3, n), at_or_0(t, first, i + 3, n)
         b0, b1, b2, b3 = t0 - w0 * a0, t1 - w1 * a1, t2 - w2 * a2, t3 - w3 * a3
-        fit -= a0 * (b0 + t0) + a1 * (b1 + t1) + a2 * (b2 + t2) + a3 * (b3 + t3)
+        fit -= float(a0 * (b0 + t0) + a1 * (b1 + t1) + a2 * (b2 + t2) + a3 * (b3 + t3))
         for j in range(k):
             y0, y1, y2, y3 = Y[i, j], Y[i + 1, j], Y[i + 2, j], Y[i + 3, j]
             r[j] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
@@ -103,7 +103,7 @@ def add_product(Y: FloatMatrix, w: FloatVector, first: int, n: int, p: FloatVect
 @part
 def aims(t: FloatVector, first: int, last: int) -> bool:
     """Whether a pair has a target."""
-    for i in range(first, last):
+    for i in range(first, last):  # noqa: SIM110 - numba has no generators in any()
         if t[i] != 0:
             return True
     return False
@@ -116,6 +116,54 @@ def is_finite(a: FloatVector) -> bool:
     for j in range(len(a)):
         found += a[j]
     return bool(np.isfinite(found))
+
+
+@part
+def descend(
+    factors: FloatMatrix,
+    indices: NDArray[np.int32],
+    w: FloatVector,
+    start: int,
+    end: int,
+    diagonal: FloatVector,
+    inverse: FloatVector,
+    steps: int,
+    Y: FloatMatrix,
+    scratch: FloatMatrix,
+) -> None:
+    """Improve x by ``steps`` of conjugate gradients from its residual r, preconditioned by ``inverse``.
+
+    Y has the vectors of the row's pairs already, where it is large enough for all of them.
+    """
+    x, r, p, v = scratch[0], scratch[1], scratch[2], scratch[3]
+    k = len(x)
+    rz = np.float32(0)
+    for j in range(k):
+        p[j] = inverse[j] * r[j]
+        rz += r[j] * p[j]
+    for _ in range(steps):
+        for j in range(k):
+            v[j] = diagonal[j] * p[j]
+        for at in range(start, end, len(Y)):
+            n = min(len(Y), end - at)
+            if end - start > len(Y):
+                gather(factors, indices, at, n, Y)
+            add_product(Y, w, at, n, p, v)
+        pv = np.float32(0)
+        for j in range(k):
+            pv += p[j] * v[j]
+        if not (rz > TINY and pv > 0):
+            return
+        step = rz / pv
+        reduced = np.float32(0)
+        for j in range(k):
+            x[j] += step * p[j]
+            r[j] -= step * v[j]
+            reduced += inverse[j] * r[j] * r[j]
+        turn = reduced / rz
+        rz = reduced
+        for j in range(k):
+            p[j] = inverse[j] * r[j] + turn * p[j]
 
 
 @compiled
@@ -140,9 +188,9 @@ def improve_rows(
     ``Σ λ_u ‖x‖²`` as they are now.
     """
     k = X.shape[1]
-    tile = max(4, TILE_BYTES // (4 * k) // 4 * 4)
-    Y = np.empty((tile, k), np.float32)
-    x, r, p, v = np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32)
+    Y = np.empty((max(4, TILE_BYTES // (4 * k) // 4 * 4), k), np.float32)
+    scratch = np.empty((4, k), np.float32)
+    x, r = scratch[0], scratch[1]
     diagonal, inverse = np.empty(k, np.float32), np.empty(k, np.float32)
     before = after = 0.0
     for row in range(len(X)):
@@ -157,42 +205,13 @@ def improve_rows(
             inverse[j] = diagonal[j]
             r[j] = -diagonal[j] * x[j]
             before += diagonal[j] * x[j] * x[j]
-        at = start
-        while at < end:
-            n = min(tile, end - at)
+        for at in range(start, end, len(Y)):
+            n = min(len(Y), end - at)
             gather(factors, indices, at, n, Y)
             before += add_residual(Y, w, t, at, n, x, r, inverse)
-            at += n
-        rz = np.float32(0)
         for j in range(k):
             inverse[j] = np.float32(1) / inverse[j] if inverse[j] > 0 else np.float32(0)
-            p[j] = inverse[j] * r[j]
-            rz += r[j] * p[j]
-        for _ in range(steps):
-            for j in range(k):
-                v[j] = diagonal[j] * p[j]
-            at = start
-            while at < end:
-                n = min(tile, end - at)
-                if end - start > tile:
-                    gather(factors, indices, at, n, Y)
-                add_product(Y, w, at, n, p, v)
-                at += n
-            pv = np.float32(0)
-            for j in range(k):
-                pv += p[j] * v[j]
-            if not (rz > TINY and pv > 0):
-                break
-            step = rz / pv
-            reduced = np.float32(0)
-            for j in range(k):
-                x[j] += step * p[j]
-                r[j] -= step * v[j]
-                reduced += inverse[j] * r[j] * r[j]
-            turn = reduced / rz
-            rz = reduced
-            for j in range(k):
-                p[j] = inverse[j] * r[j] + turn * p[j]
+        descend(factors, indices, w, start, end, diagonal, inverse, steps, Y, scratch)
         if is_finite(x):
             for j in range(k):
                 X[row, j] = x[j]

@@ -1,6 +1,7 @@
 """The observed pairs by rows, weighed once for every sweep."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -74,7 +75,7 @@ def _spans(indptr: IntVector, rows: tuple[int, int]) -> list[tuple[int, int]]:
     count = 1 + int(indptr[-1] - indptr[0]) // _CHUNK
     edges = np.searchsorted(indptr, np.linspace(indptr[0], indptr[-1], count + 1)[1:-1])
     cuts = np.unique([rows[0], *edges.tolist(), rows[1]])
-    return [(int(first), int(last)) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [(int(first), int(last)) for first, last in pairwise(cuts)]
 
 
 def weighed(
@@ -89,8 +90,8 @@ def weighed(
 ) -> tuple[FloatVector, FloatVector, FloatVector]:
     """Return w and t of each pair, and λ of each row, float32, of rows whose pairs begin at 0.
 
-    Rows of ``rows_out`` bool[m], and pairs with those of ``others_out`` bool[others], have no weight and are not counted:
-    as if nobody had observed them.
+    Rows of ``rows_out`` bool[m], and pairs with those of ``others_out`` bool[others], have no weight and are not
+    counted: as if nobody had observed them.
     """
     w, t, counted = objective.weights(np.clip(strengths, -LARGEST, LARGEST))
     sizes = np.diff(indptr)

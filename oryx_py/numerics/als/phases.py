@@ -8,9 +8,11 @@
 Blocks follow from the pairs and the number of features alone, never from threads or tasks.
 """
 
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oryx_py.numerics.als.kernel import improve_rows
 from oryx_py.numerics.als.matrix import Observed
@@ -19,6 +21,8 @@ from oryx_py.numerics.gram import eigenbasis, gram
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["STEPS", "Block", "Half", "Turn", "block_gram", "blocks", "improved", "summed", "turn_of", "turned"]
+
+T = TypeVar("T", bound=np.generic)
 
 STEPS = 2
 """Of conjugate gradients a sweep. A third one lowers the loss after a sweep less than it costs."""
@@ -67,7 +71,7 @@ def blocks(indptr: IntVector, features: int) -> list[Block]:
     count = int(np.clip(work // _LEAST, 1, most))
     edges = [_row_at(indptr, work * number // count) for number in range(count)]
     cuts = sorted({0, *edges, rows})
-    return [Block(first, last) for first, last in zip(cuts[:-1], cuts[1:], strict=True)] or [Block(0, 0)]
+    return [Block(first, last) for first, last in pairwise(cuts)] or [Block(0, 0)]
 
 
 def _row_at(indptr: IntVector, work: int) -> int:
@@ -138,8 +142,8 @@ def summed(parts: list[Half]) -> Half:
     return Half(total, before, ridge)
 
 
-def _frozen(array: FloatMatrix) -> FloatMatrix:
+def _frozen(array: NDArray[T]) -> NDArray[T]:
     """The same values, not writeable, so that the kernel is compiled for one kind of array alone, mapped or not."""
-    view = array.view(np.ndarray)
+    view = np.asarray(array).view()
     view.flags.writeable = False
     return view

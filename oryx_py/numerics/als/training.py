@@ -1,6 +1,6 @@
 """A training from its beginning to the items' factors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
