@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from oryx_py.local.broker import EmbeddedBroker
+from oryx_py.local.hdfs import EmbeddedHdfs
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,17 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedB
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedHdfs]:
+    """A real NameNode and DataNode, one pair for each test process; give every test a folder of its own."""
+    servers = EmbeddedHdfs(tmp_path_factory.mktemp("hdfs"), 0, 0)
+    try:
+        servers.start(timeout_s=180)
+        yield servers
+    finally:
+        servers.stop()
 
 
 @pytest.fixture

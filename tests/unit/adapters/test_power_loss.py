@@ -132,8 +132,8 @@ def without_fsync(path: Path, write: Callable[..., object]) -> FileEntry:
         ("oryx_py.model.manifest.write_file", without_fsync, assert_whole_generation_or_none, []),
         ("oryx_py.model.manifest.sync_directory", nothing, assert_whole_generation_or_none, []),
         ("oryx_py.adapters.local_store.sync_directory", nothing, assert_whole_generation_or_none, []),
-        ("oryx_py.adapters.commit_log.sync_directory", nothing, assert_whole_commit_or_none, 0),
-        ("oryx_py.adapters.commit_log.write_file", without_fsync, assert_whole_commit_or_none, 0),
+        ("oryx_py.adapters.local_files.sync_directory", nothing, assert_whole_commit_or_none, 0),
+        ("oryx_py.adapters.local_files.write_file", without_fsync, assert_whole_commit_or_none, 0),
     ],
 )
 def test_a_writer_that_leaves_out_an_fsync_is_caught(

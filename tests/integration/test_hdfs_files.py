@@ -1,0 +1,37 @@
+"""HDFS itself keeps the contracts of files, commit logs and stores."""
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from oryx_py.adapters.commit_log import FileCommitLog
+from oryx_py.adapters.webhdfs import WebHdfsFiles
+from oryx_py.adapters.webhdfs_client import WebHdfs
+from oryx_py.local.hdfs import EmbeddedHdfs
+from oryx_py.ports.store import CommitLog
+from oryx_py.testing.contracts.files_contract import ExclusiveFilesContract, OpenFiles
+from oryx_py.testing.contracts.store_contract import CommitLogContract
+
+pytestmark = [pytest.mark.hdfs, pytest.mark.xdist_group("hdfs")]
+
+
+@pytest.fixture
+def open_files(hdfs: EmbeddedHdfs) -> OpenFiles:
+    folder = f"/tests/{uuid.uuid4()}/some files"
+
+    def connect() -> WebHdfsFiles:
+        client = WebHdfs(hdfs.namenode.webhdfs_url)
+        return WebHdfsFiles(client, f"hdfs://{hdfs.namenode.address}{folder}", folder)
+
+    return connect
+
+
+class TestFiles(ExclusiveFilesContract):
+    pass
+
+
+class TestCommitLog(CommitLogContract):
+    @pytest.fixture
+    def open_log(self, open_files: OpenFiles) -> Callable[[], CommitLog]:
+        return lambda: FileCommitLog(open_files(), "registry")
