@@ -302,10 +302,11 @@ class BatchLayer:
 
 
 def _made_by(manifest: Manifest, recipe: Recipe) -> bool:
-    return (manifest.trainer, manifest.features, manifest.objective, manifest.fold, manifest.hyperparameters) == (
+    objective = manifest.objective.settings
+    return (manifest.trainer, manifest.features, objective, manifest.fold, manifest.hyperparameters) == (
         recipe.trainer,
         recipe.features,
-        recipe.objective,
+        recipe.objective.settings,
         recipe.fold,
         recipe.hyperparameters,
     )

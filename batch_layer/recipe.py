@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from oryx_py.config import Input, Kind, Model
 from oryx_py.events.fold import FoldSettings, KindSettings
+from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["LARGEST", "Recipe", "recipe_of"]
@@ -33,10 +34,13 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
-    """Return what the settings of the groups `model` and `input` mean to the trainer of this name."""
+    """Return what the settings of the groups `model` and `input` mean to the trainer of this name.
+
+    With biases vectors are two longer than `model.features`, and the objective's mean is 0 until the ratings are known.
+    """
     return Recipe(
         trainer=trainer,
-        features=model.features,
+        features=model.features + (2 if model.biases else 0),
         iterations=model.iterations,
         seed=model.seed,
         objective=_objective(model, trainer),
@@ -58,6 +62,8 @@ def _kind(kind: Kind, model: Model) -> KindSettings:
 
 
 def _objective(model: Model, trainer: str) -> Objective:
+    if model.biases:
+        return Objective.biased_explicit(model.lambda_, Biases.last(model.features + 2))
     if model.feedback == "explicit":
         return Objective.mllib_explicit(model.lambda_)
     if trainer == "mllib":

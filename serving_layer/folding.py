@@ -9,7 +9,7 @@ import numpy as np
 from oryx_py.events import FoldSettings, fold_pair, weigh
 from oryx_py.model.manifest import Manifest
 from oryx_py.numerics.fold_in import Prior, fold_in
-from oryx_py.numerics.oryx_rule import Solver, fold_in_order
+from oryx_py.numerics.oryx_rule import Solver, check_rule, fold_in_order
 from serving_layer.offload import offload
 from serving_layer.ranking import Handles, Query
 from serving_layer.served import ServedModel
@@ -34,6 +34,7 @@ class Folding(Protocol):
 
         Raises:
             NotReady: the model's vectors do not suffice for it.
+            ConfigError: the rule does not go with the model.
         """
         ...
 
@@ -118,9 +119,10 @@ class OryxFolding:
         vectors = state.item_vectors.gather(items[usable])
         given = list(zip(vectors, np.asarray(strengths, np.float64)[usable].tolist(), strict=True))
         cost = (len(given) + vectors.shape[1]) * vectors.shape[1] ** 2
-        feedback = state.generation.manifest.objective.feedback
+        objective = state.generation.manifest.objective
+        check_rule(objective)
         solver = await self._solver_of(model.prior, pool)
-        vector = await offload(pool, cost, fold_in_order, start, given, solver, feedback)
+        vector = await offload(pool, cost, fold_in_order, start, given, solver, objective.feedback)
         return None if vector is None else vector.astype(np.float64)
 
     async def _solver_of(self, prior: Prior, pool: Executor) -> Solver:

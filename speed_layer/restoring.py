@@ -7,6 +7,7 @@ from typing import Literal
 from oryx_py.errors import BadMessage
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, decode
 from oryx_py.model.state import ModelState
+from oryx_py.numerics.oryx_rule import check_rule
 from oryx_py.ports import Record
 from speed_layer.fold import Fold
 from speed_layer.folding import EpochFold
@@ -30,9 +31,13 @@ def open_fold(
         partitions: of the input topic.
         announced: by input partition, the positions announced of this epoch; empty for none.
         sent: reads the update topic from the epoch's start on; called only where its vectors are needed.
+
+    Raises:
+        ConfigError: the rule does not go with the epoch's generation.
     """
     if rule == "exact":
         return EpochFold(state, partitions)
+    check_rule(state.generation.manifest.objective)
     astray = restore(state, announced, sent())
     return OryxFold(state, partitions, covered=announced, astray=astray)
 

@@ -27,6 +27,8 @@ def conflict(settings: Settings) -> str | None:
         return f"{keys} are both {topic!r}: each needs a topic of its own"
     if settings.model.feedback == "explicit" and (key := _adds_up(settings)):
         return f'{key} is for implicit feedback, where strengths add up: remove it, or set model.feedback = "implicit"'
+    if settings.model.biases and (reason := _without_biases(settings)):
+        return f"model.biases = true {reason}"
     api = settings.serving.api
     if api.max_inflated_bytes < api.max_body_bytes:
         return (
@@ -38,6 +40,17 @@ def conflict(settings: Settings) -> str | None:
             'update.dialect = "oryx2" needs speed.fold_in = "oryx": an Oryx 2 model has no histories, without which '
             "nothing can be solved exactly"
         )
+    return None
+
+
+def _without_biases(settings: Settings) -> str | None:
+    """Why these settings know no biases, and what to do."""
+    if settings.model.feedback == "implicit":
+        return 'is for ratings: set model.feedback = "explicit" if strengths are ratings, else remove it'
+    if settings.batch.trainer == "mllib":
+        return 'needs batch.trainer = "ials": Spark\'s trainer knows no biases'
+    if settings.speed.fold_in == "oryx":
+        return 'needs speed.fold_in = "exact": Oryx 2\'s rule knows no biases'
     return None
 
 

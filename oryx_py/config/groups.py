@@ -149,6 +149,7 @@ class Model(_Group, frozen=True):
 
     feedback: Literal["implicit", "explicit"] = "implicit"
     features: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
+    biases: bool = False
     iterations: Count = 10
     lambda_: Seconds = msgspec.field(default=0.05, name="lambda")
     alpha: Positive = 1.0

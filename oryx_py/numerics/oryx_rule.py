@@ -22,11 +22,11 @@ from typing import Literal, Self
 
 import numpy as np
 
-from oryx_py.errors import NearSingular
+from oryx_py.errors import ConfigError, NearSingular
 from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatVector
 from oryx_py.numerics.objective import STRENGTH_LIMIT, Objective
 
-__all__ = ["Feedback", "Solver", "fold_in_order", "scaled", "target", "updated"]
+__all__ = ["Feedback", "Solver", "check_rule", "fold_in_order", "scaled", "target", "updated"]
 
 Feedback = Literal["implicit", "explicit"]
 
@@ -140,6 +140,19 @@ def updated(
     with np.errstate(over="ignore", invalid="ignore"):
         moved = (x + solver.solve(y * (aim - current))).astype(np.float32)
     return moved if np.isfinite(moved).all() else None
+
+
+def check_rule(objective: Objective) -> None:
+    """Refuse vectors that have biases: a step would move the column of ones.
+
+    Raises:
+        ConfigError: they have.
+    """
+    if objective.biases is not None:
+        raise ConfigError(
+            'speed.fold_in = "oryx" cannot fold into a generation with biases: set "exact", or publish one that was '
+            "trained without model.biases"
+        )
 
 
 def fold_in_order(

@@ -8,6 +8,7 @@ from oryx_py.messages import ItemVector
 from oryx_py.model.generation import Generation
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
+from serving_layer.folding import OryxFolding
 from tests.support.biases import biased_ridge
 from tests.support.serving import FixedModels, Harness, model_at, write_world
 
@@ -110,3 +111,12 @@ def test_biases_in_other_columns_are_refused(tmp_path):
     path = write_world(tmp_path / "g", "gen-1", PAIRS, USERS, ITEMS, objective=elsewhere)
     with pytest.raises(CorruptGeneration, match="biases in columns 0 and 1 of 4"):
         Generation.open(path)
+
+
+async def test_oryx_rule_is_refused_with_the_setting_to_change(model):
+    async with (
+        Harness(FixedModels(model), folding=OryxFolding()) as client,
+        client.get("/recommendToAnonymous/a=5") as response,
+    ):
+        assert response.status == 503
+        assert 'set "exact"' in (await response.json(content_type=None))["detail"]

@@ -1,11 +1,14 @@
 """The fold by Oryx's rule in the cases that its laws do not reach: forgetting, deleting, no solver, a killed sender."""
 
 import numpy as np
+import pytest
 
+from oryx_py.errors import ConfigError
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
+from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Record
 from speed_layer.oryx_fold import OryxFold
@@ -13,13 +16,14 @@ from speed_layer.restoring import open_fold, restore
 from tests.support.generations import Pairs, generation_of
 
 EPOCH, K = 3, 2
+IMPLICIT = Objective.mllib_implicit(0.1, 1.0)
 BASE: Pairs = {"a": {"p": 1.0}, "b": {"q": 2.0}, "c": {"p": 1.0, "q": 1.0}}
 
 
-def generation(base: Pairs = BASE) -> Generation:
+def generation(base: Pairs = BASE, objective: Objective = IMPLICIT, features: int = K) -> Generation:
     rng = np.random.default_rng(1)
-    factors = {item: rng.normal(size=K).astype(np.float32) for item in ("p", "q", "r")}
-    return generation_of(base, factors, Objective.mllib_implicit(0.1, 1.0), {0: (0, 0), 1: (0, 0)})
+    factors = {item: rng.normal(size=features).astype(np.float32) for item in ("p", "q", "r")}
+    return generation_of(base, factors, objective, {0: (0, 0), 1: (0, 0)})
 
 
 def interaction(user: str, item: str, strength: float | None = 1.0) -> Interaction:
@@ -165,3 +169,10 @@ def test_the_exact_rule_needs_nothing_of_the_update_topic() -> None:
         raise AssertionError
 
     assert open_fold("exact", ModelState(generation(), EPOCH), 2, {0: 5}, never).pending == 0
+
+
+def test_vectors_with_biases_are_refused() -> None:
+    """A step would move what has to stay 1."""
+    state = ModelState(generation(objective=Objective.biased_explicit(0.1, Biases.last(3)), features=3), EPOCH)
+    with pytest.raises(ConfigError, match='with biases: set "exact"'):
+        open_fold("oryx", state, 2, {}, lambda: ())
