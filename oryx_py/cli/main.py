@@ -10,8 +10,10 @@ from oryx_py.cli import (
     config,
     explaining,
     generations,
+    history,
     ingest,
     layers,
+    plan,
     pref,
     recommend,
     setup,
@@ -87,8 +89,10 @@ app.command("estimate", rich_help_panel=_DATA)(explaining.estimate)
 app.command("tail", rich_help_panel=_DATA)(tail.tail)
 app.command("world", rich_help_panel=_DATA)(world.world)
 app.command("setup", rich_help_panel=_CARE)(setup.setup)
+app.command("plan", rich_help_panel=_CARE)(plan.plan)
 app.command("generations", rich_help_panel=_CARE)(generations.generations)
 app.command("rollback", rich_help_panel=_CARE)(generations.rollback)
+app.add_typer(history.app, name="history", rich_help_panel=_CARE)
 app.add_typer(config.app, name="config", rich_help_panel=_CARE)
 app.command("version", rich_help_panel=_CARE)(version.version)
 

@@ -1,0 +1,150 @@
+"""``oryx plan``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oryx_py.cli.invocation import invocation
+from oryx_py.errors import UserError
+
+if TYPE_CHECKING:
+    from oryx_py.planning.plan import Step
+    from oryx_py.planning.sizes import Machines, ModelSize
+
+__all__ = ["plan"]
+
+_COLUMNS = ("step", "memory", "mapped", "disk", "time", "")
+
+
+def plan(
+    context: typer.Context,
+    users: Annotated[str, typer.Option("--users", metavar="COUNT", help="Like 10000000, 10_000_000 or 10M.")],
+    items: Annotated[str, typer.Option("--items", metavar="COUNT")],
+    interactions: Annotated[str, typer.Option("--interactions", metavar="COUNT", help="Rows of the history.")],
+    features: Annotated[
+        int | None, typer.Option("--features", min=1, help="Length of the vectors; else model.features.")
+    ] = None,
+    pairs: Annotated[
+        str | None, typer.Option("--pairs", metavar="COUNT", help="What they fold to; else as many as interactions.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Else model.iterations.")] = None,
+    machine: Annotated[
+        str | None, typer.Option("--machine", metavar="CORES,MEMORY", help="Like 16,64G; else this machine.")
+    ] = None,
+    executors: Annotated[int, typer.Option("--executors", min=1, help="How many such machines.")] = 1,
+    id_bytes: Annotated[float | None, typer.Option("--id-bytes", min=1, help="Of an ID, on average.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, in bytes and seconds.")] = False,
+) -> None:
+    """Compute what a model of some size takes: bytes, time, machines.
+
+    "memory" has to be there. "mapped" files are read through the page cache:
+    the more of them fits, the faster. Time and bytes follow from figures that
+    were measured (python -m tests.bench.constants measures them again); take
+    them as within a factor of two.
+
+    Examples:
+
+      oryx plan --users 10M --items 2M --interactions 1B --features 128
+      oryx plan --users 10M --items 2M --interactions 1B --machine 8,32G --executors 4
+    """
+    from oryx_py.planning.constants import MEASURED
+    from oryx_py.planning.plan import plan as steps_of
+    from oryx_py.planning.quantities import count_of
+    from oryx_py.planning.sizes import ModelSize
+    from oryx_py.planning.verdict import obstacle, suited
+
+    call = invocation(context)
+    model = call.settings().model
+    rows = count_of(interactions, "--interactions")
+    size = ModelSize(
+        users=count_of(users, "--users"),
+        items=count_of(items, "--items"),
+        interactions=rows,
+        features=features or model.features,
+        pairs=count_of(pairs, "--pairs") if pairs else rows,
+        epochs=epochs or model.iterations,
+        id_bytes=id_bytes or MEASURED.id_bytes,
+    )
+    machines = _machines(machine, executors)
+    steps, refused, found = steps_of(size, machines), obstacle(size, machines), suited(size)
+    if as_json:
+        call.screen.line(_json(size, machines, steps, refused, found))
+        return
+    call.screen.line(_headline(size, machines))
+    call.screen.table(_COLUMNS, [_row(step) for step in steps], right=(1, 2, 3, 4))
+    call.screen.line()
+    call.screen.line(f"does not fit: {refused}" if refused else "fits")
+    alone, cluster = found
+    call.screen.line(f"all in memory: {_shown(alone)}" + (f", or {_shown(cluster)}" if cluster else ""))
+
+
+def _machines(text: str | None, executors: int) -> "Machines":
+    """What ``--machine`` says.
+
+    Raises:
+        UserError: it is malformed.
+    """
+    from batch_layer.cores import cores
+    from oryx_py.planning.quantities import bytes_of, count_of
+    from oryx_py.planning.sizes import Machines
+    from oryx_py.runtime.machine import memory_bytes
+
+    if text is None:
+        return Machines(cores=cores(), memory=memory_bytes(), count=executors)
+    count, comma, memory = text.partition(",")
+    if not comma:
+        raise UserError(f"--machine is {text!r}: give cores and memory, like 16,64G")
+    return Machines(cores=count_of(count, "--machine"), memory=bytes_of(memory, "--machine"), count=executors)
+
+
+def _headline(size: "ModelSize", machines: "Machines") -> str:
+    from oryx_py.planning.quantities import show_count
+
+    folded = "" if size.pairs == size.interactions else f" ({show_count(size.pairs)} pairs)"
+    return (
+        f"{show_count(size.users)} users, {show_count(size.items)} items, {show_count(size.interactions)} interactions"
+        f"{folded}, {size.features} features, {size.epochs} epochs; on {_shown(machines)}"
+    )
+
+
+def _shown(machines: "Machines") -> str:
+    from oryx_py.planning.quantities import show_bytes
+
+    each = f"{machines.cores} cores and {show_bytes(machines.memory)}"
+    return f"{machines.count} executors with {each} each" if machines.count > 1 else f"one machine with {each}"
+
+
+def _row(step: "Step") -> tuple[str, ...]:
+    from oryx_py.planning.quantities import show_bytes, show_seconds
+
+    sizes = (show_bytes(size) if size is not None else "-" for size in (step.memory, step.mapped, step.disk))
+    return (step.name, *sizes, show_seconds(step.seconds) if step.seconds is not None else "-", step.what)
+
+
+def _json(
+    size: "ModelSize",
+    machines: "Machines",
+    steps: "list[Step]",
+    refused: str | None,
+    found: "tuple[Machines, Machines | None]",
+) -> str:
+    import msgspec
+
+    return msgspec.json.encode(
+        {
+            "size": size,
+            "machines": machines,
+            "steps": [
+                {
+                    "name": step.name,
+                    "memory_bytes": step.memory,
+                    "mapped_bytes": step.mapped,
+                    "disk_bytes": step.disk,
+                    "seconds": step.seconds,
+                }
+                for step in steps
+            ],
+            "obstacle": refused,
+            "suited": {"machine": found[0], "cluster": found[1]},
+        }
+    ).decode()

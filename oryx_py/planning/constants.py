@@ -1,0 +1,58 @@
+"""What the plan is computed from: figures measured on one machine, each with where it comes from.
+
+`python -m tests.bench.constants` measures them anew and prints them beside these. Seconds are of one core, in the sum
+over all that work (so n cores take an n-th of it), of a virtual machine of 2020 or later at about 3 GHz.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["MEASURED", "Constants"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """Bytes and seconds; the defaults are those measured."""
+
+    topic_bytes: float = 62.0
+    """Of a record in a segment of the embedded broker, uncompressed: a value of 35 bytes, its frame and its key."""
+    history_bytes: float = 14.0
+    """Of a row in the history's Parquet (zstd), rows by user: `write_rows`' own columns of a drawn world."""
+    read_s: float = 9e-6
+    """Of a row, from the topic to the history's files: parsing in the tasks' Python, sorting and writing Parquet."""
+    shuffle_bytes: float = 40.0
+    """Of a row in Spark's shuffle files (lz4), by users."""
+    part_bytes: float = 14.0
+    """Of a pair in the parts that the fold leaves in the working directory."""
+    prepare_s: float = 9e-6
+    """Of a row, from the history's files to mapped histories: Spark's scan, shuffle and sort, the fold, the rest."""
+    prepare_task_bytes: float = 700e6
+    """A Python worker and its share of the JVM while they fold a part of a million rows."""
+    jvm_bytes: float = 2.6e9
+    """Spark's driver with its default heap of 2 GB, and what Java has beside it."""
+    train_pair_s: float = 6.5e-10
+    """Of a pair and a feature in one epoch: both half sweeps."""
+    train_row_s: float = 2.2e-10
+    """Of a row of factors and a feature squared in one epoch: Gram matrices and turning."""
+    train_bytes: float = 3e8
+    """Of the training process beside its arrays: Python, numba's code, buffers of the threads."""
+    round_s: float = 0.25
+    """Of a job of Spark's in rounds, beside its work."""
+    solve_pair_s: float = 2e-9
+    """Of a pair and a feature in the exact solve at the end: some ten steps of conjugate gradients."""
+    id_bytes: float = 8.0
+    """Of an ID, in UTF-8; an assumption, not measured: give --id-bytes."""
+    serving_item_bytes: float = 40.0
+    """Of an item on the heap of each serving process: norms, their order, popularity."""
+    serving_bytes: float = 2.5e8
+    """Of a serving process without a model."""
+    speed_bytes: float = 2.0e8
+    """Of the speed layer's process without a model."""
+    speed_user_bytes: float = 700.0
+    """On the heap of serving and of speed each, of a user touched since the generation, beside its vector and pairs."""
+    disk_s: float = 1 / 400e6
+    """Of a byte that does not fit the page cache, read or written in a row; an assumption: a cloud's network disk."""
+    network_s: float = 1 / 600e6
+    """Of a byte from the shared file system to an executor; an assumption: 5 Gbit/s."""
+
+
+MEASURED = Constants()

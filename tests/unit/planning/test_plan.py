@@ -1,0 +1,120 @@
+"""The plan: exact where files are laid out by us, and of the right order in what is measured."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from oryx_py.errors import UserError
+from oryx_py.planning.plan import Step, plan
+from oryx_py.planning.sizes import Machines, ModelSize
+from oryx_py.planning.verdict import obstacle, suited
+from oryx_py.testing.generations import write_small_generation
+
+GIB = 1 << 30
+LARGE = ModelSize(users=10**7, items=2 * 10**6, interactions=10**9, pairs=10**9, features=128)
+HERE = Machines(cores=2, memory=24 * GIB)
+
+
+def changed(**changes: float) -> ModelSize:
+    return dataclasses.replace(LARGE, **changes)
+
+
+def steps(size: ModelSize, machines: Machines = HERE) -> dict[str, Step]:
+    return {step.name: step for step in plan(size, machines)}
+
+
+def test_an_artefact_has_the_bytes_that_are_planned(tmp_path: Path) -> None:
+    manifest = write_small_generation(tmp_path, "20260731T142530123-7f3a9c04")
+    counts = manifest.counts
+    ids = sum(len((tmp_path / f"{side}.ids.bytes.npy").read_bytes()) - 128 for side in ("users", "items"))
+    size = ModelSize(
+        users=counts.users,
+        items=counts.items,
+        interactions=17,
+        pairs=counts.pairs,
+        features=3,
+        id_bytes=ids / (counts.users + counts.items),
+    )
+    files = list(tmp_path.glob("*.npy"))
+    header = 128
+    # Offsets of IDs are one more than there are IDs, in both tables.
+    assert sum(file.stat().st_size - header for file in files) == size.artefact_bytes + 2 * 8
+
+
+@pytest.mark.parametrize("name", ["users", "items", "interactions", "pairs", "features", "epochs"])
+def test_more_of_anything_never_takes_less(name: str) -> None:
+    grown = {name: getattr(LARGE, name) * 2}
+    if name == "pairs":
+        grown["interactions"] = grown["pairs"]
+    before, after = steps(LARGE), steps(changed(**grown))
+    for step, less in before.items():
+        more = after[step]
+        for field in ("memory", "mapped", "disk", "seconds"):
+            if getattr(less, field) is not None:
+                assert getattr(more, field) >= getattr(less, field), (step, field)
+
+
+def test_ten_times_the_interactions_take_ten_times_the_time_where_all_fits() -> None:
+    roomy = Machines(cores=8, memory=1 << 45)
+    small = ModelSize(users=30_000, items=41_000, interactions=810_000, pairs=810_000, features=64)
+    large = ModelSize(users=300_000, items=410_000, interactions=8_100_000, pairs=8_100_000, features=64)
+    for step, less in steps(small, roomy).items():
+        if less.seconds:
+            assert steps(large, roomy)[step].seconds == pytest.approx(10 * less.seconds)
+
+
+def test_executors_share_the_work() -> None:
+    alone, four = steps(LARGE)["train"], steps(LARGE, dataclasses.replace(HERE, count=4))["train"]
+    assert alone.seconds is not None
+    assert four.seconds is not None
+    assert four.seconds < alone.seconds
+    assert "4 executors" in four.what
+
+
+def test_what_fits_is_not_refused() -> None:
+    assert obstacle(changed(features=64), HERE) is None
+    hundred_million = ModelSize(users=2 * 10**6, items=200_000, interactions=10**8, pairs=10**8, features=64)
+    assert obstacle(hundred_million, HERE) is None
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_what_cannot_fit_is_refused_with_its_arithmetic_in_one_line(count: int) -> None:
+    line = obstacle(changed(features=1024), Machines(cores=2, memory=24 * GIB, count=count))
+    assert line is not None
+    assert "\n" not in line
+    assert "10M rows × 1024 features × 4 bytes = 38.1 GiB" in line
+    assert "24.0 GiB" in line
+    assert 'batch.trainer = "mllib"' in line
+
+
+def test_a_full_disk_is_refused_before_the_work_begins() -> None:
+    line = obstacle(LARGE, dataclasses.replace(HERE, disk=20 * GIB))
+    assert line is not None
+    assert "20.0 GiB are free" in line
+    assert obstacle(LARGE, dataclasses.replace(HERE, disk=200 * GIB)) is None
+
+
+def test_what_is_suited_fits_and_half_of_it_has_not_room_for_all() -> None:
+    alone, cluster = suited(LARGE)
+    assert obstacle(LARGE, alone) is None
+    mapped = steps(LARGE, alone)["train"].mapped
+    assert mapped is not None
+    assert mapped < alone.memory
+    assert mapped + LARGE.fixed_bytes > alone.memory / 4
+    assert cluster is not None
+    assert cluster.memory < alone.memory
+    assert obstacle(LARGE, cluster) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"users": 0}, "at least 1 of users"),
+        ({"users": 10, "items": 10}, "make 100 pairs"),
+        ({"interactions": 5}, "fold to at most as many"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused(change: dict[str, int], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        changed(**change)
