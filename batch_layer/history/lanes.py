@@ -52,7 +52,9 @@ class Lanes:
         What forgets an item has no user, and goes to every partition.
         """
         partitions = _partitions(batch.column("user"), len(self._end))
-        if len(everywhere := np.flatnonzero(pc.equal(batch.column("user"), pa.scalar("")).to_numpy(zero_copy_only=False))):
+        if len(
+            everywhere := np.flatnonzero(pc.equal(batch.column("user"), pa.scalar("")).to_numpy(zero_copy_only=False))
+        ):
             batch, partitions = _spread(batch, partitions, everywhere, len(self._end))
         offsets = np.empty(len(partitions), np.int64)
         for partition in np.unique(partitions).tolist():

@@ -2,9 +2,13 @@
 
 from typing import Literal, TypeAlias
 
-__all__ = ["Format", "Topic", "Unit"]
+__all__ = ["BulkFormat", "Format", "TableFormat", "Topic", "Unit"]
 
 Format: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet"]
+
+BulkFormat: TypeAlias = Literal["csv", "parquet", "movielens", "lastfm"]
+
+TableFormat: TypeAlias = Literal["csv", "parquet"]
 
 Unit: TypeAlias = Literal["auto", "s", "ms"]
 """Of timestamps since 1970; "auto" decides by the first one in the file."""

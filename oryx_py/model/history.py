@@ -114,7 +114,7 @@ class History:
     ``files`` in the order of the commits that named them, each with its ``origin``. ``start`` and ``offsets``: by input
     partition the first offset covered, and the first one not covered any more. ``rows`` in all files; ``rejected``
     records, which are in none. ``imported``: by partition the end of the imported rows' offsets, where there are any.
-    ``refolded``: the newest commit after which the fold is not that of the commit before with new rows behind it, since
+    ``imports`` are the commits of imported rows. ``refolded``: the newest commit after which the fold is not that of the commit before with new rows behind it, since
     it put rows before others or dropped some; 0 for none.
     """
 
@@ -125,6 +125,7 @@ class History:
     rows: int = 0
     rejected: int = 0
     imported: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    imports: frozenset[int] = frozenset()
     refolded: int = 0
 
     @classmethod
@@ -172,6 +173,7 @@ class History:
             rows=_rows(files) + _rows(added) if commit.dropped else self.rows + _rows(added),
             rejected=self.rejected + commit.rejected,
             imported=MappingProxyType({**self.imported, **_ends(commit.imported)}),
+            imports=self.imports | {commit.number} if commit.kind == "import" else self.imports,
             refolded=commit.number if commit.kind in {"import", "retention"} else self.refolded,
         )
 

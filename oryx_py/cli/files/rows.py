@@ -10,12 +10,12 @@ from oryx_py.cli.choices import Unit
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction
 
-__all__ = ["ORDER", "Row", "Times", "columns_of", "is_header"]
+__all__ = ["ORDER", "SECONDS_BELOW", "Row", "Times", "columns_of", "is_header"]
 
 Row: TypeAlias = tuple[int, Interaction | BadInteraction]
 """A line's (in Parquet: a row's) number, from 1, and what it says, or why it cannot be used."""
 
-_SECONDS_BELOW = 100_000_000_000
+SECONDS_BELOW = 100_000_000_000
 """As milliseconds this is March 1973, as seconds the year 5138."""
 
 _NAMES: Final = {
@@ -55,7 +55,7 @@ class Times:
         if interaction.timestamp_ms is None:
             return interaction
         if self.unit == "auto":
-            self.unit = "s" if interaction.timestamp_ms < _SECONDS_BELOW else "ms"
+            self.unit = "s" if interaction.timestamp_ms < SECONDS_BELOW else "ms"
         if self.unit == "ms":
             return interaction
         return msgspec.structs.replace(interaction, timestamp_ms=interaction.timestamp_ms * 1000)

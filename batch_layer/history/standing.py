@@ -1,0 +1,39 @@
+"""How the history stands: what the next generation drops, and what it need not read."""
+
+from collections.abc import Mapping, Sequence
+
+from batch_layer.history.retention import Limits, droppable, portions
+from batch_layer.trimming import input_needed
+from oryx_py.adapters.places import open_store
+from oryx_py.config import Settings
+from oryx_py.errors import OryxError
+from oryx_py.model.history import History, HistoryCommit, HistoryFile
+from oryx_py.model.manifest import MANIFEST, read_manifest
+from oryx_py.ports import ArtefactStore
+
+__all__ = ["compacted_state", "due", "still_needed"]
+
+
+def due(history: History, commits: Sequence[HistoryCommit], limits: Limits, store_uri: str) -> list[HistoryFile]:
+    """Return the files that are dropped with the next generation, if nothing new comes."""
+    return droppable(portions(history, commits), limits, still_needed(open_store(store_uri), history))
+
+
+def still_needed(store: ArtefactStore, history: History) -> Mapping[int, int]:
+    """Return by partition the first offset that a speed layer may want, for any generation in the store.
+
+    A generation that cannot be read is nobody's.
+    """
+    needed = dict(history.offsets)
+    for name in store.generations():
+        try:
+            wanted = input_needed(read_manifest(store.local(name) / MANIFEST))
+        except OryxError:
+            continue
+        needed = {partition: min(offset, wanted.get(partition, offset)) for partition, offset in needed.items()}
+    return needed
+
+
+def compacted_state(settings: Settings) -> str:
+    """Return in words what there is of folded pairs."""
+    return "kept" if settings.history.compacted else "not kept: history.compacted is off"

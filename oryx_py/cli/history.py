@@ -1,0 +1,194 @@
+"""``oryx history``: what the history has; imports and exports."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oryx_py.cli.choices import BulkFormat, TableFormat, Unit
+from oryx_py.cli.extras import need
+from oryx_py.cli.invocation import Invocation, invocation
+from oryx_py.cli.visible import visible
+from oryx_py.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from oryx_py.cli.screen import Screen
+    from oryx_py.model.history import ImportedSource
+
+__all__ = ["app"]
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich")
+
+_LISTED = 20
+
+
+@app.callback()
+def history(
+    context: typer.Context,
+    commits: Annotated[bool, typer.Option("--commits", help="A line for each commit, too.")] = False,
+) -> None:
+    """Show how large the history is and what it covers; bring old data in, or all of it out.
+
+    "offsets" are those of the input topic, by partition; imported rows have
+    none, and come before all of them. "days" are days of arrival, UTC. "folded
+    pairs" are what the next generation need not read again. "will be dropped"
+    is what history.max_age_days and history.max_rows let go with it.
+
+    Examples:
+
+      oryx history
+      oryx history --commits
+    """
+    if context.invoked_subcommand is None:
+        _show(invocation(context), commits)
+
+
+def _show(call: Invocation, commits: bool) -> None:
+    from batch_layer.history.retention import Limits
+    from batch_layer.history.standing import compacted_state, due
+    from oryx_py.adapters.places import history_log
+    from oryx_py.cli.history_report import COMMITS, commit_rows, totals
+
+    settings = call.settings()
+    log = history_log(settings.history_uri)
+    history, told = log.read(), log.commits()
+    if not history.number:
+        call.screen.note("there is no history yet: the batch layer begins it, or `oryx history import`")
+        return
+    if commits:
+        call.screen.table(COMMITS, commit_rows(told), right=(0, 3, 4, 5))
+        call.screen.line()
+    limits = Limits(settings.history.max_age_days, settings.history.max_rows)
+    dropping = due(history, told, limits, settings.store_uri)
+    call.screen.table(("", ""), totals(history, told, dropping, compacted_state(settings)))
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, plain or gzip, in this order.")],
+    format: Annotated[BulkFormat, typer.Option("--format", help="What they are.")],  # noqa: A002 - the option's name
+    timestamps: Annotated[
+        Unit, typer.Option("--timestamps", help="Seconds or milliseconds since 1970; auto looks at the first one.")
+    ] = "auto",
+    again: Annotated[
+        bool, typer.Option("--again", help="Also files that were imported before: they count twice.")
+    ] = False,
+) -> None:
+    """Add old data to the history, before everything that the input topic has.
+
+    For data by the million that lies in files: nothing goes through Kafka, and
+    the next generation has all of it. What is to be live at once, or belongs
+    behind what came in already, goes through `oryx ingest`.
+
+    It is as if the rows had been sent before the first record of the topic, in
+    the order of the files: what the topic says later, deletes and forgets
+    among it, counts on top. All files are imported at once or, if anything
+    fails, not at all. Rows that cannot be used are listed and left out; the
+    command then ends with 1. The input topic must be there, since it decides
+    which partition is whose; the batch layer should not be in a run.
+
+    csv: user, item, strength, timestamp, kind; what comes last may be left
+    out, a first line with names gives the order. An empty strength deletes.
+    parquet: columns of these names. movielens: u.data, ratings.dat,
+    ratings.csv. lastfm: user_artists.dat of HetRec 2011.
+
+    Examples:
+
+      oryx history import --format movielens ml-32m/ratings.csv
+      oryx history import --format parquet 2025/*.parquet
+    """
+    need("batch", "pyarrow", "numba")
+    from batch_layer.history.composing import import_into
+    from oryx_py.cli.history_files.reading import file_of
+
+    call = invocation(context)
+    settings = call.settings()
+    files = [file_of(path, format) for path in files]
+    sources = _sources(files, settings.history_uri, again=again)
+    reading = _Reading(files, format, timestamps, call.screen)
+    with call.screen.progress("importing", None, "rows") as bar:
+        done = import_into(
+            settings, reading.batches(), lambda: sources, lambda rows: bar.update(rows, f"{rows:,} rows")
+        )
+    refused = f", {reading.refused:,} refused" if reading.refused else ""
+    call.screen.line(f"{done.rows:,} rows imported{refused}, commit {done.history.number}")
+    call.screen.note("they count from the next generation on: `oryx batch --once` makes one now")
+    if reading.refused:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export(
+    context: typer.Context,
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; ending in .gz, CSV is compressed.")],
+    format: Annotated[TableFormat, typer.Option("--format", help="What to write.")],  # noqa: A002 - the option's name
+) -> None:
+    """Write all rows to one file, in their order.
+
+    csv: user, item, strength, timestamp in milliseconds, kind, without the
+    records that only repeat others by their idempotency key: sent or imported
+    elsewhere, it comes to the same strengths. parquet: every row as it is, with
+    its partition, offset, Kafka's timestamp and key.
+
+    Example:
+
+      oryx history export --format csv all.csv.gz
+    """
+    need("batch", "pyarrow")
+    from oryx_py.adapters.places import history_log, local_folder
+    from oryx_py.cli.history_files.writing import export_rows
+    from oryx_py.events import FoldSettings
+
+    call = invocation(context)
+    settings = call.settings()
+    history = history_log(settings.history_uri).read()
+    root = local_folder(settings.history_uri, "history.uri")
+    fold = FoldSettings(
+        settings.model.feedback, settings.input.dedupe_window_s, dedupe_records=settings.input.dedupe_records
+    )
+    with call.screen.progress("exporting", history.rows, "rows") as bar:
+        rows = export_rows(history, lambda path: root / path, to, format, fold, bar.update)
+    call.screen.line(f"{rows:,} rows written to {visible(str(to))}")
+
+
+class _Reading:
+    """Reads files one after the other; lists what is wrong with them, the first of it."""
+
+    def __init__(self, files: "Sequence[Path]", format_: BulkFormat, unit: Unit, screen: "Screen") -> None:
+        self._files, self._format, self._unit, self._screen = files, format_, unit, screen
+        self.refused = 0
+
+    def batches(self) -> "Iterator[pa.RecordBatch]":
+        from oryx_py.cli.history_files.reading import read_bulk
+
+        listed = 0
+        for path in self._files:
+            for checked in read_bulk(path, self._format, self._unit):
+                self.refused += checked.refused
+                for reason in checked.reasons[: max(0, _LISTED - listed)]:
+                    self._screen.note(f"{visible(path.name)}: {visible(reason, 200)}", style="yellow")
+                    listed += 1
+                yield checked.rows
+
+
+def _sources(files: "Sequence[Path]", history_uri: str, *, again: bool) -> "list[ImportedSource]":
+    """What the files are; refused where one was imported before."""
+    from oryx_py.adapters.places import history_log
+    from oryx_py.cli.progress_file import digest_of
+    from oryx_py.model.history import ImportedSource
+
+    known = {source.digest: commit.number for commit in history_log(history_uri).commits() for source in commit.sources}
+    sources = []
+    for path in files:
+        digest = digest_of(path)
+        if digest in known and not again:
+            raise UserError(
+                f"{path} was imported in commit {known[digest]}: leave it out, or say --again to count it twice"
+            )
+        sources.append(ImportedSource(path.name, digest))
+    return sources

@@ -1,0 +1,1 @@
+"""Files of interactions by the million: read in batches of columns, and written so."""

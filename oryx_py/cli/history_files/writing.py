@@ -1,0 +1,132 @@
+"""All rows of the history in one file."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from oryx_py.cli.choices import TableFormat
+from oryx_py.cli.history_files.forgets import Forgets
+from oryx_py.errors import UserError
+from oryx_py.events import FoldSettings, SeenIds
+from oryx_py.model.history import History, HistoryFile
+
+__all__ = ["export_rows", "in_order"]
+
+_GROUP_ROWS: Final = 131_072
+_IN_FOLD: Final[list[tuple[str, Literal["ascending", "descending"]]]] = [
+    ("partition", "ascending"),
+    ("offset", "ascending"),
+]
+
+
+def export_rows(
+    history: History,
+    read: Callable[[str], Path],
+    to: Path,
+    format_: TableFormat,
+    fold: FoldSettings,
+    on_rows: Callable[[float], None] = lambda _: None,
+) -> int:
+    """Write the history's rows, each partition's in the order of their offsets; returns how many were written.
+
+    The file appears when it is whole. Memory is bounded by the history's largest file.
+
+    Args:
+        history: which files.
+        read: gives a local file for the path of one of them.
+        to: what to write; CSV with the ending ``.gz`` is compressed.
+        format_: of it. In CSV rows that repeat others are left out, and what was forgotten with the forgets themselves:
+            an item's counts by partition, which lines could not say.
+        fold: says which rows repeat others.
+        on_rows: told how many have been read.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    repeats, forgets = _Repeats(fold), Forgets()
+    if format_ == "csv":
+        for file in history.files:
+            forgets.add(pq.read_table(read(file.path), columns=Forgets.COLUMNS, partitioning=None))
+    aside = to.with_name(f".{to.name}.tmp")
+    written = done = 0
+    try:
+        with _writer(aside, to.suffix == ".gz", format_) as write:
+            for file in in_order(history):
+                rows = pq.read_table(read(file.path), partitioning=None).sort_by(_IN_FOLD)
+                done += rows.num_rows
+                if format_ == "csv":
+                    rows = _told(forgets.without(repeats.without(rows)))
+                write(rows)
+                written += rows.num_rows
+                on_rows(done)
+        aside.replace(to)
+    except OSError as error:
+        raise UserError(f"{to} cannot be written: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return written
+
+
+def in_order(history: History) -> list[HistoryFile]:
+    """Return the files so that no partition's offsets go back from one to the next: imports, then by commit and day."""
+    return sorted(history.files, key=lambda file: (file.origin not in history.imports, file.origin, file.path))
+
+
+class _Repeats:
+    """Leaves out what only repeats, partition by partition."""
+
+    def __init__(self, fold: FoldSettings) -> None:
+        self._fold = fold
+        self._seen: dict[int, SeenIds] = {}
+
+    def without(self, rows: pa.Table) -> pa.Table:
+        if not self._fold.dedupes:
+            return rows
+        kept = np.ones(rows.num_rows, np.bool_)
+        at = np.flatnonzero(pc.is_valid(rows.column("id").combine_chunks()).to_numpy(zero_copy_only=False))
+        told = rows.select(["partition", "user", "id", "kafka_ms"]).take(at).to_pydict()
+        for row, partition, user, key, kafka_ms in zip(at.tolist(), *told.values(), strict=True):
+            if not key:
+                continue
+            if partition not in self._seen:
+                self._seen[partition] = SeenIds(self._fold)
+            kept[row] = not self._seen[partition].is_repeat(user, key, kafka_ms)
+        return rows if kept.all() else rows.filter(pa.array(kept))
+
+
+def _told(rows: pa.Table) -> pa.Table:
+    """The columns of a line, in their order; Kafka's time where the client gave none."""
+    told = rows.select(["user", "item", "strength", "timestamp_ms", "kind"])
+    when = pc.coalesce(rows.column("timestamp_ms"), rows.column("kafka_ms"))
+    return told.set_column(3, "timestamp", when)
+
+
+@contextmanager
+def _writer(path: Path, packed: bool, format_: TableFormat) -> Iterator[Callable[[pa.Table], object]]:
+    made: list[Any] = []
+    with _stream(path, packed and format_ == "csv") as stream:
+
+        def write(rows: pa.Table) -> object:
+            if not made:
+                made.append(
+                    csv.CSVWriter(stream, rows.schema)
+                    if format_ == "csv"
+                    else pq.ParquetWriter(stream, rows.schema, compression="zstd")
+                )
+            return made[0].write_table(rows, _GROUP_ROWS)
+
+        yield write
+        if made:
+            made[0].close()
+
+
+def _stream(path: Path, packed: bool) -> BinaryIO:
+    return cast("BinaryIO", gzip.GzipFile(path, "wb", compresslevel=1)) if packed else path.open("wb")
