@@ -45,7 +45,7 @@ def plan(
     Examples:
 
       oryx plan --users 10M --items 2M --interactions 1B --features 128
-      oryx plan --users 10M --items 2M --interactions 1B --machine 8,32G --executors 4
+      oryx plan --users 10M --items 2M --interactions 1B --machine 16,64G
     """
     from oryx_py.planning.constants import MEASURED
     from oryx_py.planning.plan import plan as steps_of

@@ -50,7 +50,7 @@ def test_counts_are_shown_as_they_are_read(count: int) -> None:
         (1536, "1.5 KiB"),
         (24 << 30, "24.0 GiB"),
         (500 << 30, "500 GiB"),
-        (3 << 50, "2048 TiB"),
+        (3 << 50, "3072 TiB"),
     ],
 )
 def test_sizes_shown(size: int, shown: str) -> None:
