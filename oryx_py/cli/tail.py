@@ -8,7 +8,7 @@ import typer
 
 from oryx_py.cli.choices import Topic
 from oryx_py.cli.invocation import invocation
-from oryx_py.errors import TopicsChanged, UserError
+from oryx_py.errors import LogGap, TopicsChanged, UserError
 
 if TYPE_CHECKING:
     from oryx_py.config import Settings
@@ -85,7 +85,11 @@ def records_of(
         raise UserError(f"topic {topic} does not exist: run `oryx setup`, or `oryx up`, first") from None
     consumer.assign({(topic, partition): offset for partition, offset in start.items()})
     while go_on():
-        for event in consumer.poll(_BATCH, _POLL_S):
+        try:
+            events = consumer.poll(_BATCH, _POLL_S)
+        except LogGap as gap:
+            raise LogGap(f"{gap}: what came before was trimmed meanwhile; run it again to begin at what is left") from gap
+        for event in events:
             if isinstance(event, Record):
                 yield event
 

@@ -1,6 +1,6 @@
 """Whether a running system answers what a slow recomputation from the input topic says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -58,14 +58,24 @@ def assert_answers(system: System) -> AtRest:
 
 
 def assert_state(
-    world: SpeedWorld, name: str, base: Pairs, state: ModelState, *, complete: bool = True, tolerance: float = 1e-5
+    world: SpeedWorld,
+    name: str,
+    base: Pairs,
+    state: ModelState,
+    *,
+    complete: bool = True,
+    tolerance: float = 1e-5,
+    told: Sequence[Record] | None = None,
 ) -> None:
-    """Check a reader's whole state against the slow fold of the topic; `complete`: it must have all of it."""
+    """Check a reader's whole state against the slow fold of the topic; `complete`: it must have all of it.
+
+    ``told`` has all that was ever in the topic, where it was trimmed since.
+    """
     generation = state.generation
     covered = generation.manifest.next_offsets
     log: list[tuple[int, int, Interaction]] = []
     sightings: list[Sighting] = []
-    for record in world.read(world.settings.input.topic, world.partitions):
+    for record in world.read(world.settings.input.topic, world.partitions) if told is None else told:
         reached = state.progress().get(record.partition, 0)
         assert not complete or record.offset < reached, "PROGRESS does not reach the end"
         with suppress(BadInteraction):

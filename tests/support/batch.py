@@ -32,7 +32,7 @@ from oryx_py.model.history import History
 from oryx_py.model.registry import Registry
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
-from oryx_py.ports import Record, TopicSpec
+from oryx_py.ports import Consumer, Record, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from tests.support.repeats import Sighting, repeated
 
@@ -90,11 +90,15 @@ class SlowEngine:
     topic: str
     recipe: Recipe
     calls: list[str] = field(default_factory=list)
+    new_consumer: Callable[[], Consumer] | None = None
+    """Reads another log than the fake one."""
 
     def write_rows(self, ranges: Ranges, partitions: int, into: Path) -> Written:
         self.calls.append("write_rows")
         slices = [Slice(partition, start, stop) for partition, (start, stop) in ranges.items()]
-        batches = list(read_slices(FakeConsumer(self.log), self.topic, partitions, slices, clock=SystemClock()))
+        consumer = self.new_consumer() if self.new_consumer else FakeConsumer(self.log)
+        batches = list(read_slices(consumer, self.topic, partitions, slices, clock=SystemClock()))
+        consumer.close()
         into.mkdir()
         if not batches:
             return Written(0, 0)
@@ -199,10 +203,6 @@ class BatchWorld:
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
         self.tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
-
-    def use(self, recipe: Recipe) -> None:
-        """Make generations by another recipe from now on."""
-        self.recipe = self.engine.recipe = recipe
 
     def use(self, recipe: Recipe) -> None:
         """Make generations by another recipe from now on."""

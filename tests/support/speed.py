@@ -20,6 +20,7 @@ from oryx_py.model.registry import EpochStarted, GenerationState
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
+from oryx_py.runtime.log_or_history import Past
 from speed_layer.assembly import assemble
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
@@ -75,6 +76,7 @@ class SpeedWorld:
         self.store = open_store(self.settings.store_uri)
         self.registry = open_registry(self.settings.store_uri)
         self.stopped = False
+        self.past: Past | None = None
         self._loader = ThreadPoolExecutor(1)
 
     def close(self) -> None:
@@ -153,6 +155,7 @@ class SpeedWorld:
             stopping=lambda: self.stopped,
             loader=self._loader,
             metrics=Metrics(CollectorRegistry()),
+            past=self.past,
         )
 
     def run(self, layer: SpeedLayer, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
@@ -177,10 +180,11 @@ class SpeedWorld:
         self.run(layer, settled, timeout_s)
 
     def read(self, topic: str, partitions: int = 1) -> list[Record]:
-        """Read a whole topic."""
+        """Read a whole topic, as far as it was not trimmed."""
         consumer = self.new_consumer(None)
         try:
-            consumer.assign({(topic, partition): 0 for partition in range(partitions)})
+            start = self.admin.start_offsets(topic)
+            consumer.assign({(topic, partition): offset for partition, offset in start.items()})
             found: list[Record] = []
             ended: set[int] = set()
             while len(ended) < partitions:
