@@ -13,6 +13,7 @@ __all__ = [
     "Batch",
     "Connections",
     "DeadLetter",
+    "Hdfs",
     "History",
     "Input",
     "Items",
@@ -55,6 +56,8 @@ UrlPath = Annotated[
 
 LOCAL_BROKER = "local"
 """In place of addresses: the broker that this machine's own commands start."""
+LOCAL_HDFS = "local"
+"""In place of a NameNode's address: the one that this machine's own commands start."""
 EMBEDDED_PARTITIONS = 4
 CLUSTER_PARTITIONS = 16
 
@@ -99,12 +102,6 @@ class Update(_Group, frozen=True):
     topic: Topic = "OryxUpdate"
     partitions: Count = 1
     dialect: Literal["oryx", "oryx2"] = "oryx"
-    webhdfs_url: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"\A(?:https?://[^\s/]+/?)?\Z", description='a URL such as "http://namenode:9870", or none'
-        ),
-    ] = ""
 
 
 class Items(_Group, frozen=True):
@@ -126,12 +123,33 @@ class Local(_Group, frozen=True):
     broker_host: Name = "127.0.0.1"
     broker_port: Port = 9092
     broker_heap_mb: Annotated[int, msgspec.Meta(ge=128)] = 256
+    hdfs: bool = False
+    hdfs_host: Name = "127.0.0.1"
+    hdfs_port: Port = 8020
+    webhdfs_port: Port = 9870
+    hdfs_heap_mb: Annotated[int, msgspec.Meta(ge=128)] = 256
+
+
+class Hdfs(_Group, frozen=True):
+    """How HDFS is reached outside Spark, and what is asked of it."""
+
+    webhdfs_url: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A(?:https?://[^\s/;]+/?(?:;https?://[^\s/;]+/?)*)?\Z",
+            description='a URL such as "http://namenode:9870", several separated by ";", or none',
+        ),
+    ] = ""
+    replication: CountOrNone = 0
 
 
 class Store(_Group, frozen=True):
     """Generations and their registry."""
 
     uri: str = ""
+    registry_uri: str = ""
+    cache_dir: str = ""
+    cache_bytes: Count = 20 * 1024**3
     keep_generations: Count = 5
 
 
@@ -151,6 +169,8 @@ class Model(_Group, frozen=True):
     features: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 32
     biases: bool = False
     iterations: Count = 10
+    patience: CountOrNone = 3
+    warm_start: bool = False
     lambda_: Seconds = msgspec.field(default=0.05, name="lambda")
     alpha: Positive = 1.0
     unobserved_weight: Positive = 0.1
@@ -170,6 +190,7 @@ class Batch(_Group, frozen=True):
     trim: bool = True
     trim_keep_s: Seconds = 86_400.0
     trainer: Literal["mllib", "ials"] = "mllib"
+    training_tasks: Literal["auto", "one", "many"] = "auto"
     spark_master: Name = "local[*]"
     work_dir: str = ""
     spark: dict[str, str] = {}
@@ -251,6 +272,7 @@ class Settings(_Group, frozen=True):
     items: Items = Items()
     dead_letter: DeadLetter = DeadLetter()
     local: Local = Local()
+    hdfs: Hdfs = Hdfs()
     store: Store = Store()
     history: History = History()
     model: Model = Model()
@@ -269,6 +291,16 @@ class Settings(_Group, frozen=True):
     def store_uri(self) -> str:
         """Where generations and their registry are: an absolute path, or a URI as it was set."""
         return self._place(self.store.uri, "store")
+
+    @property
+    def registry_uri(self) -> str:
+        """Where the registry is: an absolute path or a URI; the generations' place unless it was set."""
+        return self._place(self.store.registry_uri, "store") if self.store.registry_uri else self.store_uri
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where generations from elsewhere are copied to, absolute."""
+        return (Path(self.base) / self.store.cache_dir).absolute() if self.store.cache_dir else self.local_dir / "cache"
 
     @property
     def history_uri(self) -> str:
@@ -299,6 +331,8 @@ class Settings(_Group, frozen=True):
     def _place(self, uri: str, below: str) -> str:
         if "://" in uri:
             return uri
+        if not uri and self.local.hdfs:
+            return f"hdfs://{LOCAL_HDFS}/oryx/{below}"
         return str((Path(self.base) / uri).absolute() if uri else self.local_dir / below)
 
 

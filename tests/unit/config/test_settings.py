@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.config import Kafka, Loaded, Settings, load, reference, rows
+from oryx_py.config import Kafka, Kind, Loaded, Settings, load, reference, rows
 from oryx_py.config.groups import plain
 from oryx_py.errors import ConfigError
 
@@ -127,6 +127,21 @@ def test_properties_can_come_from_the_environment_and_go_above_the_files(tmp_pat
     assert settings.batch.spark == {"spark.driver.memory": "4g", "spark.driver.maxResultSize": "2g"}
 
 
+def test_kinds_have_names_of_ones_own(tmp_path: Path) -> None:
+    text = '[input.kinds.buy]\nweight = 5\n[input.kinds."a.b"]\nhalf_life_h = 24\n[input.kinds]\nc = {weight = 2}\n'
+    loaded = read(tmp_path, text, {"ORYX__INPUT__KINDS": "{ buy = { half_life_h = 0 } }"})
+    assert loaded.settings.input.kinds == {
+        "buy": Kind(weight=5.0, half_life_h=0.0),
+        "a.b": Kind(half_life_h=24.0),
+        "c": Kind(weight=2.0),
+    }
+    shown = {row.key: (row.value, row.origin.rpartition("/")[2]) for row in rows(loaded) if ".kinds" in row.key}
+    assert shown["input.kinds.buy.weight"] == ("5.0", "oryx.toml:2")
+    assert shown["input.kinds.buy.half_life_h"] == ("0.0", "ORYX__INPUT__KINDS")
+    assert "input.kinds.c.half_life_h" not in shown
+    assert read(tmp_path, "", {"ORYX__INPUT__KINDS__BUY__WEIGHT": "5"}).settings.input.kinds == {"buy": Kind(5.0)}
+
+
 def test_relative_places_begin_at_the_settings_file(tmp_path: Path) -> None:
     settings = read(tmp_path, '[history]\nuri = "past"\n').settings
     assert settings.local_dir == tmp_path / "oryx-data"
@@ -198,6 +213,19 @@ MISTAKES = [
     ),
     ("[update]\ndialect = 'oryx2'", 'update.dialect = "oryx2" needs speed.fold_in = "oryx": '),
     ("[speed]\nfold_in = 'oryx2'", ':2: speed.fold_in = "oryx2": must be "exact" or "oryx"'),
+    (
+        "[input.kinds.buy]\nstrength = 5",
+        ":2: there is no setting input.kinds.buy.strength; did you mean input.kinds.buy.",
+    ),
+    ("[input.kinds]\nbuy = 5", ":2: input.kinds.buy is a group of settings: give it weight or half_life_h"),
+    ("[input.kinds.buy]", ":1: input.kinds.buy is a group of settings: give it weight or half_life_h"),
+    ("[input.kinds.b]\nweight = 'x'", ':2: input.kinds.b.weight = "x": must be a number from -1000000.0 to 1000000.0'),
+    ("[input.kinds.b]\nhalf_life_h = -1", ":2: input.kinds.b.half_life_h = -1: must be a number of 0 or more"),
+    (
+        "[model]\nfeedback = 'explicit'\nhalf_life_h = 1",
+        "model.half_life_h is for implicit feedback, where strengths add up: remove it, or set model.feedback = ",
+    ),
+    ("[model]\nfeedback = 'explicit'\n[input.kinds.b]\nweight = 2", "input.kinds is for implicit feedback, "),
     ("[serving\n", " cannot be read: "),
     ("x = " + "[" * 5000, " cannot be read: "),
     ("x = " + "9" * 5000, " cannot be read: "),
@@ -222,6 +250,11 @@ def test_a_mistake_in_the_file_is_one_line_with_its_place_the_value_and_what_to_
         ("ORYX__MODEL__FEATURS", "1", "there is no setting model.featurs; did you mean ORYX__MODEL__FEATURES?"),
         ("ORYX__SERVING", "1", "serving is a group of settings, not a value"),
         ("ORYX__KAFKA__CLIENT", "x", "kafka.client is a group of settings, not a value"),
+        (
+            "ORYX__INPUT__KINDS",
+            "{ buy = { weigt = 5 } }",
+            "there is no setting input.kinds.buy.weigt; did you mean input.kinds.buy.weight?",
+        ),
         ("ORYX__SERVING__PORT", "http", 'serving.port = "http": must be a whole number from 0 to 65535'),
         ("ORYX__SERVING__PORT", "", 'serving.port = "": must be a whole number from 0 to 65535'),
     ],
