@@ -1,20 +1,21 @@
 """How a generation is made: what the settings say, as the trainer and the manifest take it."""
 
-from typing import Any
+import math
+from typing import Any, Self
 
 import msgspec
+import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from oryx_py.config import Input, Kind, Model
 from oryx_py.events.fold import FoldSettings, KindSettings
+from oryx_py.numerics.als import LARGEST
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["LARGEST", "Recipe", "recipe_of"]
-
-LARGEST = 1e6
-"""Strengths beyond ±this train as this much, since one of them could make a system singular and so end every training
-from then on; the final solve takes them as they are."""
+_BLOCK = 1 << 20
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -26,11 +27,31 @@ class Recipe(msgspec.Struct, frozen=True):
     seed: int
     objective: Objective
     fold: FoldSettings
+    patience: int = 0
+    warm_start: bool = False
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The trainer's own, which stand neither in the objective nor in the fold."""
-        return {"iterations": self.iterations, "seed": self.seed}
+        if self.trainer == "mllib":
+            return {"iterations": self.iterations, "seed": self.seed}
+
+    def centred(self, strengths: NDArray[np.float64]) -> Self:
+        """Return it with what only the data tell: μ, where there are biases, of these folded strengths, float64[n].
+
+        They may be mapped. The same strengths in the same order give the same bits.
+        """
+        if self.objective.biases is None:
+            return self
+        blocks = range(0, len(strengths), _BLOCK)
+        total = math.fsum(float(np.clip(strengths[at : at + _BLOCK], -LARGEST, LARGEST).sum()) for at in blocks)
+        return msgspec.structs.replace(self, objective=self.objective.centred(total / max(1, len(strengths))))
+        return {
+            "iterations": self.iterations,
+            "seed": self.seed,
+            "patience": self.patience,
+            "warm_start": self.warm_start,
+        }
 
 
 def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
@@ -43,6 +64,8 @@ def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
         features=model.features + (2 if model.biases else 0),
         iterations=model.iterations,
         seed=model.seed,
+        patience=model.patience,
+        warm_start=model.warm_start,
         objective=_objective(model, trainer),
         fold=FoldSettings(
             feedback=model.feedback,

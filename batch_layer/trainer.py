@@ -46,7 +46,8 @@ def fitted_items(
         threadpool_limits(limits=1, user_api="blas"),
         Threads(by_users, by_items, recipe.features, threads=_cores()) as workers,
     ):
-        factors = start(items, recipe.features, np.random.default_rng(recipe.seed % 2**63))
+        rng = np.random.default_rng(recipe.seed % 2**63)
+        factors = start(items, recipe.features, rng, recipe.objective.biases)
         users = np.zeros((len(histories), recipe.features), np.float32)
         begin = State(users, factors, workers.gram("items", factors))
         course = train(workers, Course(begin, begin), recipe.objective, Plan(recipe.iterations), after_epoch=ask)

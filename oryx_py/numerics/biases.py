@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.arrays import DoubleVector
+from oryx_py.numerics.arrays import DoubleVector, FloatVector
 
 __all__ = ["Biases", "Side"]
 
@@ -48,6 +48,16 @@ class Biases(msgspec.Struct, frozen=True):
     def column(self, of: Side) -> int:
         """The column of that side's own biases."""
         return self.user if of == "users" else self.item
+
+    def are_in(self, users: NDArray[Any], items: NDArray[Any]) -> bool:
+        """Say whether factors of the same length have these biases: whether the ones are where they have to be."""
+        return bool((users[:, self.item] == 1).all() and (items[:, self.user] == 1).all())
+
+    def of_nobody(self, features: int, of: Side) -> FloatVector:
+        """Return that side's vector without a rating, float32[features]: no factors, no bias, but μ with the items."""
+        vector = np.zeros(features, np.float32)
+        self.publish(vector, "items" if of == "users" else "users")
+        return vector
 
     def offsets(self, own: NDArray[Any], of: Side) -> DoubleVector:
         """What rows of that side add to a score by themselves, μ with them.

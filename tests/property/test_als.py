@@ -51,7 +51,7 @@ def world(seed: int, users: int = 23, items: int = 17, share: float = 0.3):
 def improved(side, rows, fixed, objective, *, steps: int = TO_THE_END):
     """One half sweep of a side, which need not be the users; returns it and the fixed side, both turned."""
     others = observed(np.empty(0, int), np.empty(0, int), np.empty(0), (side.others, side.rows), objective)[0]
-    turn = turn_of(gram(fixed), objective)
+    turn = turn_of(gram(fixed), objective, "items")
     with Threads(side, others, fixed.shape[1], threads=2, steps=steps) as workers:
         turned = workers.turn("items", fixed, turn)
         return workers.improve("users", rows, turned, turn)[0], turned
@@ -108,7 +108,7 @@ def test_a_sweep_tells_the_loss_that_it_met_between_its_halves(seed, objective):
     sides = observed(*world(seed), objective)
     for sweep_, (before, state, told) in enumerate(islice(states(sides, 4, objective, seed), 4)):
         if sweep_:  # before the first, rows without a target are not 0 yet
-            turn = turn_of(before.gram, objective)
+            turn = turn_of(before.gram, objective, "items")
             with Threads(*sides, 4) as workers:
                 fixed = workers.turn("items", before.items, turn)
                 users, _ = workers.improve("users", before.users, fixed, turn)

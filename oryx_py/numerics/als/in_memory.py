@@ -28,7 +28,7 @@ def fitted(
     Users stand as the last sweep left them, not solved to the end. BLAS should be limited to one thread.
     """
     with Threads(users, items, features, threads=threads) as workers:
-        factors = start(items.rows, features, rng)
+        factors = start(items.rows, features, rng, objective.biases)
         begin = State(np.zeros((users.rows, features), np.float32), factors, workers.gram("items", factors))
         found = train(workers, Course(begin, begin), objective, Plan(epochs)).now
     return found.users, found.items

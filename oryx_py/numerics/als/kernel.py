@@ -174,6 +174,8 @@ def improve_rows(
     t: FloatVector,
     prior: FloatVector,
     ridges: FloatVector,
+    center: FloatVector,
+    held: int,
     factors: FloatMatrix,
     steps: int,
     X: FloatMatrix,
@@ -181,11 +183,12 @@ def improve_rows(
     """Improve the rows of ``X`` float32[m, k] in place.
 
     ``indptr`` int64[m + 1], positions in ``indices`` int32[nnz], ``w`` and ``t`` float32[nnz]; indices are rows of
-    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]. Rows without a target become 0, the
-    solution; one whose step is beyond float32 stays where it is.
+    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]. Rows without a target become
+    ``center`` float32[k], the solution, to which the prior and λ pull; one whose step is beyond float32 stays where it
+    is. The column ``held`` of the rows, -1 for none, is what ``center`` has there. Without biases ``center`` is 0.
 
-    Returns the rows' part of the loss as they were, of those with a target: ``Σ w (x·y)² - 2 t x·y + xᵀ D x``; and
-    ``Σ λ_u ‖x‖²`` as they are now.
+    Returns the rows' part of the loss as they were, of those with a target: ``Σ w (x·y)² - 2 t x·y + zᵀ D z``; and
+    ``Σ λ_u ‖z‖²`` as they are now, z being ``x - center``.
     """
     k = X.shape[1]
     Y = np.empty((max(4, TILE_BYTES // (4 * k) // 4 * 4), k), np.float32)
@@ -195,26 +198,27 @@ def improve_rows(
     before = after = 0.0
     for row in range(len(X)):
         start, end = indptr[row], indptr[row + 1]
-        if not aims(t, start, end):
+        # A rating of 0 is a target once there is a mean.
+        if not aims(t if held < 0 else w, start, end):
             for j in range(k):
-                X[row, j] = 0
+                X[row, j] = center[j]
             continue
         for j in range(k):
-            x[j] = X[row, j]
+            x[j] = X[row, j] if j != held else center[j]
             diagonal[j] = prior[j] + ridges[row]
             inverse[j] = diagonal[j]
-            r[j] = -diagonal[j] * x[j]
-            before += diagonal[j] * x[j] * x[j]
+            r[j] = -diagonal[j] * (x[j] - center[j])
+            before += diagonal[j] * (x[j] - center[j]) ** 2
         for at in range(start, end, len(Y)):
             n = min(len(Y), end - at)
             gather(factors, indices, at, n, Y)
             before += add_residual(Y, w, t, at, n, x, r, inverse)
         for j in range(k):
-            inverse[j] = np.float32(1) / inverse[j] if inverse[j] > 0 else np.float32(0)
+            inverse[j] = np.float32(1) / inverse[j] if inverse[j] > 0 and j != held else np.float32(0)
         descend(factors, indices, w, start, end, diagonal, inverse, steps, Y, scratch)
         if is_finite(x):
             for j in range(k):
                 X[row, j] = x[j]
         for j in range(k):
-            after += ridges[row] * X[row, j] * X[row, j]
+            after += ridges[row] * (X[row, j] - center[j]) ** 2
     return before, after

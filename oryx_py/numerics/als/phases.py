@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from oryx_py.numerics.als.kernel import improve_rows
 from oryx_py.numerics.als.matrix import Observed
 from oryx_py.numerics.arrays import DoubleMatrix, FloatMatrix, FloatVector, IntVector
+from oryx_py.numerics.biases import Side
 from oryx_py.numerics.gram import eigenbasis, gram
 from oryx_py.numerics.objective import Objective
 
@@ -45,10 +46,16 @@ class Block(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A basis, float32[k, k] by columns, and the prior of the fixed side in it, float32[k]: g Λ."""
+    """What a half sweep goes by.
+
+    ``basis`` float32[k, k] by columns, empty where factors stay as they are; ``prior`` float32[k], of the fixed side in
+    it: g Λ. ``center`` float32[k] and ``held`` are the kernel's.
+    """
 
     basis: FloatMatrix
     prior: FloatVector
+    center: FloatVector
+    held: int
 
 
 class Half(NamedTuple):
@@ -86,16 +93,24 @@ def _row_at(indptr: IntVector, work: int) -> int:
     return low
 
 
-def turn_of(fixed: DoubleMatrix, objective: Objective) -> Turn:
-    """Return the basis in which this Gram matrix is diagonal, and its prior."""
+def turn_of(fixed: DoubleMatrix, objective: Objective, of: Side) -> Turn:
+    """Return the basis in which the Gram matrix of the fixed side is diagonal, and its prior.
+
+    ``of`` says which side is fixed. With biases, whose columns must stay what they are, nothing is turned.
+    """
+    k = len(fixed)
+    if objective.biases is not None:
+        center = objective.biases.of_nobody(k, "users" if of == "items" else "items")
+        return Turn(np.empty((0, 0), np.float32), np.zeros(k, np.float32), center, objective.biases.column(of))
     Q = eigenbasis(fixed)
     values = np.maximum(np.einsum("ij,ij->j", Q, fixed @ Q), 0.0)
-    return Turn(Q.astype(np.float32), (objective.g * values).astype(np.float32))
+    return Turn(Q.astype(np.float32), (objective.g * values).astype(np.float32), np.zeros(k, np.float32), -1)
 
 
 def turned(factors: FloatMatrix, block: Block, turn: Turn) -> FloatMatrix:
     """Return a block of factors in the basis, float32[last - first, k]; scores with others so turned do not change."""
-    return np.asarray(factors[block.first : block.last] @ turn.basis)
+    rows = factors[block.first : block.last]
+    return np.asarray(rows @ turn.basis) if len(turn.basis) else np.array(rows)
 
 
 def block_gram(rows: FloatMatrix) -> DoubleMatrix:
@@ -124,6 +139,8 @@ def improved(
         _frozen(side.targets),
         turn.prior,
         _frozen(side.ridges[block.first : block.last]),
+        turn.center,
+        turn.held,
         _frozen(fixed),
         steps,
         X,

@@ -6,6 +6,7 @@ import numpy as np
 
 from oryx_py.numerics.als.phases import Half, Turn, turn_of
 from oryx_py.numerics.arrays import DoubleMatrix, FloatMatrix
+from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["SideName", "State", "Workers", "start", "sweep"]
@@ -29,6 +30,9 @@ class Workers(Protocol[F]):
     call makes new ones.
     """
 
+    def put(self, side: SideName, factors: FloatMatrix) -> F:
+        """Take over factors to begin with."""
+
     def turn(self, side: SideName, factors: F, turn: Turn) -> F:
         """Return a side's factors in another basis."""
 
@@ -45,9 +49,16 @@ class Workers(Protocol[F]):
         """Forget all factors but those of these states."""
 
 
-def start(rows: int, features: int, rng: np.random.Generator) -> FloatMatrix:
-    """Return random factors to begin with, float32[rows, features], of standard deviation 0.1/√k (Rendle 2021)."""
-    return rng.standard_normal((rows, features), dtype=np.float32) * np.float32(0.1 / np.sqrt(features))
+def start(rows: int, features: int, rng: np.random.Generator, biases: Biases | None = None) -> FloatMatrix:
+    """Return random factors of items to begin with, float32[rows, features], of standard deviation 0.1/√k.
+
+    So Rendle 2021. ``biases`` begin with 0.
+    """
+    factors = rng.standard_normal((rows, features), dtype=np.float32) * np.float32(0.1 / np.sqrt(features))
+    if biases is not None:
+        own = [biases.user, biases.item]
+        factors[:, own] = biases.of_nobody(features, "items")[own]
+    return factors
 
 
 def sweep(workers: Workers[F], state: State[F], objective: Objective) -> tuple[State[F], float]:
@@ -55,10 +66,10 @@ def sweep(workers: Workers[F], state: State[F], objective: Objective) -> tuple[S
 
     Of users and items without a target it knows only that they are 0, which they are after the first sweep.
     """
-    turn = turn_of(state.gram, objective)
+    turn = turn_of(state.gram, objective, "items")
     fixed = workers.turn("items", state.items, turn)
     users, of_users = workers.improve("users", state.users, fixed, turn)
-    turn = turn_of(of_users.gram, objective)
+    turn = turn_of(of_users.gram, objective, "users")
     users = workers.turn("users", users, turn)
     items, of_items = workers.improve("items", fixed, users, turn)
     return State(users, items, of_items.gram), of_items.before + of_users.ridge

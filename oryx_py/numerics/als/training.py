@@ -61,12 +61,15 @@ def loss(by_users: Observed, by_items: Observed, users: FloatMatrix, items: Floa
     """Return the objective's value: what the sweeps make smaller; term by term, to check them.
 
     ``Σ w (x·y − t/w)²`` over the observed pairs, without its constant, ``+ g Σ (x·y)²`` over all pairs,
-    ``+ Σ λ_u ‖x_u‖² + Σ λ_i ‖y_i‖²``.
+    ``+ Σ λ_u ‖x_u‖² + Σ λ_i ‖y_i‖²``, of biases and factors alone.
     """
     X, Y = users.astype(np.float64), items.astype(np.float64)
+    biases = objective.biases
     rows = np.repeat(np.arange(by_users.rows), np.diff(by_users.indptr))
     scores = np.einsum("ij,ij->i", X[rows], Y[by_users.indices])
     fit = by_users.weights.astype(np.float64) @ scores**2 - 2 * by_users.targets.astype(np.float64) @ scores
     everywhere = objective.g * float(((X.T @ X) * (Y.T @ Y)).sum())
+    if biases is not None:
+        X, Y = X - biases.of_nobody(X.shape[1], "users"), Y - biases.of_nobody(Y.shape[1], "items")
     ridge = by_users.ridges @ (X**2).sum(axis=1) + by_items.ridges @ (Y**2).sum(axis=1)
     return float(fit + everywhere + ridge)
