@@ -15,6 +15,7 @@ from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["LARGEST", "Recipe", "recipe_of"]
+
 _BLOCK = 1 << 20
 
 
@@ -35,6 +36,12 @@ class Recipe(msgspec.Struct, frozen=True):
         """The trainer's own, which stand neither in the objective nor in the fold."""
         if self.trainer == "mllib":
             return {"iterations": self.iterations, "seed": self.seed}
+        return {
+            "iterations": self.iterations,
+            "seed": self.seed,
+            "patience": self.patience,
+            "warm_start": self.warm_start,
+        }
 
     def centred(self, strengths: NDArray[np.float64]) -> Self:
         """Return it with what only the data tell: μ, where there are biases, of these folded strengths, float64[n].
@@ -46,12 +53,6 @@ class Recipe(msgspec.Struct, frozen=True):
         blocks = range(0, len(strengths), _BLOCK)
         total = math.fsum(float(np.clip(strengths[at : at + _BLOCK], -LARGEST, LARGEST).sum()) for at in blocks)
         return msgspec.structs.replace(self, objective=self.objective.centred(total / max(1, len(strengths))))
-        return {
-            "iterations": self.iterations,
-            "seed": self.seed,
-            "patience": self.patience,
-            "warm_start": self.warm_start,
-        }
 
 
 def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
