@@ -34,7 +34,7 @@ def open_source(
     if settings.update.dialect == "oryx2":
         return Oryx2Source(
             log=Oryx2Log(follow.update_topic, admin, new_consumer, clock),
-            open_model=model_opener(settings.update.webhdfs_url),
+            open_model=model_opener(settings.hdfs.webhdfs_url),
             update_partitions=follow.update_partitions,
             fraction=settings.serving.min_model_load_fraction,
             patience_s=follow.patience_s,

@@ -52,7 +52,7 @@ def assemble_oryx2(
         max_record_bytes=settings.input.max_record_bytes,
     )
     updates = Oryx2Log(topics.update, admin, lambda: new_consumer(None), clock)
-    open_model = model_opener(settings.update.webhdfs_url)
+    open_model = model_opener(settings.hdfs.webhdfs_url)
     fraction = settings.serving.min_model_load_fraction
 
     def load(loading: Loading) -> "Future[Oryx2Model | None]":

@@ -12,19 +12,16 @@ into ``.deleted``, fsync, remove the files; who has them mapped keeps them.
 """
 
 import os
-import re
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from oryx_py.adapters.paths import GENERATION, checked_generation
 from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
 from oryx_py.model.files import check_size, make_directories, storage, sync_directory
-from oryx_py.model.manifest import MANIFEST, read_manifest
+from oryx_py.model.manifest import MANIFEST, Manifest, read_manifest
 
 __all__ = ["LocalStore"]
-
-# No separator, no colon (HDFS refuses it), never hidden.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class LocalStore:
@@ -40,7 +37,7 @@ class LocalStore:
 
     def uri(self, generation: str) -> str:
         """The ``file://`` URI of a generation's directory, be it there or not."""
-        return (self._root / _checked(generation)).as_uri()
+        return (self._root / checked_generation(generation)).as_uri()
 
     def stage(self, generation: str) -> Path:
         """An empty directory to write the generation's files into; an earlier attempt's is dropped.
@@ -48,7 +45,7 @@ class LocalStore:
         Raises:
             StoreUnavailable: the disk does not take it.
         """
-        staged = self._staged / _checked(generation)
+        staged = self._staged / checked_generation(generation)
         with storage(staged):
             if staged.exists():
                 shutil.rmtree(staged)
@@ -63,7 +60,7 @@ class LocalStore:
             CorruptGeneration: the staged directory has no manifest, or not what it states.
             StoreUnavailable: the disk does not take it.
         """
-        staged, path = self._staged / _checked(generation), self._root / generation
+        staged, path = self._staged / checked_generation(generation), self._root / generation
         with storage(path):
             if (path / MANIFEST).exists():
                 raise CommitConflict(f"{path} exists: a generation is written once")
@@ -82,16 +79,25 @@ class LocalStore:
             ConfigError: the URI leads out of this store.
             CorruptGeneration: there is no such generation.
         """
-        name = uri_or_generation if _NAME.fullmatch(uri_or_generation) else self._name_in(uri_or_generation)
+        name = uri_or_generation if GENERATION.fullmatch(uri_or_generation) else self._name_in(uri_or_generation)
         path = self._root / name
         if not (path / MANIFEST).is_file():
             raise CorruptGeneration(f"{path} has no generation: restore it from a copy, or publish another")
         return path
 
+    def manifest(self, uri_or_generation: str) -> Manifest:
+        """The manifest alone.
+
+        Raises:
+            ConfigError, CorruptGeneration: as `local`.
+            UnsupportedFormat: it was written by a newer version.
+        """
+        return read_manifest(self.local(uri_or_generation) / MANIFEST)
+
     def _name_in(self, uri: str) -> str:
         try:
             path = Path(os.path.normpath(_path(uri)))
-            inside = path.parent.resolve() == self._root and _NAME.fullmatch(path.name)
+            inside = path.parent.resolve() == self._root and GENERATION.fullmatch(path.name)
         except (ValueError, OSError, RuntimeError) as error:  # a zero byte, a name too long, links in a circle
             raise ConfigError(f"{uri!r} is no path: {error}") from error
         if not inside:
@@ -114,7 +120,7 @@ class LocalStore:
         Raises:
             StoreUnavailable: the disk does not do it.
         """
-        with storage(self._root / _checked(generation)):
+        with storage(self._root / checked_generation(generation)):
             for path in (self._root / generation, self._staged / generation):
                 if path.exists():
                     self._discard(path)
@@ -131,12 +137,6 @@ class LocalStore:
         shutil.rmtree(gone)
 
 
-def _checked(generation: str) -> str:
-    if not _NAME.fullmatch(generation):
-        raise ValueError(f"{generation!r} is no name of a generation")
-    return generation
-
-
 def _path(uri: str) -> Path:
     parts = urlsplit(uri)
     if not parts.scheme:
@@ -149,4 +149,4 @@ def _path(uri: str) -> Path:
 def _directories(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    return sorted(entry for entry in path.iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name))
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and GENERATION.fullmatch(entry.name))

@@ -5,19 +5,17 @@ import posixpath
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from oryx_py.errors import BadMessage, ConfigError, MissingDependency, StoreUnavailable
+from oryx_py.adapters.webhdfs_client import WebHdfs
+from oryx_py.errors import BadMessage, ConfigError, StoreUnavailable
 from oryx_py.model.files import storage
 from oryx_py.oryx2.parts import ModelFiles, ModelFolder
 from oryx_py.oryx2.pmml import MAX_DOCUMENT_BYTES
 
 __all__ = ["HdfsFolder", "LocalFolder", "model_opener"]
 
-_T = TypeVar("_T")
-
-_TIMEOUT_S = 30.0
 _BUFFER_BYTES = 1 << 20
 _MAX_URI = 4096
 
@@ -40,8 +38,8 @@ def model_opener(webhdfs_url: str) -> Callable[[str], ModelFiles]:
         folder: ModelFolder
         if scheme == "hdfs":
             if not webhdfs_url:
-                raise ConfigError(f"{uri[:200]} is in HDFS: set update.webhdfs_url to the namenode's http address")
-            folder = HdfsFolder(_client(webhdfs_url), posixpath.dirname(path))
+                raise ConfigError(f"{uri[:200]} is in HDFS: set hdfs.webhdfs_url to the namenode's http address")
+            folder = HdfsFolder(WebHdfs(webhdfs_url), posixpath.dirname(path))
         else:
             folder = LocalFolder(Path(path).parent)
         with storage(Path(path)), folder.open(posixpath.basename(path)) as file:
@@ -99,60 +97,47 @@ class LocalFolder:
         return where
 
 
-class _Hdfs(Protocol):
-    """What is used of ``hdfs.Client``."""
-
-    def list(self, path: str) -> list[str]: ...
-
-    def read(self, path: str) -> AbstractContextManager[Any]: ...
-
-
-def _client(url: str) -> _Hdfs:
-    try:
-        from hdfs import InsecureClient  # an extra, which only models in HDFS need
-    except ImportError:
-        raise MissingDependency("models in HDFS need the package hdfs: pip install 'oryx-py[hdfs]'") from None
-    parts = urlsplit(url)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    client: _Hdfs = InsecureClient(plain, user=parts.username, timeout=_TIMEOUT_S)
-    return client
-
-
 class HdfsFolder:
     """A folder in HDFS.
 
     Args:
-        client: of the ``hdfs`` package.
+        hdfs: the cluster.
         path: of the folder, absolute, without the name of the cluster.
     """
 
-    def __init__(self, client: _Hdfs, path: str) -> None:
-        self._client = client
+    def __init__(self, hdfs: WebHdfs, path: str) -> None:
+        self._hdfs = hdfs
         self.root = path
 
     def names(self, path: str) -> list[str]:
         """Names in a folder below, ascending."""
         where = posixpath.join(self.root, path)
-        return _asking(where, lambda: sorted(self._client.list(where)))
+        found = self._hdfs.statuses(where)
+        if found is None:
+            raise StoreUnavailable(f"hdfs:{where} does not exist")
+        return sorted(str(one["pathSuffix"]) for one in found)
 
     def open(self, path: str) -> IO[bytes]:
         """Open a file for reading."""
-        where = posixpath.join(self.root, path)
-        return io.BufferedReader(_HdfsFile(self._client.read(where), where), _BUFFER_BYTES)
+        return io.BufferedReader(_HdfsFile(self._hdfs.read(posixpath.join(self.root, path))), _BUFFER_BYTES)
 
 
 class _HdfsFile(io.RawIOBase):
     """A file of HDFS while it is read, as Python's own readers need it."""
 
-    def __init__(self, reading: AbstractContextManager[Any], where: str) -> None:
-        self._reading, self._where = reading, where
-        self._response = _asking(where, reading.__enter__)
+    def __init__(self, reading: AbstractContextManager[IO[bytes]]) -> None:
+        self._reading = reading
+        self._response = reading.__enter__()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        block: bytes = _asking(self._where, lambda: self._response.read(len(buffer)))
+        try:
+            block = self._response.read(len(buffer))
+        except Exception as error:
+            self._reading.__exit__(type(error), error, error.__traceback__)  # which raises it translated
+            raise
         buffer[: len(block)] = block
         return len(block)
 
@@ -160,12 +145,3 @@ class _HdfsFile(io.RawIOBase):
         if not self.closed:
             self._reading.__exit__(None, None, None)
         super().close()
-
-
-def _asking(where: str, ask: Callable[[], _T]) -> _T:
-    """Translate whatever the client and the HTTP libraries below it raise."""
-    try:
-        return ask()
-    except Exception as error:
-        line = str(error).strip().split("\n", 1)[0]
-        raise StoreUnavailable(f"hdfs:{where}: {line[:200] or repr(error)}") from error

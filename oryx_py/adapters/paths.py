@@ -1,9 +1,14 @@
-"""Paths below a root."""
+"""Paths below a root, and names of generations."""
 
 import posixpath
+import re
 import secrets
+from typing import Final
 
-__all__ = ["below", "hidden_beside", "parent_of"]
+__all__ = ["GENERATION", "below", "checked_generation", "hidden_beside", "parent_of"]
+
+GENERATION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""No separator, no colon (HDFS refuses it), never hidden."""
 
 
 def below(path: str) -> str:
@@ -27,3 +32,14 @@ def hidden_beside(path: str) -> str:
 def parent_of(path: str) -> str:
     """Return the directory of a path, "" for the root."""
     return posixpath.dirname(path)
+
+
+def checked_generation(name: str) -> str:
+    """Return a generation's name as it stands.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not GENERATION.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a generation")
+    return name

@@ -25,6 +25,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "check_format",
+    "decode_manifest",
     "generation_files",
     "read_manifest",
     "write_manifest",
@@ -129,16 +130,26 @@ def read_manifest(path: Path) -> Manifest:
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise CorruptGeneration(f"{path} is missing, so this generation was never committed: {REMEDY}") from None
+    return decode_manifest(raw, path)
+
+
+def decode_manifest(raw: bytes, where: Path | str) -> Manifest:
+    """Return the manifest that a file's bytes are; ``where`` it was, for messages.
+
+    Raises:
+        CorruptGeneration: it is damaged.
+        UnsupportedFormat: it was written by a newer version.
+    """
     stated, actual = _checksums(raw)
     if stated != actual:
-        raise CorruptGeneration(f"{path} has another checksum than it says: {REMEDY}")
+        raise CorruptGeneration(f"{where} has another checksum than it says: {REMEDY}")
     try:
-        check_format(raw, path)
+        check_format(raw, where)
         if not stated:
             raise ValueError("it has no checksum")
         return msgspec.json.decode(raw, type=Manifest)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptGeneration(f"{path} is no manifest ({error}): {REMEDY}") from None
+        raise CorruptGeneration(f"{where} is no manifest ({error}): {REMEDY}") from None
 
 
 def write_manifest(path: Path, manifest: Manifest) -> Manifest:

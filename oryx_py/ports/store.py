@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+from oryx_py.model.manifest import Manifest
+
 __all__ = ["ArtefactStore", "Commit", "CommitLog"]
 
 
@@ -34,6 +36,14 @@ class ArtefactStore(Protocol):
 
         Raises:
             CorruptGeneration: there is no such generation, or its files are not all there.
+        """
+
+    def manifest(self, uri_or_generation: str) -> Manifest:
+        """Return a committed generation's manifest, without getting the rest.
+
+        Raises:
+            CorruptGeneration: there is no such generation, or its manifest is damaged.
+            UnsupportedFormat: it was written by a newer version.
         """
 
     def generations(self) -> list[str]:

@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from oryx_py.adapters.commit_log import LocalCommitLog
+from oryx_py.adapters.generation_cache import GenerationCache
+from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.places import Reach, open_store
+from oryx_py.adapters.remote_store import RemoteStore
 from oryx_py.ports.store import ArtefactStore, CommitLog
 from oryx_py.testing.contracts.store_contract import ArtefactStoreContract, CommitLogContract
 from oryx_py.testing.memory_log import MemoryCommitLog
@@ -26,6 +31,25 @@ class TestLocalStoreBehindALink(ArtefactStoreContract):
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "real")
         return lambda: LocalStore(tmp_path / "link" / "store")
+
+
+class TestRemoteStoreOnDisk(ArtefactStoreContract):
+    """Committed by one rename."""
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[], ArtefactStore]:
+        return lambda: RemoteStore(
+            LocalFiles(tmp_path / "remote"), tmp_path / "staging", GenerationCache(tmp_path / "cache", 10**9)
+        )
+
+
+class TestRemoteStoreWhereNothingIsExclusive(ArtefactStoreContract):
+    """Committed by the manifest alone, as in an object store."""
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[], ArtefactStore]:
+        place, reach = f"memory://{uuid.uuid4()}/store", Reach(cache_dir=tmp_path / "cache")
+        return lambda: open_store(place, reach)
 
 
 class TestMemoryCommitLog(CommitLogContract):

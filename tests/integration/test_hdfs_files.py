@@ -2,16 +2,18 @@
 
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from oryx_py.adapters.commit_log import FileCommitLog
+from oryx_py.adapters.places import Reach, open_store
 from oryx_py.adapters.webhdfs import WebHdfsFiles
 from oryx_py.adapters.webhdfs_client import WebHdfs
 from oryx_py.local.hdfs import EmbeddedHdfs
-from oryx_py.ports.store import CommitLog
+from oryx_py.ports.store import ArtefactStore, CommitLog
 from oryx_py.testing.contracts.files_contract import ExclusiveFilesContract, OpenFiles
-from oryx_py.testing.contracts.store_contract import CommitLogContract
+from oryx_py.testing.contracts.store_contract import ArtefactStoreContract, CommitLogContract
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.xdist_group("hdfs")]
 
@@ -35,3 +37,11 @@ class TestCommitLog(CommitLogContract):
     @pytest.fixture
     def open_log(self, open_files: OpenFiles) -> Callable[[], CommitLog]:
         return lambda: FileCommitLog(open_files(), "registry")
+
+
+class TestStore(ArtefactStoreContract):
+    @pytest.fixture
+    def open_store(self, hdfs: EmbeddedHdfs, tmp_path: Path) -> Callable[[], ArtefactStore]:
+        place = f"hdfs://{hdfs.namenode.address}/tests/{uuid.uuid4()}"
+        reach = Reach(webhdfs_url=hdfs.namenode.webhdfs_url, cache_dir=tmp_path / "cache")
+        return lambda: open_store(place, reach)

@@ -45,6 +45,16 @@ class ArtefactStoreContract:
             assert generation.name == FIRST
             assert generation.users.ids(range(5)) == ["Zoë", "ann", "bob", "李", "🦉"]
 
+    def test_the_manifest_is_read_by_itself(self, open_store: Callable[[], ArtefactStore]) -> None:
+        """By name and by URI; what is not committed has none."""
+        store = open_store()
+        publish(store, FIRST)
+        assert open_store().manifest(FIRST).generation == FIRST
+        assert open_store().manifest(store.uri(FIRST)) == Generation.open(store.local(FIRST)).manifest
+        write_small_generation(store.stage(SECOND), SECOND)
+        with pytest.raises(CorruptGeneration, match=SECOND):
+            store.manifest(SECOND)
+
     def test_a_uri_names_a_scheme_and_the_generation(self, open_store: Callable[[], ArtefactStore]) -> None:
         """It is known before the generation is written."""
         uri = open_store().uri(FIRST)

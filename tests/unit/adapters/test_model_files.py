@@ -46,7 +46,7 @@ def test_a_model_in_a_folder_is_opened_however_it_is_named(tmp_path, form):
         ("//host/x", BadMessage, "only file and hdfs can be read"),
         ("/nowhere/model.pmml", StoreUnavailable, "No such file"),
         ("/dev/zero", BadMessage, "is no file"),
-        ("hdfs://nn:8020/x", ConfigError, "set update.webhdfs_url"),
+        ("hdfs://nn:8020/x", ConfigError, "set hdfs.webhdfs_url"),
     ],
 )
 def test_what_cannot_be_opened_is_refused_in_one_line(uri, error, reason):

@@ -251,7 +251,7 @@ BAD = {
     "another kind of model": (b"MODEL", b"<PMML><ClusteringModel/></PMML>", "of no ALS model"),
     "no value": (b"MODEL", None, "is no MODEL or MODEL-REF with a value"),
     "no file": (b"MODEL-REF", b"file:/nowhere/at/all/model.pmml", "No such file or directory"),
-    "HDFS unset": (b"MODEL-REF", b"hdfs://nn:8020/m/1/model.pmml", "set update.webhdfs_url"),
+    "HDFS unset": (b"MODEL-REF", b"hdfs://nn:8020/m/1/model.pmml", "set hdfs.webhdfs_url"),
     "another store": (b"MODEL-REF", b"s3a://bucket/1/model.pmml", "only file and hdfs can be read"),
     "a device": (b"MODEL-REF", b"/dev/zero", "is no file"),
     "a folder": (b"MODEL-REF", b"/tmp", "is no file"),
