@@ -30,6 +30,9 @@ VECTORS_SCHEMA: Final = pa.schema(_VECTORS)
 
 _Column: TypeAlias = "pa.Array[Any]"
 
+_NEVER: Final = int(np.iinfo(np.int64).min)
+"""The offset of no forget: below those of imported rows, which are negative."""
+
 
 def fold_stream(batches: Iterable[pa.RecordBatch], settings: FoldSettings) -> Iterator[pa.RecordBatch]:
     """Fold interactions, sorted by user, item, partition and offset, into pairs; batches of `PAIRS_SCHEMA`.
@@ -39,7 +42,7 @@ def fold_stream(batches: Iterable[pa.RecordBatch], settings: FoldSettings) -> It
     state, which folds with what follows as its rows would have, bit by bit; and the last user's newest forget.
     """
     open_pair: tuple[str, str, float] | None = None
-    last_user, forgotten_up_to = None, -1
+    last_user, forgotten_up_to = None, _NEVER
     for batch in batches:
         users, items = batch.column("user"), batch.column("item")
         offsets: NDArray[np.int64] = batch.column("offset").to_numpy()
@@ -52,7 +55,7 @@ def fold_stream(batches: Iterable[pa.RecordBatch], settings: FoldSettings) -> It
 
         # An empty item sorts before all others: a user's forgets are met before what they forget.
         forgets: NDArray[np.bool_] = pc.equal(items, pa.scalar("")).to_numpy(zero_copy_only=False)
-        newest_forget = np.full(user_numbers[-1] + 1, -1, np.int64)
+        newest_forget = np.full(user_numbers[-1] + 1, _NEVER, np.int64)
         if users[0].as_py() == last_user:
             newest_forget[0] = forgotten_up_to
         np.maximum.at(newest_forget, user_numbers[forgets], offsets[forgets])

@@ -1,6 +1,5 @@
 """Puts an import together from the settings."""
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from batch_layer.history.importing import Imported, Target, import_rows
 from batch_layer.history_folder import HistoryFolder
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin
-from oryx_py.adapters.places import history_log, local_folder, open_registry
+from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of
 from oryx_py.config import Settings
-from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
 from oryx_py.model.history import ImportedSource
 from oryx_py.runtime.topics import check_identity, identify
@@ -36,24 +35,24 @@ def import_into(
         TopicsChanged: the topic is not the one that the history belongs to.
         OryxError: broker, store or history do not answer.
     """
-    bootstrap = resolve_bootstrap(settings)
+    settings = located(settings)
+    bootstrap, reach = resolve_bootstrap(settings), reach_of(settings)
     admin = KafkaAdmin(bootstrap, settings.kafka.client)
-    registry = open_registry(settings.store_uri)
+    registry = open_registry(settings.registry_uri, reach)
     recorded, found = registry.read(), identify(admin, [settings.input.topic, settings.update.topic])
     check_identity(recorded.topics, found)
     if recorded.topics is None:
         registry.append(recorded, [found])
     now_ms = SystemClock().now_ms()
-    folder = HistoryFolder(local_folder(settings.history_uri, "history.uri"))
+    folder = HistoryFolder(open_files(settings.history_uri, "history.uri", reach))
     directory = folder.new(new_generation_name(now_ms, np.random.default_rng()))
-    day = directory / f"day={day_of(now_ms)}"
 
     def put(local: Path, number: int) -> None:
-        day.mkdir(parents=True, exist_ok=True)
-        shutil.move(local, day / f"part-{number:05d}.parquet")
+        folder.put(local, f"{directory}/day={day_of(now_ms)}/part-{number:05d}.parquet")
+        local.unlink()
 
     target = Target(
-        log=history_log(settings.history_uri),
+        log=history_log(settings.history_uri, reach),
         put=put,
         settle=lambda: folder.settle(directory),
         partitions=found.topics[settings.input.topic].partitions,

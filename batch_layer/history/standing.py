@@ -8,7 +8,6 @@ from oryx_py.adapters.places import open_store
 from oryx_py.config import Settings
 from oryx_py.errors import OryxError
 from oryx_py.model.history import History, HistoryCommit, HistoryFile
-from oryx_py.model.manifest import MANIFEST, read_manifest
 from oryx_py.ports import ArtefactStore
 
 __all__ = ["compacted_state", "due", "still_needed"]
@@ -27,7 +26,7 @@ def still_needed(store: ArtefactStore, history: History) -> Mapping[int, int]:
     needed = dict(history.offsets)
     for name in store.generations():
         try:
-            wanted = input_needed(read_manifest(store.local(name) / MANIFEST))
+            wanted = input_needed(store.manifest(name))
         except OryxError:
             continue
         needed = {partition: min(offset, wanted.get(partition, offset)) for partition, offset in needed.items()}
