@@ -1,44 +1,84 @@
-"""Our own alternating least squares on a generation's files."""
+"""Our own alternating least squares on a generation's files: train, publish the items, solve the users."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from pyspark.sql import SparkSession
 
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
+from batch_layer.spark.fitting.alone import on_one_task
+from batch_layer.spark.fitting.choice import is_local, takes_one_task
 from batch_layer.spark.fitting.finishing import publish_items, solve_users
 from batch_layer.spark.fitting.fitted import Fitted
+from batch_layer.spark.fitting.rounds import on_many_tasks
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.preparing.transposition import histories_of
 from batch_layer.stopwatch import Stopwatch
-from batch_layer.trainer import fitted_items
+from batch_layer.training.job import Job
+from batch_layer.training.whole import Outcome
+from oryx_py.model.files import map_array
 
 __all__ = ["fit_generation"]
 
 
 def fit_generation(
-    spark: SparkSession,  # noqa: ARG001
+    spark: SparkSession,
     into: Path,
-    work: Path,  # noqa: ARG001
+    work: Path,
     prepared: Prepared,
     recipe: Recipe,
     *,
-    parent: Path | None = None,  # noqa: ARG001
+    parent: Path | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
 ) -> Fitted:
     """Write ``{users,items}.npy`` and ``{users,items}.gram.npy`` beside the prepared files.
 
+    ``parent`` has IDs and factors to begin with, where the recipe asks for a warm start.
+
     Raises:
         Cancelled: somebody asked for it.
+        UserError: no host has the memory, with the numbers.
     """
     timed = Stopwatch()
-    on_progress(Progress(step="train", of=recipe.iterations))
+    recipe = recipe.centred(map_array(into / "users.history.strengths.npy", np.float64, (prepared.pairs,)))
+    job = Job(into, work, prepared.users, prepared.items, recipe, parent if recipe.warm_start else None)
+    one = takes_one_task(spark, prepared, recipe)
+    on_progress(Progress(step="train", epoch=0, of=recipe.iterations))
+    outcome: Outcome[Any]
     with timed("train"):
-        trained = fitted_items(histories_of(into, "users"), prepared.items, recipe, cancelled=cancelled)
-    on_progress(Progress(step="solve", of=prepared.users))
+        if one:
+            path = work / "items.trained.npy"
+            threads = spark.sparkContext.defaultParallelism if is_local(spark) else 0
+            outcome = on_one_task(spark, job, path, threads=threads, cancelled=cancelled, on_progress=on_progress)
+            items = map_array(path, np.float32, (prepared.items, recipe.features))
+        else:
+            outcome = on_many_tasks(spark, job, cancelled=cancelled, on_progress=on_progress)
+            items = outcome.items
+    on_progress(Progress(step="solve", rows=0, of=prepared.users))
     with timed("solve"):
-        timed.wrote("solve", publish_items(trained, into, recipe.objective))
-        timed.wrote("solve", solve_users(into, recipe.objective, cancelled))
-    return Fitted(objective=recipe.objective, epochs=recipe.iterations, seconds=timed.seconds, bytes=timed.bytes)
+        timed.wrote("solve", publish_items(items, into, recipe.objective))
+        timed.wrote("solve", solve_users(spark, into, recipe.objective, cancelled))
+    return Fitted(
+        objective=recipe.objective,
+        epochs=len(outcome.epochs),
+        metrics=_metrics(outcome),
+        seconds=timed.seconds,
+        bytes=timed.bytes,
+    )
+
+
+def _metrics(outcome: Outcome[Any]) -> dict[str, Any]:
+    """What the manifest says: by epoch the loss, and the validation of the one that was taken."""
+    epochs: dict[str, Any] = {
+        "protocol": "by epoch: the objective without its constant, when the users were solved; the validation's metric",
+        "warm_start": outcome.warm,
+        "taken": outcome.best.number,
+        "loss": [epoch.loss for epoch in outcome.epochs],
+    }
+    if outcome.told is None:
+        return {"epochs": epochs}
+    epochs["validation"] = [None if epoch.score is None else abs(epoch.score) for epoch in outcome.epochs]
+    return {"epochs": epochs, "validation": outcome.told}

@@ -46,5 +46,5 @@ def fit_mllib(
     with timed("solve"):
         found = map_array(trained, np.float32, (prepared.items, recipe.features))
         timed.wrote("solve", publish_items(found, into, recipe.objective))
-        timed.wrote("solve", solve_users(into, recipe.objective, cancelled))
+        timed.wrote("solve", solve_users(spark, into, recipe.objective, cancelled))
     return Fitted(objective=recipe.objective, epochs=recipe.iterations, seconds=timed.seconds, bytes=timed.bytes)

@@ -1,5 +1,6 @@
 """The observed pairs by rows, weighed once for every sweep."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -51,12 +52,14 @@ class Observed:
         *,
         rows_out: BoolVector | None = None,
         others_out: BoolVector | None = None,
+        threads: int = 1,
     ) -> Self:
         """Weigh pairs that are compressed by their rows; see `weighed` for what is left out."""
         w, t = np.empty(len(indices), np.float32), np.empty(len(indices), np.float32)
         ridges = np.empty(len(indptr) - 1, np.float32)
-        whole = (0, len(indptr) - 1)
-        for first, last in _spans(indptr, whole):
+
+        def work(rows: tuple[int, int]) -> None:
+            first, last = rows
             span = slice(int(indptr[first]), int(indptr[last]))
             w[span], t[span], ridges[first:last] = weighed(
                 indptr[first : last + 1] - indptr[first],
@@ -67,14 +70,17 @@ class Observed:
                 rows_out=None if rows_out is None else rows_out[first:last],
                 others_out=others_out,
             )
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, _spans(indptr)))
         return cls(indptr, indices, w, t, ridges, others)
 
 
-def _spans(indptr: IntVector, rows: tuple[int, int]) -> list[tuple[int, int]]:
+def _spans(indptr: IntVector) -> list[tuple[int, int]]:
     """Ranges of rows of about `_CHUNK` pairs, so that what is computed of them at a time stays small."""
-    count = 1 + int(indptr[-1] - indptr[0]) // _CHUNK
-    edges = np.searchsorted(indptr, np.linspace(indptr[0], indptr[-1], count + 1)[1:-1])
-    cuts = np.unique([rows[0], *edges.tolist(), rows[1]])
+    pairs = int(indptr[-1])
+    edges = np.searchsorted(indptr, np.arange(_CHUNK, max(pairs, 1), _CHUNK))
+    cuts = np.unique([0, *edges.tolist(), len(indptr) - 1])
     return [(int(first), int(last)) for first, last in pairwise(cuts)]
 
 

@@ -49,6 +49,10 @@ class Threads:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
+    def put(self, side: SideName, factors: FloatMatrix) -> FloatMatrix:  # noqa: ARG002 - any side's are as good
+        """See `Workers`."""
+        return factors
+
     def turn(self, side: SideName, factors: FloatMatrix, turn: Turn) -> FloatMatrix:
         """See `Workers`."""
         found = np.empty_like(factors)

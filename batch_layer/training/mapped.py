@@ -1,0 +1,206 @@
+"""Workers that are tasks, anywhere: factors are files of the working directory, and nothing else goes between them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from batch_layer.training.job import Job, map_histories
+from oryx_py.model.files import create_array, map_array, write_span
+from oryx_py.numerics.als import Observed, SideName, State, weighed
+from oryx_py.numerics.als.phases import Block, Half, Turn, block_gram, blocks, improved, summed, turned
+from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, FloatMatrix
+
+__all__ = ["MappedWorkers", "RunTasks"]
+
+_TASKS = 2
+"""For each place where one can run: who has done his takes the next."""
+
+_WEIGHED = (("weights", "pairs"), ("targets", "pairs"), ("ridges", "rows"))
+
+
+class RunTasks(Protocol):
+    """Runs a function of each group of blocks, anywhere, in any order, perhaps twice; answers in the groups' order."""
+
+    def __call__(
+        self, work: Callable[[Sequence[Block]], list[Half]], given: Sequence[Sequence[Block]]
+    ) -> Sequence[list[Half]]:
+        """Run them."""
+
+
+class MappedWorkers:
+    """Workers whose factors are files, by name; each phase is a run of tasks over ranges of rows.
+
+    Each file is written by the tasks of one phase and read by those that follow, so a task may be run again.
+
+    Args:
+        job: on what.
+        out: users whom the training leaves out, bool[users].
+        run: who runs the tasks.
+        tasks: how many run at the same time.
+        name: of files in the working directory that are this one's.
+    """
+
+    def __init__(self, job: Job, out: BoolVector | None, run: RunTasks, *, tasks: int, name: str) -> None:
+        self._job = job
+        self._run = run
+        self._tasks = _TASKS * tasks
+        self._name = name
+        self._numbers = count()
+        self._blocks: dict[SideName, list[Block]] = {
+            side: blocks(map_histories(job.into, side).indptr, job.recipe.features) for side in _SIDES
+        }
+        self._weigh(out)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the files: the working directory goes as a whole."""
+
+    def put(self, side: SideName, factors: FloatMatrix) -> Path:  # noqa: ARG002 - any side's are as good
+        """See `Workers`."""
+        path = self._new_path()
+        create_array(path, np.float32, factors.shape)
+        write_span(path, 0, factors)
+        return path
+
+    def turn(self, side: SideName, factors: Path, turn: Turn) -> Path:
+        """See `Workers`."""
+        path = self._new_file(side)
+        self._each(side, partial(_turn, factors=factors, path=path, turn=turn))
+        return path
+
+    def improve(self, side: SideName, rows: Path, fixed: Path, turn: Turn) -> tuple[Path, Half]:
+        """See `Workers`."""
+        path = self._new_file(side)
+        work = partial(
+            _improve, job=self._job, side=side, name=self._name, rows=rows, fixed=fixed, path=path, turn=turn
+        )
+        return path, summed(self._each(side, work))
+
+    def gram(self, side: SideName, factors: Path) -> DoubleMatrix:
+        """See `Workers`."""
+        return summed(self._each(side, partial(_gram, factors=factors))).gram
+
+    def read(self, factors: Path) -> FloatMatrix:
+        """See `Workers`."""
+        return _mapped(factors)
+
+    def keep(self, *states: State[Path] | None) -> None:
+        """See `Workers`."""
+        kept = {path for state in states if state is not None for path in (state.users, state.items)}
+        for path in self._job.work.glob(f"{self._name}-factors-*.npy"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    def _weigh(self, out: BoolVector | None) -> None:
+        path = None
+        if out is not None:
+            path = self._job.work / f"{self._name}-out.npy"
+            create_array(path, np.bool_, out.shape)
+            write_span(path, 0, out)
+        for side in _SIDES:
+            histories = map_histories(self._job.into, side)
+            lengths = {"pairs": histories.pairs, "rows": len(histories)}
+            for kind, of in _WEIGHED:
+                create_array(_weights_path(self._job, side, self._name, kind), np.float32, (lengths[of],))
+            self._each(side, partial(_weigh, job=self._job, side=side, name=self._name, out=path))
+
+    def _each(self, side: SideName, work: Callable[[Sequence[Block]], list[Half]]) -> list[Half]:
+        cuts = np.array_split(np.arange(len(self._blocks[side])), min(self._tasks, len(self._blocks[side])))
+        groups = [[self._blocks[side][number] for number in cut.tolist()] for cut in cuts]
+        return [half for answer in self._run(work, groups) for half in answer]
+
+    def _new_file(self, side: SideName) -> Path:
+        path = self._new_path()
+        create_array(path, np.float32, (self._job.rows(side), self._job.recipe.features))
+        return path
+
+    def _new_path(self) -> Path:
+        return self._job.work / f"{self._name}-factors-{next(self._numbers):05d}.npy"
+
+
+_SIDES: tuple[SideName, SideName] = ("users", "items")
+
+
+def _weights_path(job: Job, side: SideName, name: str, kind: str) -> Path:
+    return job.work / f"{name}-{side}-{kind}.npy"
+
+
+def _mapped(path: Path) -> FloatMatrix:
+    return map_array(path, np.float32, (None, None))
+
+
+def _weigh(group: Sequence[Block], *, job: Job, side: SideName, name: str, out: Path | None) -> list[Half]:
+    """The task: weights, targets and ridges of ranges of rows."""
+    users = None if out is None else map_array(out, np.bool_, (None,))
+    histories = map_histories(job.into, side)
+    others = job.items if side == "users" else job.users
+    for first, last in group:
+        indptr = histories.indptr[first : last + 1]
+        span = slice(int(indptr[0]), int(indptr[-1]))
+        of_rows = users[first:last] if side == "users" and users is not None else None
+        found = weighed(
+            indptr - indptr[0],
+            histories.indices[span],
+            histories.strengths[span],
+            others,
+            job.recipe.objective,
+            rows_out=of_rows,
+            others_out=users if side == "items" else None,
+        )
+        for (kind, of), values in zip(_WEIGHED, found, strict=True):
+            write_span(_weights_path(job, side, name, kind), span.start if of == "pairs" else first, values)
+    return []
+
+
+def _turn(group: Sequence[Block], *, factors: Path, path: Path, turn: Turn) -> list[Half]:
+    """The task: factors of ranges of rows in another basis."""
+    before = _mapped(factors)
+    with threadpool_limits(limits=1, user_api="blas"):
+        for block in group:
+            write_span(path, block.first, turned(before, block, turn))
+    return []
+
+
+def _improve(
+    group: Sequence[Block],
+    *,
+    job: Job,
+    side: SideName,
+    name: str,
+    rows: Path,
+    fixed: Path,
+    path: Path,
+    turn: Turn,
+) -> list[Half]:
+    """The task: half a sweep of ranges of rows."""
+    histories = map_histories(job.into, side)
+    weights, targets, ridges = (
+        map_array(_weights_path(job, side, name, kind), np.float32, (None,)) for kind, _ in _WEIGHED
+    )
+    others = job.items if side == "users" else job.users
+    pairs = Observed(histories.indptr, histories.indices, weights, targets, ridges, others)
+    before, other = _mapped(rows), _mapped(fixed)
+    halves = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for block in group:
+            found, half = improved(pairs, before, other, block, turn)
+            write_span(path, block.first, found)
+            halves.append(half)
+    return halves
+
+
+def _gram(group: Sequence[Block], *, factors: Path) -> list[Half]:
+    """The task: Gram matrices of ranges of rows."""
+    rows = _mapped(factors)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return [Half(block_gram(rows[block.first : block.last]), 0.0, 0.0) for block in group]

@@ -1,0 +1,102 @@
+"""Factors to begin with: the last generation's, by ID; what is new begins by what is known of it."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batch_layer.training.job import Job, map_histories
+from oryx_py.errors import CorruptGeneration
+from oryx_py.model.files import map_array
+from oryx_py.model.ids import id_files
+from oryx_py.numerics.als import SideName, start
+from oryx_py.numerics.arrays import FloatMatrix, IntVector
+from oryx_py.numerics.biases import Biases
+from oryx_py.numerics.cg import fold_in_many
+from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.gram import gram
+
+__all__ = ["Beginning", "begin", "known_rows"]
+
+_START = 0
+"""The random start's purpose, see `Job.rng`."""
+
+
+class Beginning:
+    """Both sides' factors in one basis, float32, and whether they come from a generation."""
+
+    def __init__(self, users: FloatMatrix, items: FloatMatrix, *, warm: bool) -> None:
+        self.users = users
+        self.items = items
+        self.warm = warm
+
+
+def begin(job: Job, *, threads: int) -> Beginning:
+    """Return factors to begin with.
+
+    From a parent: users and items that it knows as they are there, where both are in one basis; new items folded in
+    from those of their users that it knows; new users at 0, since users are improved first. Without one, or one of
+    other vectors: users at 0, items at random.
+    """
+    biases = job.recipe.objective.biases
+    items = start(job.items, job.recipe.features, job.rng(_START), biases)
+    users = np.zeros((job.users, job.recipe.features), np.float32)
+    if biases is not None:
+        users += biases.of_nobody(job.recipe.features, "users")
+    published = None if job.parent is None else _published(job.parent, job.recipe.features, biases)
+    if job.parent is None or published is None:
+        return Beginning(users, items, warm=False)
+    their_users, their_items = published
+    here, there = known_rows(job.into, job.parent, "users")
+    users[here] = their_users[there]
+    here, there = known_rows(job.into, job.parent, "items")
+    items[here] = their_items[there]
+    new = np.ones(job.items, np.bool_)
+    new[here] = False
+    _fold_in_new(job, users, items, np.flatnonzero(new), threads)
+    return Beginning(users, items, warm=True)
+
+
+def _published(parent: Path, features: int, biases: Biases | None) -> tuple[FloatMatrix, FloatMatrix] | None:
+    """A generation's factors; None if it is not whole, or its vectors have another length, or no biases."""
+    try:
+        users, items = (map_array(parent / f"{side}.npy", np.float32, (None, features)) for side in ("users", "items"))
+    except CorruptGeneration:
+        return None
+    return (users, items) if biases is None or biases.are_in(users, items) else None
+
+
+def known_rows(ours: Path, theirs: Path, side: SideName) -> tuple[IntVector, IntVector]:
+    """Return the rows of the IDs that two directories have in common, in the one and in the other, int64[n] each.
+
+    By the hashes alone: of 10 million IDs, one pair in half a million tables is taken for the same wrongly, and that
+    one would begin with another's vector.
+    """
+    (our_hashes, our_rows), (their_hashes, their_rows) = (_table(directory, side) for directory in (ours, theirs))
+    at = np.searchsorted(their_hashes, our_hashes)
+    there = at < len(their_hashes)
+    there[there] = their_hashes[at[there]] == our_hashes[there]
+    return our_rows[there].astype(np.int64), their_rows[at[there]].astype(np.int64)
+
+
+def _table(directory: Path, side: SideName) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    _, _, hashes, rows = (directory / file for file in id_files(side))
+    return map_array(hashes, np.uint64, (None,)), map_array(rows, np.int32, (None,))
+
+
+def _fold_in_new(job: Job, users: FloatMatrix, items: FloatMatrix, new: IntVector, threads: int) -> None:
+    """Put the solution against the known users in the place of new items, where these have any."""
+    if not len(new) or not users.any():
+        return
+    histories = map_histories(job.into, "items")
+    sizes = np.diff(histories.indptr)[new]
+    indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    pairs = np.repeat(histories.indptr[new] - indptr[:-1], sizes) + np.arange(indptr[-1])
+    prior = Prior(gram(users), len(users), of="users")
+    strengths = np.asarray(histories.strengths[pairs])
+    indices = np.asarray(histories.indices[pairs])
+    found = fold_in_many(indptr, indices, strengths, users, prior, job.recipe.objective, threads=threads)
+    # Of those who are known to nobody else the biases alone would be solved: the factors have to begin at random.
+    biases = job.recipe.objective.biases
+    solved = found[:, : None if biases is None else biases.user].any(axis=1)
+    items[new[solved]] = found[solved]
