@@ -1,7 +1,7 @@
 """Puts the batch layer together from the settings, and runs it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -12,11 +12,15 @@ from batch_layer.engine import Cancelled, Engine
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
+from batch_layer.lock import holding
+from batch_layer.locking import run_lock
 from batch_layer.metrics import Metrics
+from batch_layer.progress import OnProgress, unheard
 from batch_layer.publish import Publisher
 from batch_layer.recipe import recipe_of
 from batch_layer.rolling_back import roll_back
 from batch_layer.service import ATTEMPTS_ONCE, patiently, repeat
+from batch_layer.showing import Shown
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
@@ -42,7 +46,9 @@ _CANCEL_EVERY_S = 0.5
 _CONFLICTS = 10
 
 
-def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bool = False) -> int:
+def run(
+    settings: Settings, stopping: Stopping, *, once: bool = False, force: bool = False, patient: bool = True
+) -> int:
     """Run the batch layer, once or at its interval until it is asked to stop; returns the exit code.
 
     Args:
@@ -51,13 +57,15 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
             next run goes on from there.
         once: one run, then return.
         force: train in the first run also where a generation covers all input.
+        patient: wait while another batch layer is in a run of its own, instead of refusing.
 
     Raises:
         OryxError: it cannot begin or go on; the message says what to do.
     """
     _refuse_other_publishers(settings)
     registry = CollectorRegistry()
-    metrics, wait = Metrics(registry), stopping.wait
+    metrics, wait, clock = Metrics(registry), stopping.wait, SystemClock()
+    shown = Shown(metrics, clock)
     attempts = ATTEMPTS_ONCE if once else None
     bootstrap = patiently(lambda: resolve_bootstrap(settings), wait=wait, metrics=metrics, attempts=attempts)
     if bootstrap is None:
@@ -67,6 +75,7 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
         Source(settings.input.topic, bootstrap, settings.kafka.client),
         recipe_of(settings.model, settings.batch.trainer, settings.input),
         work=work,
+        on_progress=shown.report,
         start=lambda: open_session(
             settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log", work.for_spark()
         ),
@@ -74,17 +83,31 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
     producer = KafkaProducer(bootstrap, settings.kafka.client)
     health = serve_health(settings.batch.metrics_host, settings.batch.metrics_port, ready=list, registry=registry)
     try:
-        layer = assemble(settings, bootstrap, engine=engine, producer=producer, metrics=metrics, stopping=stopping)
+        lock = run_lock(settings, clock)
+        layer = assemble(
+            settings,
+            bootstrap,
+            engine=engine,
+            producer=producer,
+            metrics=metrics,
+            stopping=stopping,
+            lost=lock.lost,
+            on_progress=shown.report,
+        )
 
         def run_layer(force: bool) -> Outcome:
-            return layer.run(force=force)
+            with holding(lock, clock, wait=wait, patient=patient) as held:
+                if not held:
+                    raise Cancelled
+                with shown.live():
+                    return layer.run(force=force)
 
         with _cancelled_by(stopping, engine):
             if once:
                 patiently(lambda: run_layer(force), wait=wait, metrics=metrics, attempts=attempts)
             else:
                 interval_s = settings.batch.interval_s
-                repeat(run_layer, force=force, interval_s=interval_s, clock=SystemClock(), wait=wait, metrics=metrics)
+                repeat(run_layer, force=force, interval_s=interval_s, clock=clock, wait=wait, metrics=metrics)
     finally:
         engine.close()
         producer.close()
@@ -93,9 +116,19 @@ def run(settings: Settings, stopping: Stopping, *, once: bool = False, force: bo
 
 
 def assemble(
-    settings: Settings, bootstrap: str, *, engine: Engine, producer: Producer, metrics: Metrics, stopping: Stopping
+    settings: Settings,
+    bootstrap: str,
+    *,
+    engine: Engine,
+    producer: Producer,
+    metrics: Metrics,
+    stopping: Stopping,
+    lost: Callable[[], bool] = lambda: False,
+    on_progress: OnProgress = unheard,
 ) -> BatchLayer:
     """Build the layer on Kafka at ``bootstrap``, and on the store and history of the settings.
+
+    Between its steps a run ends where it was asked to stop, or has ``lost`` its lock.
 
     Raises:
         ConfigError: a place that cannot be used.
@@ -104,6 +137,8 @@ def assemble(
     def between_steps(_: Step) -> None:
         if stopping.requested:
             raise Cancelled
+        if lost():
+            raise CommitConflict("another batch layer took this one for dead, and has begun a run")
 
     admin = KafkaAdmin(bootstrap, settings.kafka.client)
     return BatchLayer(
@@ -120,6 +155,7 @@ def assemble(
             metrics=metrics,
             build_index=ExactIndex().build,
             tidy=_housekeeping(settings, bootstrap, admin, metrics),
+            on_progress=on_progress,
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input),
         input_topic=settings.input.topic,

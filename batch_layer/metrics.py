@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from batch_layer.progress import Progress
+
 __all__ = ["Metrics"]
 
 
@@ -29,6 +31,12 @@ class Metrics:
         self._trimmed = Counter(
             "oryx_batch_trimmed", "Offsets of a topic whose records were deleted", ["topic"], registry=registry
         )
+        self._step = Gauge("oryx_batch_step", "1 at what the run is doing now", ["step"], registry=registry)
+        self._progress_rows = Gauge("oryx_batch_progress_rows", "Rows handled by the step so far", registry=registry)
+        self._progress_epoch = Gauge("oryx_batch_progress_epoch", "Sweeps of the trainer done", registry=registry)
+        self._loss = Gauge("oryx_batch_loss", "Of the training, after its newest sweep", registry=registry)
+        self._ndcg = Gauge("oryx_batch_validation_ndcg", "Of the newest validation, 0 to 1", registry=registry)
+        self._left = Gauge("oryx_batch_seconds_left", "Of the present step; 0: not known, or none", registry=registry)
         self._failures = Counter("oryx_batch_failures", "Runs that failed and are tried again", registry=registry)
 
     def rows(self, rows: int, rejected: int) -> None:
@@ -52,6 +60,25 @@ class Metrics:
     def trimmed(self, topic: str, offsets: int) -> None:
         """Count what was trimmed."""
         self._trimmed.labels(topic).inc(offsets)
+
+    def progress(self, progress: Progress, left_s: float | None) -> None:
+        """Say how far the run is, and how many seconds the step will still take where that is known."""
+        self._step.clear()
+        self._step.labels(progress.step).set(1)
+        self._left.set(left_s or 0)
+        self._progress_rows.set(progress.rows or 0)
+        self._progress_epoch.set(progress.epoch or 0)
+        if progress.loss is not None:
+            self._loss.set(progress.loss)
+        if progress.ndcg is not None:
+            self._ndcg.set(progress.ndcg)
+
+    def at_rest(self) -> None:
+        """Say that nothing is being done; what the last training came to stays."""
+        self._step.clear()
+        self._left.set(0)
+        self._progress_rows.set(0)
+        self._progress_epoch.set(0)
 
     def failure(self) -> None:
         """Count a run that failed."""

@@ -21,12 +21,18 @@ def batch(
         bool, typer.Option("--once", help="One run, then end; without it, one each batch.interval_s.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Train also where nothing has come since.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait while another batch layer is in a run, or say who and end.")
+    ] = True,
 ) -> None:
     """Run the batch layer: history in, a new model out, by Spark.
 
     Each run takes what is new in the input topic into the history, trains a
     generation from all of it, and publishes it; speed and serving change over
-    by themselves. Killed at any moment, the next run goes on from there.
+    by themselves. Killed at any moment, the next run goes on from there. Where
+    nothing has come and no setting changed, nothing is trained.
+
+    One run at a time: beside `oryx up`, `oryx batch --once` is a run now.
 
     Examples:
 
@@ -36,7 +42,7 @@ def batch(
     need("batch", "pyspark", "pyarrow", "pandas", "numba")
     from batch_layer.bootstrap import run
 
-    _run(context, lambda settings, stopping: run(settings, stopping, once=once, force=force))
+    _run(context, lambda settings, stopping: run(settings, stopping, once=once, force=force, patient=wait))
 
 
 def speed(context: typer.Context) -> None:

@@ -3,14 +3,15 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, TextIO
 
 import orjson
 import structlog
 from structlog.typing import Processor
 
-__all__ = ["Format", "configure_logging", "json_lines"]
+__all__ = ["Format", "configure_logging", "json_lines", "logged_through"]
 
 Format = Literal["auto", "console", "json"]
 
@@ -85,6 +86,19 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # or loggers that modules made before this call would keep the old form
     )
+
+
+@contextmanager
+def logged_through(stream: TextIO) -> Iterator[None]:
+    """Send what is logged within through another stream: that of a display which would be torn by lines beside it."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+    former = [(handler, handler.setStream(stream)) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, before in former:
+            if before is not None:
+                handler.setStream(before)
 
 
 def json_lines() -> Callable[[bytes], None] | None:

@@ -1,0 +1,141 @@
+"""A lock in a place that many machines reach, such as HDFS: numbered files, each created only if absent.
+
+1. ``<n>.lock`` says who holds it; the highest number counts;
+2. ``<n>.<m>.beat`` follows every few seconds, and the one before is deleted;
+3. ``<n>.free`` says that it was given back.
+
+Whoever finds it free, or sees no new beat for a minute by its own clock, creates the next number, and deletes what is
+below. Clocks of different machines are never compared. A holder that was asleep so long finds the higher number.
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from batch_layer.lock import Holder
+from oryx_py.errors import OryxError
+from oryx_py.ports import Clock
+from oryx_py.ports.files import Files
+
+__all__ = ["FileLease", "Standing", "standing"]
+
+log = structlog.get_logger("batch")
+
+_NAME = re.compile(r"(\d{12})\.(?:(lock)|(free)|(\d{12})\.beat)")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The newest lock: its number, 0 before the first; its newest beat; whether it was given back."""
+
+    number: int = 0
+    beat: int = 0
+    free: bool = True
+
+
+def standing(names: Iterable[str]) -> Standing:
+    """Return how it stands by the names of the files; names of other kinds are ignored."""
+    found = [match for name in names if (match := _NAME.fullmatch(name))]
+    number = max((int(match[1]) for match in found if match[2]), default=0)
+    of_it = [match for match in found if int(match[1]) == number]
+    beat = max((int(match[4]) for match in of_it if match[4]), default=0)
+    return Standing(number, beat, not number or any(match[3] for match in of_it))
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What a lock says; the token tells one claim from another of the same process."""
+
+    holder: Holder
+    token: str
+
+
+class FileLease:
+    """A `RunLock` of files; while it is held a thread renews it.
+
+    Args:
+        files: where; nothing else is kept there. `exclusive`.
+        clock: measures how long nothing was renewed.
+        lease_s: so long without a beat makes a holder a dead one.
+        beat_s: from beat to beat; several must fit into the lease.
+    """
+
+    def __init__(self, files: Files, clock: Clock, *, lease_s: float = 60.0, beat_s: float = 10.0) -> None:
+        self._files, self._clock = files, clock
+        self._lease_s, self._beat_s = lease_s, beat_s
+        self._seen = Standing()
+        self._seen_at = 0.0
+        self._held: int | None = None
+        self._lost = threading.Event()
+        self._over = threading.Event()
+        self._beats: threading.Thread | None = None
+
+    def attempt(self, holder: Holder) -> Holder | None:
+        """Take it; see the port."""
+        now, seen = self._clock.monotonic(), standing(self._files.names())
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        if not seen.free and now - self._seen_at < self._lease_s:
+            return self._told(seen.number)
+        number = seen.number + 1
+        # A number that was used up is created once more if we slept since we looked: there is a higher one then.
+        claim = _Claim(holder, secrets.token_hex(8))
+        if not self._files.create(_lock(number), msgspec.json.encode(claim)):
+            return self._told(number)
+        newest = standing(self._files.names()).number
+        if newest > number:
+            self._files.delete(_lock(number))
+            return self._told(newest)
+        self._sweep(number)
+        self._held = number
+        self._lost.clear()
+        self._over.clear()
+        self._beats = threading.Thread(target=self._renew, args=(number,), name="lease", daemon=True)
+        self._beats.start()
+        return None
+
+    def lost(self) -> bool:
+        """Whether somebody took this holder for dead."""
+        return self._lost.is_set()
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._held is None or self._beats is None:
+            return
+        number, self._held = self._held, None
+        self._over.set()
+        self._beats.join()
+        self._files.create(f"{number:012}.free", b"")
+
+    def _renew(self, number: int) -> None:
+        beat = 0
+        while not self._over.wait(self._beat_s):
+            try:
+                if standing(self._files.names()).number > number:
+                    self._lost.set()
+                    return
+                self._files.create(f"{number:012}.{beat + 1:012}.beat", b"")
+                self._files.delete(f"{number:012}.{beat:012}.beat")
+                beat += 1
+            except OryxError as trouble:  # there is time for some more
+                log.warning("lease_not_renewed", reason=str(trouble))
+
+    def _sweep(self, number: int) -> None:
+        for name in self._files.names():
+            match = _NAME.fullmatch(name)
+            if match and int(match[1]) < number:
+                self._files.delete(name)
+
+    def _told(self, number: int) -> Holder:
+        try:
+            return msgspec.json.decode(self._files.read(_lock(number)) or b"", type=_Claim).holder
+        except msgspec.MsgspecError:  # it has gone on since
+            return Holder("another machine", 0, 0)
+
+
+def _lock(number: int) -> str:
+    return f"{number:012}.lock"

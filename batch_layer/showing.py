@@ -1,0 +1,162 @@
+"""Shows how far a run is: one live line on a terminal, events in the log elsewhere, and gauges."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TextIO, cast
+
+import structlog
+
+from batch_layer.metrics import Metrics
+from batch_layer.progress import Progress
+from oryx_py.ports import Clock
+from oryx_py.runtime.telemetry import logged_through
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+__all__ = ["Shown", "left_s", "told"]
+
+log = structlog.get_logger("batch")
+
+_EVENT_S = 10.0
+"""From one event of a step to the next."""
+
+
+def left_s(first: tuple[float, float], now: tuple[float, float]) -> float | None:
+    """Return how many seconds a step will still take if it goes on as it did; None where that cannot be told yet.
+
+    Args:
+        first: a time, and how much was done by then, 0 … 1.
+        now: the same, later.
+    """
+    seconds, done = now[0] - first[0], now[1] - first[1]
+    return (1.0 - now[1]) * seconds / done if done > 0.0 else None
+
+
+def told(progress: Progress, left: float | None) -> str:
+    """Return what is known of a step, in a line."""
+    parts = []
+    if progress.epoch is not None:
+        parts.append(f"epoch {progress.epoch}" + (f" of {progress.of}" if progress.of else ""))
+    elif progress.rows is not None:
+        parts.append(f"{progress.rows:,}" + (f" of {progress.of:,}" if progress.of else "") + " rows")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4g}")
+    if progress.ndcg is not None:
+        parts.append(f"nDCG {progress.ndcg:.4f}")
+    if left is not None:
+        parts.append(f"{_time(left)} left")
+    return ", ".join(parts)
+
+
+class Shown:
+    """Takes the reports of a run from any thread, and shows some of them.
+
+    Args:
+        metrics: has every report.
+        clock: reckons the time left.
+        stream: where the line goes if it is a terminal; standard error if not given.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Clock, stream: TextIO | None = None) -> None:
+        self._metrics, self._clock = metrics, clock
+        self._stream = sys.stderr if stream is None else stream
+        self._lock = threading.Lock()
+        self._step = ""
+        self._first: tuple[float, float] | None = None
+        self._event_at = 0.0
+        self._bars: Bars | None = None
+
+    def report(self, progress: Progress) -> None:
+        """Take one report."""
+        with self._lock:
+            now, begins = self._clock.monotonic(), progress.step != self._step
+            if begins:
+                self._step, self._first, self._event_at = progress.step, None, now
+            left = progress.left_s if progress.left_s is not None else self._reckoned(progress, now)
+            self._metrics.progress(progress, left)
+            if self._bars is not None:
+                self._draw(self._bars, progress, left)
+            elif begins or now - self._event_at >= _EVENT_S:
+                self._event_at = now
+                log.info("progress", step=progress.step, **_fields(progress, left))
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show what is reported within."""
+        with ExitStack() as undo:
+            undo.callback(self._over)
+            if self._stream.isatty():
+                self._bars = undo.enter_context(_bars(self._stream))
+                undo.enter_context(logged_through(_above(self._bars, self._stream)))
+            yield
+
+    def _over(self) -> None:
+        with self._lock:
+            self._bars, self._step = None, ""
+            self._metrics.at_rest()
+
+    def _reckoned(self, progress: Progress, now: float) -> float | None:
+        if progress.fraction is None:
+            return None
+        self._first = self._first or (now, progress.fraction)
+        return left_s(self._first, (now, progress.fraction))
+
+    def _draw(self, bars: "Bars", progress: Progress, left: float | None) -> None:
+        line = told(progress, left)
+        for task in bars.tasks:
+            bars.update(
+                task.id,
+                description=progress.step,
+                total=None if progress.fraction is None else 1.0,
+                completed=progress.fraction or 0.0,
+                told=line,
+            )
+
+
+@contextmanager
+def _bars(stream: TextIO) -> Iterator["Bars"]:
+    """One line that shows the present step, and goes away with the run."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[told]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=Console(file=stream, highlight=False), transient=True) as bars:
+        bars.add_task("begin", total=None, told="")
+        yield bars
+
+
+def _above(bars: "Bars", stream: TextIO) -> TextIO:
+    """Return a stream whose lines appear above the live one."""
+    from rich.file_proxy import FileProxy
+
+    return cast("TextIO", FileProxy(bars.console, stream))
+
+
+def _fields(progress: Progress, left: float | None) -> dict[str, float]:
+    fields = {
+        "rows": progress.rows,
+        "epoch": progress.epoch,
+        "of": progress.of,
+        "loss": progress.loss,
+        "ndcg": progress.ndcg,
+        "seconds_left": None if left is None else round(left, 1),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"

@@ -1,0 +1,261 @@
+"""One run at a time, whoever dies or sleeps."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_layer.lease import FileLease, Standing, standing
+from batch_layer.lock import FileLock, Holder, RunLock, holding
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.errors import StoreUnavailable, UserError
+
+ME, OTHER = Holder("here", 1, 1_700_000_000_000), Holder("there", 2, 0)
+New = Callable[[], RunLock]
+
+
+class Ticking:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def now_ms(self) -> int:
+        return int(self.now * 1000)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture(params=["kernel", "lease"])
+def new(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New]:
+    """Makes locks of one place, each as another process has it."""
+    made: list[RunLock] = []
+
+    def make() -> RunLock:
+        kernel = request.param == "kernel"
+        made.append(FileLock(tmp_path / "lock") if kernel else FileLease(LocalFiles(tmp_path / "lease"), SystemClock()))
+        return made[-1]
+
+    yield make
+    for lock in made:
+        lock.release()
+
+
+def test_one_holds_it_and_the_other_is_told_who(new: New) -> None:
+    first, second = new(), new()
+    assert first.attempt(ME) is None
+    assert second.attempt(OTHER) == ME
+    first.release()
+    assert second.attempt(OTHER) is None
+    assert first.attempt(ME) == OTHER
+    second.release()
+    second.release()
+    assert first.attempt(ME) is None
+    assert not first.lost()
+
+
+def test_it_passes_through_many_hands_and_leaves_no_more_than_a_few_files(new: New, tmp_path: Path) -> None:
+    locks = [new(), new(), new()]
+    for n in range(12):
+        assert locks[n % 3].attempt(ME) is None
+        assert locks[(n + 1) % 3].attempt(OTHER) == ME
+        locks[n % 3].release()
+    assert sum(len(files) for _, _, files in os.walk(tmp_path)) <= 3
+
+
+def test_of_many_at_once_one_gets_it(new: New) -> None:
+    for _ in range(5):
+        locks = [new() for _ in range(8)]
+        got: list[RunLock] = []
+        gate = threading.Barrier(len(locks))
+
+        def grab(lock: RunLock, gate: threading.Barrier = gate, got: list[RunLock] = got) -> None:
+            gate.wait()
+            if lock.attempt(ME) is None:
+                got.append(lock)
+
+        threads = [threading.Thread(target=grab, args=(lock,)) for lock in locks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(got) == 1
+        for lock in got:
+            lock.release()
+
+
+def test_a_process_that_was_killed_does_not_hold_it(tmp_path: Path) -> None:
+    told = (
+        "import sys, time; from pathlib import Path; from batch_layer.lock import FileLock, Holder\n"
+        "assert FileLock(Path(sys.argv[1])).attempt(Holder('there', 2, 0)) is None; print('held', flush=True)\n"
+        "time.sleep(60)"
+    )
+    path = tmp_path / "lock"
+    with subprocess.Popen([sys.executable, "-c", told, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        lock = FileLock(path)
+        assert lock.attempt(ME) == OTHER
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert lock.attempt(ME) is None
+    lock.release()
+
+
+def leases(folder: Path, beat_s: float = 3600.0) -> tuple[FileLease, Ticking, FileLease, Ticking]:
+    """Two machines' leases, each with its own clock."""
+    one, two = Ticking(), Ticking()
+    files = LocalFiles(folder)
+    return FileLease(files, one, beat_s=beat_s), one, FileLease(files, two, beat_s=beat_s), two
+
+
+def test_a_lease_that_is_not_renewed_goes_to_the_next_after_a_minute_of_its_own_time(tmp_path: Path) -> None:
+    dead, _, other, time_ = leases(tmp_path)
+    assert dead.attempt(ME) is None
+    assert other.attempt(OTHER) == ME
+    time_.sleep(59)
+    assert other.attempt(OTHER) == ME
+    time_.sleep(2)
+    assert other.attempt(OTHER) is None
+    dead.release()
+    assert dead.attempt(ME) == OTHER
+    other.release()
+
+
+def test_a_lease_that_is_renewed_stays_however_long_it_takes(tmp_path: Path) -> None:
+    alive, _, other, time_ = leases(tmp_path, beat_s=0.01)
+    assert alive.attempt(ME) is None
+    for _ in range(4):
+        seen = standing(names_in(tmp_path))
+        assert other.attempt(OTHER) == ME
+        time_.sleep(50)
+        _until(lambda seen=seen: standing(names_in(tmp_path)) != seen)  # type: ignore[misc]
+    assert len(names_in(tmp_path)) <= 3
+    alive.release()
+    assert other.attempt(OTHER) is None
+    other.release()
+
+
+def test_a_holder_that_slept_learns_that_it_has_lost(tmp_path: Path) -> None:
+    asleep, _, other, time_ = leases(tmp_path, beat_s=0.2)
+    assert asleep.attempt(ME) is None
+    assert other.attempt(OTHER) == ME
+    (tmp_path / "000000000002.lock").write_bytes(b"{}")
+    _until(asleep.lost)
+    time_.sleep(0)
+    asleep.release()
+    assert asleep.attempt(ME) is not None
+
+
+def test_a_place_that_does_not_answer_for_a_while_costs_no_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive, _, _, _ = leases(tmp_path, beat_s=0.01)
+    assert alive.attempt(ME) is None
+    asked: list[int] = []
+
+    def away(*_: object) -> list[str]:
+        asked.append(1)
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "names", away)
+        _until(lambda: len(asked) > 2)
+    seen = standing(names_in(tmp_path))
+    _until(lambda: standing(names_in(tmp_path)) != seen)
+    assert not alive.lost()
+    alive.release()
+
+
+def test_who_slept_between_looking_and_taking_does_not_take_what_was_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It creates a number that others have taken, given back and swept; a higher one tells."""
+    slow, _, quick, _ = leases(tmp_path)
+    names = LocalFiles.names
+
+    def then_sleep(files: LocalFiles, path: str = "") -> object:
+        found = names(files, path)
+        monkeypatch.undo()
+        for _ in range(2):
+            assert quick.attempt(OTHER) is None
+            quick.release()
+        assert quick.attempt(OTHER) is None
+        return found
+
+    monkeypatch.setattr(LocalFiles, "names", then_sleep)
+    assert slow.attempt(ME) == OTHER
+    assert standing(names_in(tmp_path)).number == 3
+    quick.release()
+
+
+@given(st.lists(st.sampled_from(["lock", "free", "beat"]), max_size=6), st.integers(0, 9))
+def test_the_names_tell_how_it_stands(kinds: list[str], beat: int) -> None:
+    names = [".000000000009.lock.ab.tmp", "notes.txt"]
+    for number, kind in enumerate(kinds, 1):
+        names.append(f"{number:012}.lock")
+        names += [f"{number:012}.free"] if kind == "free" else []
+        names += [f"{number:012}.{beat:012}.beat"] if kind == "beat" else []
+    last = kinds[-1] if kinds else "free"
+    assert standing(names) == Standing(len(kinds), beat if last == "beat" else 0, last == "free")
+    assert standing(reversed(names)) == standing(names)
+
+
+def test_who_waits_goes_on_when_it_is_free_and_who_does_not_is_told_in_one_line(new: New) -> None:
+    first, second, waits = new(), new(), []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        if len(waits) == 3:
+            first.release()
+        return False
+
+    assert first.attempt(ME) is None
+    with (
+        pytest.raises(UserError, match=r"process 1 on here, since 2023-11-14 22:13:20 UTC; .*--no-wait"),
+        holding(second, SystemClock(), wait=wait, patient=False),
+    ):
+        pass
+    with holding(second, SystemClock(), wait=wait) as held:
+        assert held
+        assert first.attempt(ME) is not None
+    assert len(waits) == 3
+    assert first.attempt(ME) is None
+
+
+def test_a_stop_ends_the_waiting(new: New) -> None:
+    first = new()
+    assert first.attempt(ME) is None
+    with holding(new(), SystemClock(), wait=lambda _: True) as held:
+        assert not held
+
+
+def test_what_fails_within_gives_it_back(new: New) -> None:
+    lock = new()
+    with pytest.raises(ZeroDivisionError), holding(lock, SystemClock(), wait=lambda _: True):
+        1 / 0  # noqa: B018
+    assert new().attempt(ME) is None
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
