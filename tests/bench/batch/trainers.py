@@ -1,0 +1,187 @@
+"""The three trainers, each from prepared matrices to both sides' factors in files."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from pyspark.sql import SparkSession
+from threadpoolctl import threadpool_limits
+
+from batch_layer.cores import cores
+from batch_layer.recipe import Recipe
+from batch_layer.spark.fitting import fit_generation
+from batch_layer.spark.mllib import fit_mllib
+from batch_layer.spark.preparing import Prepared
+from batch_layer.spark.session import close_session, open_session
+from oryx_py.events.fold import FoldSettings
+from oryx_py.model.generation_writer import history_files
+from oryx_py.numerics.objective import Objective
+from tests.bench.batch.samples import Sample, load_sample
+
+__all__ = ["TRAINERS", "Parameters", "Trainer", "missing"]
+
+Parameters = Mapping[str, float]
+SEED: Final = 1
+_FACTORS: Final = ("users.npy", "items.npy")
+
+
+class Trainer(Protocol):
+    """One of them, in a process of its own."""
+
+    def open(self, folder: Path, memory: str) -> None:
+        """Start what trains; ``folder`` is for its files, ``memory`` Spark's for the driver."""
+
+    def prepare(self, sample: Path) -> None:
+        """Bring a saved sample into the trainer's own form."""
+
+    def fit(self, features: int, parameters: Parameters, into: Path) -> dict[str, float]:
+        """Train, and write ``users.npy`` and ``items.npy`` into an empty folder; returns the seconds by step.
+
+        "total" are those from the prepared form to factors in memory or in files; others explain it.
+        """
+
+    def close(self) -> None:
+        """End it."""
+
+
+class _OnSpark:
+    """A trainer of the batch layer, as a run calls it, on all cores of this machine."""
+
+    def __init__(self) -> None:
+        self._spark: SparkSession | None = None
+        self._folder = Path()
+        self._prepared = Prepared(0, 0, 0)
+
+    def open(self, folder: Path, memory: str) -> None:
+        self._folder = folder
+        self._spark = open_session("local[*]", {"spark.driver.memory": memory}, folder / "spark.log")
+
+    def prepare(self, sample: Path) -> None:
+        found = load_sample(sample)
+        matrices = self._folder / "prepared"
+        shutil.rmtree(matrices, ignore_errors=True)
+        matrices.mkdir()
+        for side, rows in (("users", found.train), ("items", found.train.transposed(found.items))):
+            for file, array in zip(history_files(side), (rows.indptr, rows.indices, rows.strengths), strict=True):
+                np.save(matrices / file, array)
+        self._prepared = Prepared(found.users, found.items, found.train.pairs)
+
+    def _fit(self, recipe: Recipe, into: Path) -> dict[str, float]:
+        assert self._spark is not None
+        work = self._folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        for file in (self._folder / "prepared").iterdir():
+            (into / file.name).hardlink_to(file)
+        fit = fit_mllib if recipe.trainer == "mllib" else fit_generation
+        fitted = fit(self._spark, into, work, self._prepared, recipe)
+        for file in into.iterdir():
+            if file.name not in _FACTORS:
+                file.unlink()
+        return dict(fitted.seconds)
+
+    def close(self) -> None:
+        if self._spark is not None:
+            close_session(self._spark)
+
+
+class Oryx(_OnSpark):
+    """This project's: weight ``alpha0`` of what was not observed, ``lambda_``, ``epochs``; the exact solve included."""
+
+    def fit(self, features: int, parameters: Parameters, into: Path) -> dict[str, float]:
+        objective = Objective.ials(parameters["alpha0"], parameters["lambda_"], alpha=parameters.get("alpha", 1.0))
+        began = time.perf_counter()
+        seconds = self._fit(_recipe("ials", features, parameters, objective), into)
+        return {**seconds, "total": time.perf_counter() - began}
+
+
+class MLlib(_OnSpark):
+    """Spark's, through this project's `fit_mllib`; its users are solved exactly as well, which is not counted."""
+
+    def fit(self, features: int, parameters: Parameters, into: Path) -> dict[str, float]:
+        objective = Objective.mllib_implicit(parameters["lambda_"], parameters["alpha"], False, 1e-5)
+        seconds = self._fit(_recipe("mllib", features, parameters, objective), into)
+        return {**seconds, "total": seconds["train"]}
+
+
+class Implicit:
+    """benfred/implicit by conjugate gradients; its users are solved once more for their score, which is not counted."""
+
+    def __init__(self) -> None:
+        self._sample: Sample | None = None
+        self._pairs: Any = None
+
+    def open(self, folder: Path, memory: str) -> None:
+        """Import it."""
+        import implicit  # noqa: F401
+
+    def prepare(self, sample: Path) -> None:
+        """Make the matrix of SciPy's that it takes."""
+        from scipy.sparse import csr_matrix
+
+        self._sample = found = load_sample(sample)
+        parts = (found.train.strengths.astype(np.float32), np.array(found.train.indices), found.train.indptr)
+        self._pairs = csr_matrix((parts[0], parts[1], parts[2].astype(np.int32)), shape=(found.users, found.items))
+
+    def fit(self, features: int, parameters: Parameters, into: Path) -> dict[str, float]:
+        """See `Trainer`."""
+        from implicit.als import AlternatingLeastSquares
+
+        assert self._sample is not None
+        model = AlternatingLeastSquares(
+            factors=features,
+            regularization=parameters["lambda_"],
+            alpha=parameters["alpha"],
+            iterations=int(parameters["epochs"]),
+            use_gpu=False,
+            use_cg=True,
+            num_threads=cores(),
+            random_state=SEED,
+        )
+        with threadpool_limits(1, "blas"):  # as it asks for itself
+            began = time.perf_counter()
+            model.fit(self._pairs, show_progress=False)
+            total = time.perf_counter() - began
+            tested = self._sample.tested
+            users = np.array(model.user_factors)
+            for first in range(0, len(tested), 1000):
+                some = tested[first : first + 1000]
+                users[some] = model.recalculate_user(some, self._pairs[some])
+        np.save(into / "users.npy", users)
+        np.save(into / "items.npy", model.item_factors)
+        return {"total": total}
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+TRAINERS: Final[Mapping[str, type[Oryx] | type[MLlib] | type[Implicit]]] = {
+    "oryx": Oryx,
+    "mllib": MLlib,
+    "implicit": Implicit,
+}
+
+
+def missing(name: str) -> str | None:
+    """Say what to do where a trainer cannot be run; None where it can."""
+    if name == "implicit":
+        try:
+            import implicit  # noqa: F401
+            import scipy.sparse  # noqa: F401
+        except ImportError:
+            return "implicit is not installed, so it is left out: `pip install implicit`"
+    return None
+
+
+def _recipe(trainer: str, features: int, parameters: Parameters, objective: Objective) -> Recipe:
+    return Recipe(
+        trainer=trainer,
+        features=features,
+        iterations=int(parameters["epochs"]),
+        seed=SEED,
+        objective=objective,
+        fold=FoldSettings(feedback="implicit"),
+    )

@@ -1,0 +1,63 @@
+"""Each trainer's own best hyperparameters: those known, and the search that finds them on a validation sample."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tests.bench.batch.processes import Running
+from tests.bench.batch.samples import Sample
+from tests.bench.batch.scoring import ndcg_of
+
+__all__ = ["GRIDS", "found_before", "search"]
+
+GRIDS: Final[dict[str, dict[str, tuple[float, ...]]]] = {
+    "oryx": {"alpha0": (0.03, 0.1, 0.3, 1.0), "lambda_": (0.0003, 0.001, 0.003, 0.01)},
+    "mllib": {"alpha": (1.0, 10.0, 40.0), "lambda_": (0.03, 0.1, 0.3, 1.0)},
+    "implicit": {"alpha": (1.0, 10.0, 40.0), "lambda_": (0.01, 1.0, 10.0, 100.0)},
+}
+EPOCHS: Final = (4, 6, 10, 12, 15)
+_FIRST: Final = 8
+
+_FOUND: Final[dict[tuple[str, str], dict[str, float]]] = {}
+"""By trainer and world, what `search` found; a world's name may have the features behind it: "810k/256"."""
+
+_ELSE: Final[dict[str, dict[str, float]]] = {
+    "oryx": {"alpha0": 0.1, "lambda_": 0.003, "epochs": 8},
+    "mllib": {"alpha": 10.0, "lambda_": 0.1, "epochs": 10},
+    "implicit": {"alpha": 10.0, "lambda_": 1.0, "epochs": 10},
+}
+
+
+def found_before(trainer: str, world: str, features: int) -> tuple[dict[str, float], str]:
+    """Return the hyperparameters of a trainer that are known for a world, and how they are known."""
+    for name in (f"{world}/{features}", world):
+        if (trainer, name) in _FOUND:
+            return _FOUND[trainer, name], f"by --tune on the validation sample of {name}"
+    return _ELSE[trainer], "as for other worlds, not searched for here"
+
+
+def search(trainer: Running, sample: Path, loaded: Sample, features: int) -> tuple[dict[str, float], list[str]]:
+    """Return the best of the grid at 8 epochs, then of up to 15; and a line for each that was tried."""
+    trainer.prepare(sample)
+    tried: list[str] = []
+
+    def score(parameters: dict[str, float]) -> float:
+        factors = trainer.fit(features, parameters).factors
+        found = ndcg_of(loaded, *(np.load(factors / name, mmap_mode="r") for name in ("users.npy", "items.npy")))
+        tried.append(f"{trainer.name} {parameters}: {found:.4f}")
+        return found
+
+    best = max(grid(trainer.name), key=score)
+    at_8 = {**best, "epochs": float(_FIRST)}
+    best = max([at_8, *({**best, "epochs": float(epochs)} for epochs in EPOCHS)], key=score)
+    return best, tried
+
+
+def grid(name: str) -> Iterator[dict[str, float]]:
+    """Every combination of a trainer's grid."""
+    names = GRIDS[name]
+    for values in product(*names.values()):
+        yield {**dict(zip(names, values, strict=True)), "epochs": float(_FIRST)}
