@@ -38,7 +38,7 @@ from batch_layer.cores import cores
 from batch_layer.engine import Engine
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.metrics import Metrics
-from batch_layer.progress import OnProgress, unheard
+from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.publish import Publisher
 from batch_layer.recipe import Recipe
 from batch_layer.recovery import recover
@@ -186,6 +186,7 @@ class BatchLayer:
         ranges = new_ranges(history.offsets, parts.admin.start_offsets(topic), parts.admin.end_offsets(topic), topic)
         if all(start == stop for start, stop in ranges.values()):
             return history
+        parts.on_progress(Progress(step="read", rows=0, of=sum(stop - start for start, stop in ranges.values())))
         directory = parts.folder.new(new_generation_name(parts.clock.now_ms(), parts.rng))
         written = parts.engine.write_rows(ranges, partitions, directory)
         files = parts.folder.settle(directory)
@@ -238,6 +239,7 @@ class BatchLayer:
             return None
         parts.metrics.trained(repeats=trained.repeats)
         self._done(Step.TRAINED)
+        parts.on_progress(Progress(step="write"))
         began = parts.clock.monotonic()
         sealed = seal(into, parts.build_index, threads=cores())
         written = sum(entry.bytes for entry in sealed.files.values())

@@ -1,6 +1,8 @@
 """The working directory: what one run's tasks leave to each other."""
 
+import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +11,11 @@ from oryx_py.model.files import make_directories, storage
 
 __all__ = ["WorkFolder"]
 
-_SPARK = "spark"
+_SPARK = "spark-"
 
 
 class WorkFolder:
-    """A directory a run below one place, and one for what Spark spills. One batch layer at a time.
+    """A directory a run below one place, of which there is one at a time, and one a process for what Spark spills.
 
     Args:
         root: of all; created with the first.
@@ -40,16 +42,31 @@ class WorkFolder:
             shutil.rmtree(path, ignore_errors=True)
 
     def for_spark(self) -> Path:
-        """Return where a session that is about to begin spills; what a dead one has left there is removed."""
-        path = self._root / _SPARK
-        shutil.rmtree(path, ignore_errors=True)
+        """Return where a session that is about to begin spills; what dead ones have left there is removed."""
+        host = socket.gethostname()
+        for left in self._root.glob(f"{_SPARK}{host}-*"):
+            pid = left.name.rpartition("-")[2]
+            if not pid.isdigit() or int(pid) == os.getpid() or not _is_alive(int(pid)):
+                shutil.rmtree(left, ignore_errors=True)
+        path = self._root / f"{_SPARK}{host}-{os.getpid()}"
         with storage(path):
             make_directories(path)
         return path
 
     def sweep(self) -> list[str]:
         """Remove what runs have left, but for Spark's, which a session may be using; return the names."""
-        rubbish = sorted(path for path in self._root.glob("*") if path.name != _SPARK)
+        rubbish = sorted(path for path in self._root.glob("*") if not path.name.startswith(_SPARK))
         for path in rubbish:
             shutil.rmtree(path, ignore_errors=True)
         return [path.name for path in rubbish]
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
