@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
+from batch_layer.history.finding import BaseFinder
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
@@ -22,18 +23,20 @@ from batch_layer.rolling_back import roll_back
 from batch_layer.service import ATTEMPTS_ONCE, patiently, repeat
 from batch_layer.showing import Shown
 from batch_layer.spark.engine import SparkEngine
+from batch_layer.spark.fitting import TRAINING_TASKS
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
+from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
+from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
 from oryx_py.errors import CommitConflict, ConfigError
-from oryx_py.local.endpoint import resolve_bootstrap
-from oryx_py.ports import Producer
+from oryx_py.local.endpoint import located, resolve_bootstrap
+from oryx_py.ports import ArtefactStore, Producer
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.topics import check_identity, identify
@@ -67,17 +70,23 @@ def run(
     metrics, wait, clock = Metrics(registry), stopping.wait, SystemClock()
     shown = Shown(metrics, clock)
     attempts = ATTEMPTS_ONCE if once else None
-    bootstrap = patiently(lambda: resolve_bootstrap(settings), wait=wait, metrics=metrics, attempts=attempts)
-    if bootstrap is None:
+    where = patiently(
+        lambda: (resolve_bootstrap(settings), located(settings)), wait=wait, metrics=metrics, attempts=attempts
+    )
+    if where is None:
         return 0
+    bootstrap, settings = where
     work = WorkFolder(settings.work_dir)
     engine = SparkEngine(
         Source(settings.input.topic, bootstrap, settings.kafka.client),
-        recipe_of(settings.model, settings.batch.trainer, settings.input),
+        recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
         work=work,
         on_progress=shown.report,
         start=lambda: open_session(
-            settings.batch.spark_master, settings.batch.spark, settings.local_dir / "spark.log", work.for_spark()
+            settings.batch.spark_master,
+            {TRAINING_TASKS: settings.batch.training_tasks, **_spark(settings)},
+            settings.local_dir / "spark.log",
+            work.for_spark(),
         ),
     )
     producer = KafkaProducer(bootstrap, settings.kafka.client)
@@ -140,13 +149,13 @@ def assemble(
         if lost():
             raise CommitConflict("another batch layer took this one for dead, and has begun a run")
 
-    admin = KafkaAdmin(bootstrap, settings.kafka.client)
+    admin, reach = KafkaAdmin(bootstrap, settings.kafka.client), reach_of(settings)
     return BatchLayer(
         Parts(
-            registry=open_registry(settings.store_uri),
-            store=open_store(settings.store_uri),
-            history=history_log(settings.history_uri),
-            folder=HistoryFolder(local_folder(settings.history_uri, "history.uri")),
+            registry=_registry(settings),
+            store=_store(settings),
+            history=history_log(settings.history_uri, reach),
+            folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
             admin=admin,
             publisher=_publisher(settings, bootstrap, admin, producer),
             engine=engine,
@@ -155,9 +164,10 @@ def assemble(
             metrics=metrics,
             build_index=ExactIndex().build,
             tidy=_housekeeping(settings, bootstrap, admin, metrics),
+            **({"find_base": _base_finder(settings)} if settings.history.compacted else {}),
             on_progress=on_progress,
         ),
-        recipe_of(settings.model, settings.batch.trainer, settings.input),
+        recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
         input_topic=settings.input.topic,
         update_topic=settings.update.topic,
         after_step=between_steps,
@@ -176,8 +186,9 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
         OryxError: broker or store do not answer, or the topics are not the recorded ones.
     """
     _refuse_other_publishers(settings)
+    settings = located(settings)
     bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
-    registry, store = open_registry(settings.store_uri), open_store(settings.store_uri)
+    registry, store = _registry(settings), _store(settings)
     admin = KafkaAdmin(bootstrap, client)
     producer = KafkaProducer(bootstrap, client)
     try:
@@ -202,8 +213,8 @@ def _refuse_other_publishers(settings: Settings) -> None:
 
 def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics: Metrics) -> Housekeeping:
     return Housekeeping(
-        registry=open_registry(settings.store_uri),
-        store=open_store(settings.store_uri),
+        registry=_registry(settings),
+        store=_store(settings),
         admin=admin,
         new_consumer=lambda group: KafkaConsumer(bootstrap, settings.kafka.client, group),
         clock=SystemClock(),
@@ -220,10 +231,34 @@ def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics
     )
 
 
+def _base_finder(settings: Settings) -> BaseFinder:
+    reach = reach_of(settings)
+    return BaseFinder(
+        registry=_registry(settings),
+        store=_store(settings),
+        history=history_log(settings.history_uri, reach),
+        folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
+    )
+
+
+def _registry(settings: Settings) -> RegistryLog:
+    return open_registry(settings.registry_uri, reach_of(settings))
+
+
+def _store(settings: Settings) -> ArtefactStore:
+    return open_store(settings.store_uri, reach_of(settings))
+
+
+def _spark(settings: Settings) -> dict[str, str]:
+    """Spark's properties: what HDFS is asked for outside Spark goes for what Spark writes too."""
+    of_hdfs = {"spark.hadoop.dfs.replication": str(settings.hdfs.replication)} if settings.hdfs.replication else {}
+    return {**of_hdfs, **settings.batch.spark}
+
+
 def _publisher(settings: Settings, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:
     return Publisher(
-        registry=open_registry(settings.store_uri),
-        store=open_store(settings.store_uri),
+        registry=_registry(settings),
+        store=_store(settings),
         producer=producer,
         admin=admin,
         new_consumer=lambda: KafkaConsumer(bootstrap, settings.kafka.client),

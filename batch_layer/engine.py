@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from batch_layer.history.base import Base
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["Cancelled", "Engine", "Ranges", "Trained", "Written"]
@@ -52,10 +53,10 @@ class Engine(Protocol):
     ran, so that a run that is repeated after a crash does the same again.
     """
 
-    def write_rows(self, ranges: Ranges, partitions: int, into: Path) -> Written:
+    def write_rows(self, ranges: Ranges, partitions: int, into: str) -> Written:
         """Step (a): write the rows of these offsets as Parquet files into a directory that does not exist yet.
 
-        ``partitions`` is how many the input topic has.
+        ``partitions`` is how many the input topic has, ``into`` a URI.
 
         Raises:
             BrokerUnavailable: the broker went away.
@@ -63,7 +64,9 @@ class Engine(Protocol):
             Cancelled: by `cancel`.
         """
 
-    def train(self, files: Sequence[str], rows: int, into: Path, parent: Path | None) -> Trained | None:
+    def train(
+        self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
+    ) -> Trained | None:
         """Step (c): fold the ``rows`` rows of these files and train; None where no pair is left.
 
         Args:
@@ -72,6 +75,7 @@ class Engine(Protocol):
             into: an empty directory; gets every file of a generation but the index and the manifest. Rubbish where
                 this raises or returns None.
             parent: the generation to begin from, None for a cold start.
+            base: a generation whose pairs suffice in the place of most files; what comes out is the same.
 
         Raises:
             Cancelled: by `cancel`.

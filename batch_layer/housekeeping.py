@@ -15,7 +15,6 @@ from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, OryxError, UnsupportedFormat
 from oryx_py.model.epochs import Announcements, epochs_in_use, epochs_to_hold
 from oryx_py.model.history import History
-from oryx_py.model.manifest import MANIFEST, read_manifest
 from oryx_py.model.registry import EpochStarted, GenerationState, Registry
 from oryx_py.ports import ArtefactStore, Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
@@ -120,7 +119,7 @@ class Housekeeping:
 
     def _needed_by(self, generation: str) -> Offsets:
         try:
-            return input_needed(read_manifest(self._store.local(generation) / MANIFEST))
+            return input_needed(self._store.manifest(generation))
         except (CorruptGeneration, UnsupportedFormat) as trouble:
             log.warning("input_not_trimmed", generation=generation, reason=str(trouble))
             return {}

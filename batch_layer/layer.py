@@ -36,6 +36,7 @@ import structlog
 
 from batch_layer.cores import cores
 from batch_layer.engine import Engine
+from batch_layer.history.base import Base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.metrics import Metrics
 from batch_layer.progress import OnProgress, Progress, unheard
@@ -46,10 +47,11 @@ from batch_layer.topics import new_ranges
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
+from oryx_py.events.fold import FoldSettings
 from oryx_py.model.generation import new_generation_name
 from oryx_py.model.generation_writer import BuildIndex, commit_generation, seal
 from oryx_py.model.history import History
-from oryx_py.model.manifest import MANIFEST, Manifest, read_manifest
+from oryx_py.model.manifest import Manifest
 from oryx_py.model.registry import Registry
 from oryx_py.ports import ArtefactStore, Clock, TopicAdmin
 from oryx_py.runtime.topics import REMEDY, check_identity, identify
@@ -100,6 +102,8 @@ class Parts:
     """`oryx_py.ports.index.IndexBuilder.build`; by itself, no index."""
     tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
     """Step (h); must not raise (`batch_layer.housekeeping`)."""
+    find_base: Callable[[History, FoldSettings], Base | None] = lambda _history, _fold: None
+    """What there is to fold on (`batch_layer.history.finding`); by itself, all rows are read."""
     on_progress: OnProgress = unheard
 
 
@@ -188,7 +192,7 @@ class BatchLayer:
             return history
         parts.on_progress(Progress(step="read", rows=0, of=sum(stop - start for start, stop in ranges.values())))
         directory = parts.folder.new(new_generation_name(parts.clock.now_ms(), parts.rng))
-        written = parts.engine.write_rows(ranges, partitions, directory)
+        written = parts.engine.write_rows(ranges, partitions, parts.folder.uri(directory))
         files = parts.folder.settle(directory)
         self._done(Step.ROWS_WRITTEN)
         history = parts.history.append(history, files, ranges, written.rejected, parts.clock.now_ms())
@@ -206,11 +210,11 @@ class BatchLayer:
             if registry.state(name) == "rejected":
                 continue
             try:
-                manifest = read_manifest(self._parts.store.local(name) / MANIFEST)
+                manifest = self._parts.store.manifest(name)
             except (CorruptGeneration, UnsupportedFormat) as trouble:
                 log.warning("generation_unreadable", generation=name, reason=str(trouble))
                 continue
-            if manifest.next_offsets != dict(history.offsets):
+            if manifest.next_offsets != dict(history.offsets) or manifest.history < history.refolded:
                 continue
             if (newest or name == live) and _made_by(manifest, self._recipe):
                 return True
@@ -232,8 +236,9 @@ class BatchLayer:
         name = new_generation_name(now_ms, parts.rng)
         parent = registry.newest_epoch.generation if registry.newest_epoch else None
         into = parts.store.stage(name)
-        files = [path.as_uri() for path in parts.folder.paths(history.files)]
-        trained = parts.engine.train(files, history.rows, into, self._parent(parent))
+        files = parts.folder.uris(history.files)
+        base = parts.find_base(history, self._recipe.fold)
+        trained = parts.engine.train(files, history.rows, into, self._parent(parent), base)
         if trained is None:
             parts.store.delete(name)
             return None
@@ -254,6 +259,7 @@ class BatchLayer:
             created_ms=now_ms,
             as_of_ms=trained.as_of_ms,
             input=history.input,
+            history=history.number,
             interactions=history.rows,
             rejected=history.rejected,
             repeats=trained.repeats,

@@ -9,7 +9,6 @@ from batch_layer.publish import Publisher
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
 from oryx_py.model.generation import Generation
-from oryx_py.model.manifest import MANIFEST, read_manifest
 from oryx_py.model.registry import GenerationState, Registry
 from oryx_py.ports import ArtefactStore
 
@@ -85,7 +84,7 @@ def _decide(
     registry_log: RegistryLog, store: ArtefactStore, publisher: Publisher, registry: Registry, candidates: list[str]
 ) -> Registry:
     def covered(name: str) -> Mapping[int, int]:
-        return read_manifest(store.local(name) / MANIFEST).next_offsets
+        return store.manifest(name).next_offsets
 
     def fault(name: str) -> str | None:
         try:

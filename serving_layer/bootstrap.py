@@ -21,10 +21,10 @@ from threadpoolctl import threadpool_limits
 from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.adapters.places import open_registry, open_store, reach_of
 from oryx_py.config import Api, Settings
 from oryx_py.errors import Transient
-from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.telemetry import json_lines
@@ -69,13 +69,14 @@ def run(settings: Settings, stopping: Stopping) -> int:
     Raises:
         OryxError: it cannot begin; the message says what to do.
     """
-    bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
+    settings = located(settings)
+    bootstrap, client, reach = resolve_bootstrap(settings), settings.kafka.client, reach_of(settings)
     ports = Ports(
         admin=KafkaAdmin(bootstrap, client),
         producer=KafkaProducer(bootstrap, client, delivery_timeout_s=delivery_timeout_s(settings.serving.api)),
         new_consumer=lambda: KafkaConsumer(bootstrap, client, None),
-        store=open_store(settings.store_uri),
-        registry=open_registry(settings.store_uri),
+        store=open_store(settings.store_uri, reach),
+        registry=open_registry(settings.registry_uri, reach),
         clock=SystemClock(),
     )
     # Some hundred thousand objects of the libraries stay for good. Looking at them again and again, the collector would

@@ -9,12 +9,13 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.file_reading import open_reading
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import history_log, local_folder, open_registry, open_store
+from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings
 from oryx_py.errors import Transient
-from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
@@ -91,8 +92,15 @@ def run(settings: Settings, stopping: Stopping) -> int:
             }
             if settings.update.dialect == "oryx2":
                 return assemble_oryx2(settings, **ports)
-            store, generations = open_store(settings.store_uri), open_registry(settings.store_uri)
-            return assemble(settings, store=store, registry=generations, past=_past(settings), **ports)
+            here = located(settings)
+            reach = reach_of(here)
+            return assemble(
+                here,
+                store=open_store(here.store_uri, reach),
+                registry=open_registry(here.registry_uri, reach),
+                past=_past(here),
+                **ports,
+            )
 
         layer = _patiently(begin, clock, stopping)
         if layer is None:
@@ -113,10 +121,9 @@ def run(settings: Settings, stopping: Stopping) -> int:
 
 def _past(settings: Settings) -> HistoryRecords:
     """Where the input is that the batch layer has trimmed."""
-    folder = local_folder(settings.history_uri, "history.uri")
-    return HistoryRecords(
-        history_log(settings.history_uri), settings.input.topic, lambda path: (folder / path).open("rb")
-    )
+    uri, reach = settings.history_uri, reach_of(settings)
+    files = open_files(uri, "history.uri", reach)
+    return HistoryRecords(history_log(uri, reach), settings.input.topic, lambda path: open_reading(files, path))
 
 
 def _patiently(begin: Callable[[], T], clock: Clock, stopping: Stopping, retry_s: float = 1.0) -> T | None:

@@ -9,6 +9,7 @@ import structlog
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Cancelled, Ranges, Trained, Written
+from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.assemble import train
@@ -53,12 +54,14 @@ class SparkEngine:
         self._spark: SparkSession | None = None
         self._cancelled = threading.Event()
 
-    def write_rows(self, ranges: Ranges, partitions: int, into: Path) -> Written:
+    def write_rows(self, ranges: Ranges, partitions: int, into: str) -> Written:
         """Step (a); see the port."""
         with self._working() as spark:
             return write_rows(spark, self._source, ranges, partitions, into)
 
-    def train(self, files: Sequence[str], rows: int, into: Path, parent: Path | None) -> Trained | None:
+    def train(
+        self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
+    ) -> Trained | None:
         """Step (c); see the port."""
         with self._working() as spark, self._work.lent(into.name) as work:
             return train(
@@ -69,6 +72,7 @@ class SparkEngine:
                 work,
                 rows=rows,
                 parent=parent,
+                base=base,
                 cancelled=self._cancelled.is_set,
                 on_progress=self._on_progress,
             )

@@ -7,7 +7,6 @@ a function of the offsets alone.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -36,7 +35,7 @@ class Source:
     client: Mapping[str, str]
 
 
-def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: int, into: Path) -> Written:
+def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: int, into: str) -> Written:
     """Write the rows of these offsets as Parquet files; see `Engine.write_rows`."""
     slices = slice_ranges(dict(ranges), _SLICE)
     offsets = sum(part.stop - part.start for part in slices)
@@ -46,7 +45,7 @@ def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: 
         counted,
         F.count(F.lit(1)).alias("records"),
         F.count(F.when(F.col("rejected"), 1)).alias("rejected"),
-    ).where(~F.col("rejected")).drop("rejected").write.parquet(into.as_uri())
+    ).where(~F.col("rejected")).drop("rejected").write.parquet(into)
     rejected = int(counted.get["rejected"])
     return Written(rows=int(counted.get["records"]) - rejected, rejected=rejected)
 

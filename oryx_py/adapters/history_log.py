@@ -31,14 +31,14 @@ class HistoryLog:
         """
         return History.fold(self._log.read(after=seen.number if seen else 0), seen)
 
-    def commits(self) -> list[HistoryCommit]:
-        """Every commit, ascending.
+    def commits(self, after: int = 0) -> list[HistoryCommit]:
+        """The commits with numbers above ``after``, ascending.
 
         Raises:
             CorruptLog: a commit is missing or damaged.
             UnsupportedFormat: a commit was written by a newer version.
         """
-        return [decode_commit(commit) for commit in self._log.read()]
+        return [decode_commit(commit) for commit in self._log.read(after=after)]
 
     def append(
         self,

@@ -144,10 +144,12 @@ class LocalFiles:
             sync_directory(where.parent)
 
     def settle(self, path: str) -> None:
-        """Fsync."""
+        """Fsync; of the root, its own name too."""
         where = self._at(path)
         with storage(where):
             sync_directory(where)
+            if not path:
+                sync_directory(where.parent)
 
     def _at(self, path: str) -> Path:
         return self._root / below(path)

@@ -31,11 +31,13 @@ def generations(context: typer.Context) -> None:
 
       oryx generations
     """
-    from oryx_py.adapters.places import open_registry, open_store
+    from oryx_py.adapters.places import open_registry, open_store, reach_of
+    from oryx_py.local.endpoint import located
 
     call = invocation(context)
-    uri = call.settings().store_uri
-    rows = generation_rows(open_registry(uri).read(), open_store(uri))
+    settings = located(call.settings())
+    reach = reach_of(settings)
+    rows = generation_rows(open_registry(settings.registry_uri, reach).read(), open_store(settings.store_uri, reach))
     if not rows:
         call.screen.note("there is no generation yet: `oryx batch --once` trains one from what was ingested")
         return
@@ -44,8 +46,6 @@ def generations(context: typer.Context) -> None:
 
 def generation_rows(registry: "Registry", store: "ArtefactStore") -> list[Sequence[str]]:
     """Return a row for each generation that the registry or the store knows, in `COLUMNS`, ascending."""
-    from oryx_py.model.manifest import MANIFEST, read_manifest
-
     epochs: dict[str, list[str]] = {}
     for started in registry.epochs:
         epochs.setdefault(started.generation, []).append(str(started.epoch))
@@ -58,7 +58,7 @@ def generation_rows(registry: "Registry", store: "ArtefactStore") -> list[Sequen
         reason = known.reason if known else ""
         if name in stored:
             try:
-                manifest = read_manifest(store.local(name) / MANIFEST)
+                manifest = store.manifest(name)
             except OryxError as error:
                 reason = str(error)
             else:
@@ -89,13 +89,14 @@ def rollback(
     """
     need("batch", "pyspark", "pyarrow", "pandas", "numba")
     from batch_layer.bootstrap import rollback as publish_again
-    from oryx_py.adapters.places import open_registry
+    from oryx_py.adapters.places import open_registry, reach_of
+    from oryx_py.local.endpoint import located
     from oryx_py.runtime.telemetry import configure_logging
 
     call = invocation(context)
-    settings = call.settings()
+    settings = located(call.settings())
     configure_logging(settings.log.level, settings.log.format)
     code = publish_again(settings, generation)
-    if code == 0 and (newest := open_registry(settings.store_uri).read().newest_epoch):
+    if code == 0 and (newest := open_registry(settings.registry_uri, reach_of(settings)).read().newest_epoch):
         call.screen.line(f"epoch {newest.epoch}: generation {newest.generation} is published again")
     raise typer.Exit(code)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Ranges, Trained, Written
+from batch_layer.history.base import Base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
 from batch_layer.metrics import Metrics
@@ -21,6 +22,7 @@ from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.repeats import Stretch, window_start
 from batch_layer.rows import Slice, read_slices
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Input, Model
 from oryx_py.events import FoldSettings, time_of, weigh
@@ -93,24 +95,27 @@ class SlowEngine:
     new_consumer: Callable[[], Consumer] | None = None
     """Reads another log than the fake one."""
 
-    def write_rows(self, ranges: Ranges, partitions: int, into: Path) -> Written:
+    def write_rows(self, ranges: Ranges, partitions: int, into: str) -> Written:
         self.calls.append("write_rows")
         slices = [Slice(partition, start, stop) for partition, (start, stop) in ranges.items()]
         consumer = self.new_consumer() if self.new_consumer else FakeConsumer(self.log)
         batches = list(read_slices(consumer, self.topic, partitions, slices, clock=SystemClock()))
         consumer.close()
-        into.mkdir()
+        folder = local_path(into)
+        folder.mkdir(parents=True)
         if not batches:
             return Written(0, 0)
         table = pa.Table.from_batches(batches)
         rejected = int(np.sum(table.column("rejected").to_numpy()))
         kept = table.filter(pa.array(~table.column("rejected").to_numpy())).drop_columns(["rejected"])
-        pq.write_table(kept, into / "part-0.parquet", compression="zstd")
+        pq.write_table(kept, folder / "part-0.parquet", compression="zstd")
         return Written(kept.num_rows, rejected)
 
-    def train(self, files: Sequence[str], rows: int, into: Path, parent: Path | None) -> Trained | None:
+    def train(
+        self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
+    ) -> Trained | None:
         self.calls.append("train")
-        told = read_history([Path(unquote(urlsplit(file).path)) for file in files])
+        told = read_history([local_path(file) for file in files])
         assert len(told) == rows
         pairs = slow_fold(told, self.recipe.fold)
         if not pairs:
@@ -163,6 +168,11 @@ class SlowEngine:
         return np.array(solved, np.float32)
 
 
+def local_path(uri: str) -> Path:
+    """Return the path of a ``file://`` URI."""
+    return Path(unquote(urlsplit(uri).path))
+
+
 def read_history(files: Sequence[Path]) -> list[dict[str, Any]]:
     """Return all rows of these files."""
     return [row for file in files for row in pq.ParquetFile(file).read().to_pylist()]
@@ -198,7 +208,7 @@ class BatchWorld:
         self.registry = open_registry(str(folder / "store"))
         self.store = open_store(str(folder / "store"))
         self.history = history_log(str(folder / "history"))
-        self.history_folder = HistoryFolder(folder / "history")
+        self.history_folder = HistoryFolder(LocalFiles(folder / "history"))
         self.engine = SlowEngine(self.log, "in", self.recipe)
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
@@ -270,7 +280,7 @@ class BatchWorld:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all committed rows of the history."""
-        return read_history(self.history_folder.paths(self.history.read().files))
+        return read_history([local_path(uri) for uri in self.history_folder.uris(self.history.read().files)])
 
     def newest(self) -> Generation:
         """Open the generation that is live."""
