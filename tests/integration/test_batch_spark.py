@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from prometheus_client import CollectorRegistry
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from batch_layer.bootstrap import assemble
 from batch_layer.engine import Cancelled, Trained
@@ -22,15 +22,18 @@ from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.rows import Slice
 from batch_layer.spark.assemble import train
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.factors import published_items, solve_users
-from batch_layer.spark.folding import fold_rows
+from batch_layer.spark.fitting import publish_items, solve_users
 from batch_layer.spark.history import read_rows
+from batch_layer.spark.mllib import fit
+from batch_layer.spark.mllib.pairs import read_pairs
+from batch_layer.spark.preparing.transposition import histories_of
 from batch_layer.spark.reader import Source, read_frame
-from batch_layer.spark.repeats import repeats_of, without
+from batch_layer.spark.repeats import repeats_of
 from batch_layer.spark.repeats import window_starts as starts_of
 from batch_layer.spark.session import open_session
-from batch_layer.spark.training import fit, matrix
+from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Settings, load
 from oryx_py.errors import BadInteraction, LogGap, UserError
@@ -39,14 +42,17 @@ from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.messages.inbound import read_input
 from oryx_py.model.csr import Csr
+from oryx_py.model.files import map_array
 from oryx_py.model.generation import Generation
+from oryx_py.model.generation_writer import history_files
+from oryx_py.model.ids import IdTable
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import EndOfPartition, Record, TopicSpec
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.testing.worlds import make_world
-from tests.support.batch import pairs_of, read_history, repeats_among, slow_fold, window_starts
+from tests.support.batch import local_path, pairs_of, read_history, repeats_among, slow_fold, window_starts
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
@@ -63,9 +69,13 @@ class Site:
     bootstrap: str
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[str]:
         history = history_log(self.settings.history_uri).read()
-        return HistoryFolder(Path(self.settings.history_uri)).paths(history.files)
+        return HistoryFolder(LocalFiles(Path(self.settings.history_uri))).uris(history.files)
+
+    @property
+    def paths(self) -> list[Path]:
+        return [local_path(uri) for uri in self.files]
 
     @property
     def source(self) -> Source:
@@ -93,6 +103,7 @@ class Site:
         engine = SparkEngine(
             self.source,
             recipe_of(self.settings.model, "mllib", self.settings.input),
+            work=WorkFolder(self.settings.work_dir),
             start=lambda: spark,
             end=lambda _: None,
         )
@@ -198,7 +209,7 @@ def by_offset(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_the_history_has_every_readable_record_once_and_whole(site: Site) -> None:
-    assert by_offset(read_history(site.files)) == by_offset(told(site))
+    assert by_offset(read_history(site.paths)) == by_offset(told(site))
 
 
 def test_the_generations_histories_are_the_slow_fold_of_the_topic(site: Site, generation: Generation) -> None:
@@ -283,7 +294,17 @@ def test_a_user_without_observed_pairs_has_a_row_of_zeros(generation: Generation
     assert not generation.item_factors[generation.items.find("zero")].any()
 
 
-def test_the_solve_gives_what_mllibs_own_users_score(spark: SparkSession, generation: Generation) -> None:
+def matrix(factors: DataFrame, rows: int) -> np.ndarray[Any, Any]:
+    """MLlib's factors by row; 0 where it gave none."""
+    found = np.zeros((rows, 8), np.float32)
+    for row in factors.collect():
+        found[row.id] = row.features
+    return found
+
+
+def test_the_solve_gives_what_mllibs_own_users_score(
+    spark: SparkSession, generation: Generation, tmp_path: Path
+) -> None:
     """MLlib solves the users last, against its final items, in single precision; scores do not know of the rotation."""
     histories, objective = generation.user_histories, generation.manifest.objective
     usual = np.abs(histories.strengths) < 1e6
@@ -291,10 +312,14 @@ def test_the_solve_gives_what_mllibs_own_users_score(spark: SparkSession, genera
     items, strengths = histories.indices[usual], histories.strengths[usual]
     pairs = spark.createDataFrame(pa.table({"user": users, "item": items, "strength": strengths}))
     model = fit(pairs, len(users), recipe("implicit"))
-    their_items = matrix(model.itemFactors.toArrow(), len(generation.items), 8)
-    their_users = matrix(model.userFactors.toArrow(), len(generation.users), 8)
-    our_items = published_items(their_items, objective)
-    our_users = solve_users(spark, pairs, len(generation.users), our_items, objective)
+    their_items = matrix(model.itemFactors, len(generation.items))
+    their_users = matrix(model.userFactors, len(generation.users))
+    kept = Csr.from_pairs(users, items, strengths, len(generation.users))
+    for file, array in zip(history_files("users"), (kept.indptr, kept.indices, kept.strengths), strict=True):
+        np.save(tmp_path / file, array)
+    publish_items(their_items, tmp_path, objective)
+    solve_users(spark, tmp_path, objective)
+    our_users, our_items = np.load(tmp_path / "users.npy"), np.load(tmp_path / "items.npy")
     scores = their_users @ their_items.T
     assert np.abs(our_users @ our_items.T - scores).max() < 1e-3 * np.abs(scores).max()
 
@@ -306,62 +331,91 @@ def recipe(feedback: str, trainer: str = "mllib", **model: Any) -> Recipe:
     return recipe_of(settings.model, trainer, settings.input)
 
 
-@pytest.fixture(scope="module")
-def explicit(spark: SparkSession, site: Site) -> Trained:
-    trained = train(spark, site.files, recipe("explicit"))
+@dataclass
+class Made:
+    """What a training left in a directory."""
+
+    trained: Trained
+    into: Path
+
+    @property
+    def users(self) -> np.ndarray[Any, Any]:
+        return map_array(self.into / "users.npy", np.float32, (None, None))
+
+    @property
+    def items(self) -> np.ndarray[Any, Any]:
+        return map_array(self.into / "items.npy", np.float32, (None, None))
+
+    @property
+    def histories(self) -> Csr:
+        return histories_of(self.into, "users")
+
+    @property
+    def pairs(self) -> dict[str, dict[str, float]]:
+        users, items = (IdTable.open(self.into, side) for side in ("users", "items"))
+        rows = [self.histories.row(row) for row in range(len(users))]
+        return {
+            users.id(row): dict(zip(items.ids(indices), strengths.tolist(), strict=True))
+            for row, (indices, strengths) in enumerate(rows)
+        }
+
+    def bits(self) -> dict[str, bytes]:
+        """Every file, by name."""
+        return {path.name: path.read_bytes() for path in self.into.iterdir()}
+
+
+def make(spark: SparkSession, site: Site, folder: Path, how: Recipe, parts: int | None = None) -> Made:
+    into, work = folder / "into", folder / "work"
+    into.mkdir(parents=True)
+    work.mkdir()
+    trained = train(spark, site.files, how, into, work, rows=len(read_history(site.paths)), parts=parts)
     assert trained is not None
-    return trained
+    return Made(trained, into)
 
 
-def pairs_by_id(trained: Trained) -> dict[str, dict[str, float]]:
-    users = [name.decode() for name in trained.user_ids.encoded()]
-    items = [name.decode() for name in trained.item_ids.encoded()]
-    found = {}
-    for row, user in enumerate(users):
-        indices, strengths = trained.histories.row(row)
-        found[user] = {items[i]: float(s) for i, s in zip(indices, strengths, strict=True)}
-    return found
+@pytest.fixture(scope="module")
+def explicit(spark: SparkSession, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(spark, site, tmp_path_factory.mktemp("explicit"), recipe("explicit"))
 
 
-def test_explicit_feedback_keeps_the_last_rating(site: Site, explicit: Trained) -> None:
-    assert pairs_by_id(explicit) == slow_fold(told(site), recipe("explicit").fold)
+def test_explicit_feedback_keeps_the_last_rating(site: Site, explicit: Made) -> None:
+    assert explicit.pairs == slow_fold(told(site), recipe("explicit").fold)
 
 
-def test_the_law_holds_for_explicit_feedback_too(explicit: Trained) -> None:
-    assert_law(explicit.user_factors, explicit.item_factors, explicit.histories, recipe("explicit").objective)
+def test_the_law_holds_for_explicit_feedback_too(explicit: Made) -> None:
+    assert_law(explicit.users, explicit.items, explicit.histories, recipe("explicit").objective)
 
 
 @pytest.mark.parametrize(("trainer", "log_strength"), [("mllib", "true"), ("ials", "true"), ("ials", "false")])
 def test_the_law_holds_and_training_repeats_itself(
-    spark: SparkSession, site: Site, trainer: str, log_strength: str
+    spark: SparkSession, site: Site, tmp_path: Path, trainer: str, log_strength: str
 ) -> None:
-    """The same history gives the same bits, however it is spread; also with strengths that are out of all bounds."""
+    """The same history gives the same bits in every file, however it is spread; also of strengths beyond all bounds."""
     how = recipe("implicit", trainer, log_strength=log_strength, epsilon=1, alpha=3)
-    first = train(spark, site.files, how)
-    spark.conf.set("spark.sql.shuffle.partitions", "5")
-    again = train(spark, site.files, how)
-    assert first is not None
-    assert again is not None
-    assert_law(first.user_factors, first.item_factors, first.histories, how.objective)
-    np.testing.assert_array_equal(first.item_factors, again.item_factors)
-    np.testing.assert_array_equal(first.user_factors, again.user_factors)
+    first, *others = (make(spark, site, tmp_path / str(parts), how, parts) for parts in (3, 1, 7))
+    assert_law(first.users, first.items, first.histories, how.objective)
+    for other in others:
+        assert other.bits() == first.bits()
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
-def test_the_fold_does_not_depend_on_the_partitioning(
-    spark: SparkSession, site: Site, generation: Generation, partitions: int
-) -> None:
-    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-    spark.conf.set("spark.sql.adaptive.enabled", "false")
-    rows = read_rows(spark, site.files)
-    counted = without(rows, repeats_of(rows, generation.manifest.fold))
-    folded = fold_rows(counted, generation.manifest.fold).toArrow()
-    spark.conf.set("spark.sql.adaptive.enabled", "true")
-    found: dict[str, dict[str, float]] = {}
-    for row in folded.to_pylist():
-        found.setdefault(row["user"], {})[row["item"]] = row["strength"]
-    assert found == pairs_of(generation)
-    assert folded.num_rows == generation.manifest.counts.pairs
+def test_all_pairs_come_back_from_the_files(spark: SparkSession, generation: Generation) -> None:
+    """In the shape in which MLlib takes them."""
+    found = read_pairs(spark, generation.path, generation.manifest.counts.pairs).toArrow()
+    histories = generation.user_histories
+    assert found.column("user").to_pylist() == np.repeat(np.arange(len(histories)), np.diff(histories.indptr)).tolist()
+    assert found.column("item").to_pylist() == histories.indices.tolist()
+    assert found.column("strength").to_pylist() == histories.strengths.tolist()
+
+
+def test_the_items_histories_are_the_users_transposed(generation: Generation) -> None:
+    wanted = generation.user_histories.transposed(len(generation.items))
+    for name in ("indptr", "indices", "strengths"):
+        np.testing.assert_array_equal(getattr(generation.item_histories, name), getattr(wanted, name))
+
+
+def test_the_working_directory_is_empty_afterwards(site: Site, generation: Generation) -> None:
+    assert generation.manifest.metrics["training"]["bytes"]["all"] > 0
+    assert list(site.settings.work_dir.iterdir()) == []
 
 
 def test_a_read_is_a_function_of_the_offsets(spark: SparkSession, site: Site) -> None:
@@ -369,28 +423,31 @@ def test_a_read_is_a_function_of_the_offsets(spark: SparkSession, site: Site) ->
     ends = KafkaAdmin(site.bootstrap, {}).end_offsets(INPUT)
     slices = [Slice(p, at, min(at + 333, end)) for p, end in ends.items() for at in range(0, end, 333)]
     table = read_frame(spark, site.source, slices, PARTITIONS, tasks=3).where("not rejected").drop("rejected").toArrow()
-    assert by_offset(table.to_pylist()) == by_offset(read_history(site.files))
+    assert by_offset(table.to_pylist()) == by_offset(read_history(site.paths))
+
+
+def engine_of(site: Site, spark: SparkSession, how: Recipe) -> SparkEngine:
+    work = WorkFolder(site.settings.work_dir)
+    return SparkEngine(site.source, how, work=work, start=lambda: spark, end=lambda _: None)
 
 
 def test_what_a_task_raises_arrives_as_itself(spark: SparkSession, site: Site, tmp_path: Path) -> None:
-    engine = SparkEngine(site.source, recipe("implicit"), start=lambda: spark, end=lambda _: None)
+    engine = engine_of(site, spark, recipe("implicit"))
     beyond = KafkaAdmin(site.bootstrap, {}).end_offsets(INPUT)[0] + 1000
     with pytest.raises(LogGap, match=rf"{INPUT}.*{beyond}"):
-        engine.write_rows({0: (beyond, beyond + 1)}, PARTITIONS, tmp_path / "rows")
+        engine.write_rows({0: (beyond, beyond + 1)}, PARTITIONS, (tmp_path / "rows").as_uri())
 
 
-def test_systems_without_a_solution_are_the_settings_fault(spark: SparkSession, site: Site) -> None:
-    engine = SparkEngine(
-        site.source, recipe("explicit", features=40, **{"lambda": 0}), start=lambda: spark, end=lambda _: None
-    )
+def test_systems_without_a_solution_are_the_settings_fault(spark: SparkSession, site: Site, tmp_path: Path) -> None:
+    engine = engine_of(site, spark, recipe("explicit", features=40, **{"lambda": 0}))
     with pytest.raises(UserError, match=r"raise model\.lambda"):
-        engine.train(site.files, 1)
+        engine.train(site.files, 1, tmp_path, None)
 
 
 def test_work_can_be_ended_from_another_thread(
-    spark: SparkSession, site: Site, eventually: Callable[..., None]
+    spark: SparkSession, site: Site, tmp_path: Path, eventually: Callable[..., None]
 ) -> None:
-    engine = SparkEngine(site.source, recipe("implicit", iterations=200), start=lambda: spark, end=lambda _: None)
+    engine = engine_of(site, spark, recipe("implicit", iterations=200))
     tracker = spark.sparkContext.statusTracker()
 
     def cancel() -> None:
@@ -400,10 +457,10 @@ def test_work_can_be_ended_from_another_thread(
     thread = threading.Thread(target=cancel)
     thread.start()
     with pytest.raises(Cancelled):
-        engine.train(site.files, 1)
+        engine.train(site.files, 1, tmp_path, None)
     thread.join()
     with pytest.raises(Cancelled):
-        engine.train(site.files, 1)
+        engine.train(site.files, 1, tmp_path, None)
 
 
 def test_properties_that_spark_refuses_are_the_users_to_change(tmp_path: Path) -> None:
