@@ -33,8 +33,6 @@ class Constants:
     """Of a pair and a feature in one epoch: both half sweeps."""
     train_row_s: float = 2.2e-10
     """Of a row of factors and a feature squared in one epoch: Gram matrices and turning."""
-    train_bytes: float = 3e8
-    """Of the training process beside its arrays: Python, numba's code, buffers of the threads."""
     round_s: float = 0.25
     """Of a job of Spark's in rounds, beside its work."""
     solve_pair_s: float = 2e-9

@@ -4,19 +4,15 @@ from typing import NamedTuple
 
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.sizes import Machines, ModelSize
-from oryx_py.planning.training import (
-    alone_bytes,
-    alone_seconds,
-    executor_bytes,
-    rounds_seconds,
-    solve_seconds,
-    work_bytes,
-)
+from oryx_py.planning.training import is_alone, memory_needed, needs_of, solve_seconds, train_seconds
 
 __all__ = ["Step", "plan", "preparing_disk"]
 
 TOUCHED = 0.05
 """Share of the users that act between two generations, as the plan assumes."""
+
+TASK_BYTES = 400 << 20
+"""Of a Python worker that holds a block of rows."""
 
 
 class Step(NamedTuple):
@@ -38,7 +34,8 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
     """Return the steps, in the order in which data pass through them."""
     cores = machines.cores * machines.count
     rows, pairs = size.interactions, size.pairs
-    spark = round(constants.jvm_bytes + machines.cores * constants.prepare_task_bytes)
+    jvm = round(constants.jvm_bytes)
+    spark = jvm + round(machines.cores * constants.prepare_task_bytes)
     touched = size.users * TOUCHED * (constants.speed_user_bytes + 4 * size.features + 24 * pairs / size.users)
     steps = [
         Step("topic", None, None, round(rows * constants.topic_bytes), None, "records, until a generation covers them"),
@@ -59,33 +56,22 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
             "Spark: shuffle and parts, in the working directory until the end",
         ),
     ]
-    if machines.count == 1:
-        steps.append(
-            Step(
-                "train",
-                alone_bytes(size, constants) + round(constants.jvm_bytes),
-                work_bytes(size),
-                3 * size.factor_bytes,
-                alone_seconds(size, machines, constants),
-                f"alone, {size.epochs} epochs on {_cores(machines.cores)}",
-            )
-        )
-    else:
-        steps.append(
-            Step(
-                "train",
-                executor_bytes(size, machines, constants),
-                work_bytes(size),
-                3 * size.factor_bytes,
-                rounds_seconds(size, machines, constants),
-                f"in rounds, {size.epochs} epochs; memory of each of {machines.count} executors",
-            )
-        )
+    how = "alone" if is_alone(size, machines) else "in rounds"
+    train = memory_needed(size, machines)
+    on = _cores(machines.cores) + ("" if machines.count == 1 else f" of each of {machines.count} executors")
     return [
         *steps,
         Step(
+            "train",
+            train + jvm,
+            size.history_bytes,
+            needs_of(size).work_dir,
+            train_seconds(size, machines, constants),
+            f"{how}, {size.epochs} epochs on {on}",
+        ),
+        Step(
             "solve",
-            alone_bytes(size, constants) + round(constants.jvm_bytes),
+            jvm + machines.cores * TASK_BYTES,
             size.history_bytes // 2 + size.factor_bytes,
             None,
             solve_seconds(size, machines, constants),

@@ -75,3 +75,8 @@ class Machines:
     memory: int
     count: int = 1
     disk: int | None = None
+
+    @property
+    def free(self) -> int:
+        """Of a machine's memory, what is there for training: not the system's tenth, nor Spark's JVM."""
+        return max(0, round(self.memory * 0.9 - MEASURED.jvm_bytes))

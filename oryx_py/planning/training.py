@@ -1,41 +1,41 @@
-"""What training takes: memory that has to be there, memory that makes it fast, seconds."""
+"""What training takes: memory by the trainer's own arithmetic, seconds by what was measured."""
 
+from oryx_py.numerics.als.sizing import Needs, needs
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.sizes import Machines, ModelSize
 
-__all__ = ["alone_bytes", "alone_seconds", "executor_bytes", "rounds_seconds", "solve_seconds", "work_bytes"]
+__all__ = ["is_alone", "memory_needed", "needs_of", "solve_seconds", "train_seconds"]
 
 
-def alone_bytes(size: ModelSize, constants: Constants = MEASURED) -> int:
-    """Return what one process needs in memory to train: one side's factors, read at random, and the other's blocks.
+def needs_of(size: ModelSize) -> Needs:
+    """Return the bytes that the trainer itself goes by."""
+    return needs(size.users, size.items, size.pairs, size.features)
 
-    The histories and the rest are mapped and read in a row: with less memory than `work_bytes` more of them comes
-    from the disk in each epoch, and it is only slower.
+
+def is_alone(size: ModelSize, machines: Machines) -> bool:
+    """Whether one task trains, with all cores of a machine, as the batch layer chooses by itself."""
+    return machines.count == 1 and needs_of(size).one_task <= machines.free
+
+
+def memory_needed(size: ModelSize, machines: Machines) -> int:
+    """Return the bytes of a machine's memory that training takes, alone or in rounds."""
+    takes = needs_of(size)
+    return takes.one_task if is_alone(size, machines) else takes.each_host + machines.cores * takes.each_task
+
+
+def train_seconds(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> float:
+    """Return the seconds of all epochs.
+
+    In rounds there are four jobs an epoch, for which every machine gets the fixed side, and weights are made of
+    strengths again and again, read from files that may not stay in memory.
     """
-    return round(size.fixed_bytes + size.factor_bytes / 8 + constants.train_bytes)
-
-
-def work_bytes(size: ModelSize) -> int:
-    """Return what training maps: the histories, and the factors of this epoch, of the last and of the best."""
-    return size.history_bytes + 3 * size.factor_bytes
-
-
-def executor_bytes(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> int:
-    """Return what a machine needs in memory to do its share of the rounds; its Python workers share what they map."""
-    return round(size.fixed_bytes + size.factor_bytes / (8 * machines.count) + machines.cores * constants.train_bytes)
-
-
-def alone_seconds(size: ModelSize, machine: Machines, constants: Constants = MEASURED) -> float:
-    """Return the seconds of all epochs on one machine."""
-    missing = max(0.0, alone_bytes(size, constants) + size.history_bytes + size.factor_bytes - machine.memory)
-    return size.epochs * (_epoch_s(size, constants) / machine.cores + missing * constants.disk_s)
-
-
-def rounds_seconds(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> float:
-    """Return the seconds of all epochs in rounds: four jobs each, for which every machine gets the fixed side."""
-    work = _epoch_s(size, constants) / (machines.cores * machines.count)
+    work = size.epochs * _epoch_s(size, constants) / (machines.cores * machines.count)
+    if is_alone(size, machines):
+        return work
     exchange = 2 * size.factor_bytes * constants.network_s if machines.count > 1 else 0.0
-    return size.epochs * (work + exchange + 4 * constants.round_s)
+    mapped = size.history_bytes + 3 * size.factor_bytes
+    missing = max(0.0, memory_needed(size, machines) + mapped / machines.count - machines.free)
+    return work + size.epochs * (exchange + 4 * constants.round_s + missing * constants.disk_s)
 
 
 def solve_seconds(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> float:

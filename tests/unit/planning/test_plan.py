@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from batch_layer.spark.fitting.choice import chosen
+from batch_layer.spark.preparing import Prepared
 from oryx_py.errors import UserError
 from oryx_py.planning.plan import Step, plan
 from oryx_py.planning.sizes import Machines, ModelSize
@@ -78,6 +80,20 @@ def test_what_fits_is_not_refused() -> None:
     assert obstacle(hundred_million, HERE) is None
 
 
+@pytest.mark.parametrize("features", [32, 128, 512])
+@pytest.mark.parametrize("memory", [8 * GIB, 24 * GIB, 64 * GIB, 128 * GIB])
+def test_the_plan_says_what_the_batch_layer_does(features: int, memory: int) -> None:
+    size, machine = changed(features=features), Machines(cores=4, memory=memory)
+    prepared = Prepared(size.users, size.items, size.pairs)
+    try:
+        one = chosen("auto", prepared, features, local=True, memory=machine.free, tasks=4)
+    except UserError:
+        assert obstacle(size, machine) is not None
+    else:
+        assert obstacle(size, machine) is None
+        assert ("alone" if one else "in rounds") in steps(size, machine)["train"].what
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_what_cannot_fit_is_refused_with_its_arithmetic_in_one_line(count: int) -> None:
     line = obstacle(changed(features=1024), Machines(cores=2, memory=24 * GIB, count=count))
@@ -98,10 +114,8 @@ def test_a_full_disk_is_refused_before_the_work_begins() -> None:
 def test_what_is_suited_fits_and_half_of_it_has_not_room_for_all() -> None:
     alone, cluster = suited(LARGE)
     assert obstacle(LARGE, alone) is None
-    mapped = steps(LARGE, alone)["train"].mapped
-    assert mapped is not None
-    assert mapped < alone.memory
-    assert mapped + LARGE.fixed_bytes > alone.memory / 4
+    assert "alone" in steps(LARGE, alone)["train"].what
+    assert "in rounds" in steps(LARGE, dataclasses.replace(alone, memory=alone.memory // 2))["train"].what
     assert cluster is not None
     assert cluster.memory < alone.memory
     assert obstacle(LARGE, cluster) is None
