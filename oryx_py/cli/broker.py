@@ -13,6 +13,7 @@ from oryx_py.errors import BrokerUnavailable
 if TYPE_CHECKING:
     from oryx_py.config import Settings
     from oryx_py.local.broker import EmbeddedBroker
+    from oryx_py.local.jars import Bundle
 
 __all__ = ["broker", "fetch_jars"]
 
@@ -52,24 +53,25 @@ def broker(
     call.screen.line("Kafka has stopped")
 
 
-def fetch_jars(screen: Screen) -> None:
-    """Make sure that the broker's jars are there, with a bar the first time.
+def fetch_jars(screen: Screen, bundle: "Bundle | None" = None) -> None:
+    """Make sure that a server's jars are there, the broker's if none is named, with a bar the first time.
 
     Raises:
         MissingDependency: there is no Java, or the jars can't be had.
     """
-    from oryx_py.local.jars import resolve_jars
+    from oryx_py.local.jars import KAFKA, resolve_jars
     from oryx_py.local.java import find_java
 
+    bundle = bundle or KAFKA
     with ExitStack() as shown:
         bar: list[Progress] = []  # none where nothing has to be fetched
 
         def show(done: int, total: int) -> None:
             if not bar:
-                bar.append(shown.enter_context(screen.progress("fetching Kafka's jars, once", total, "jars")))
+                bar.append(shown.enter_context(screen.progress(f"fetching {bundle.title}'s jars, once", total, "jars")))
             bar[0].update(done)
 
-        resolve_jars(find_java(), on_progress=show)
+        resolve_jars(find_java(), bundle, on_progress=show)
 
 
 @contextmanager

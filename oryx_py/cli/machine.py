@@ -14,7 +14,9 @@ from oryx_py.config import Settings
 from oryx_py.errors import UserError
 from oryx_py.local import locks, ports
 from oryx_py.local.child import Child
-from oryx_py.local.endpoint import resolve_bootstrap
+from oryx_py.local.endpoint import resolve_bootstrap, running_hdfs
+from oryx_py.local.hdfs import is_writable
+from oryx_py.local.hdfs_home import DATANODE, NAMENODE, HdfsHome
 from oryx_py.local.runfile import read_runfile, runfile_path
 
 __all__ = ["LAYERS", "check_free", "children", "command", "has_own_broker", "set_up_topics"]
@@ -23,6 +25,7 @@ LAYERS = ("batch", "speed", "serve")
 """In the order of starting; they are stopped in the reverse order, so that what comes in last is still taken."""
 
 _BROKER_READY_S = 90.0
+_HDFS_READY_S = 120.0
 _SERVICE_READY_S = 60.0
 
 
@@ -35,8 +38,13 @@ def check_free(settings: Settings) -> None:
     """Look before anything is started.
 
     Raises:
-        UserError: a broker runs in this folder, or the service's port is taken.
+        UserError: a broker or an HDFS runs in this folder, or the service's port is taken.
     """
+    if settings.local.hdfs and locks.is_held(HdfsHome(settings.local_dir, NAMENODE).lock):
+        raise UserError(
+            f"an HDFS already runs in {settings.local_dir}: stop that `oryx up` or `oryx hdfs`, "
+            "or choose another folder with local.dir"
+        )
     if has_own_broker(settings) and locks.is_held(settings.local_dir / "broker" / "lock"):
         raise UserError(
             f"a broker already runs in {settings.local_dir}: stop that `oryx up` or `oryx broker`, "
@@ -64,9 +72,10 @@ def children(
     config: Path | None,
     environ: Mapping[str, str],
 ) -> list[Child]:
-    """Return the programs: the broker where the settings have none of their own, then these layers.
+    """Return the programs: the broker and HDFS where the settings have them run here, then these layers.
 
-    The broker counts as ready when it answers and has the topics, so that no layer has to wait for them.
+    The broker counts as ready when it answers and has the topics, HDFS when it takes files, so that no layer has to
+    wait for them.
 
     Args:
         settings: that ``config`` and the environment give.
@@ -84,6 +93,20 @@ def children(
         )
         for layer in layers
     ]
+    if settings.local.hdfs:
+        programs[:0] = [
+            Child(
+                name=role,
+                command=command(config, "hdfs", role),
+                environ=environ,
+                ready=ready,
+                ready_timeout_s=_HDFS_READY_S,
+            )
+            for role, ready in (
+                (NAMENODE, lambda: running_hdfs(settings.local_dir) is not None),
+                (DATANODE, lambda: _takes_files(settings)),
+            )
+        ]
     if has_own_broker(settings):
         kafka = Child(
             name="broker",
@@ -108,6 +131,11 @@ def _broker_ready(settings: Settings) -> bool:
         return False
     set_up_topics(settings)
     return True
+
+
+def _takes_files(settings: Settings) -> bool:
+    running = running_hdfs(settings.local_dir)
+    return running is not None and is_writable(running.webhdfs_url)
 
 
 def _alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ from oryx_py.cli import (
     config,
     explaining,
     generations,
+    hdfs,
     history,
     ingest,
     layers,
@@ -76,6 +77,7 @@ def options(
 app.command("up", rich_help_panel=_ON_ONE_MACHINE)(up.up)
 app.command("demo", rich_help_panel=_ON_ONE_MACHINE)(demo.demo)
 app.command("broker", rich_help_panel=_ON_ONE_MACHINE)(broker.broker)
+app.command("hdfs", rich_help_panel=_ON_ONE_MACHINE)(hdfs.hdfs)
 app.command("batch", rich_help_panel=_LAYERS)(layers.batch)
 app.command("speed", rich_help_panel=_LAYERS)(layers.speed)
 app.command("serve", rich_help_panel=_LAYERS)(layers.serve)
