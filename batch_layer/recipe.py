@@ -30,18 +30,17 @@ class Recipe(msgspec.Struct, frozen=True):
     fold: FoldSettings
     patience: int = 0
     warm_start: bool = False
+    test_fraction: float = 0.0
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The trainer's own, which stand neither in the objective nor in the fold."""
-        if self.trainer == "mllib":
-            return {"iterations": self.iterations, "seed": self.seed}
-        return {
-            "iterations": self.iterations,
-            "seed": self.seed,
-            "patience": self.patience,
-            "warm_start": self.warm_start,
-        }
+        given: dict[str, Any] = {"iterations": self.iterations, "seed": self.seed}
+        if self.trainer != "mllib":
+            given |= {"patience": self.patience, "warm_start": self.warm_start}
+        if self.test_fraction:  # training goes on from the evaluated model
+            given["test_fraction"] = self.test_fraction
+        return given
 
     def centred(self, strengths: NDArray[np.float64]) -> Self:
         """Return it with what only the data tell: μ, where there are biases, of these folded strengths, float64[n].
@@ -55,7 +54,7 @@ class Recipe(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, objective=self.objective.centred(total / max(1, len(strengths))))
 
 
-def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
+def recipe_of(model: Model, trainer: str, records: Input, test_fraction: float = 0.0) -> Recipe:
     """Return what the settings of the groups `model` and `input` mean to the trainer of this name.
 
     With biases vectors are two longer than `model.features`, and the objective's mean is 0 until the ratings are known.
@@ -67,6 +66,7 @@ def recipe_of(model: Model, trainer: str, records: Input) -> Recipe:
         seed=model.seed,
         patience=model.patience,
         warm_start=model.warm_start,
+        test_fraction=test_fraction,
         objective=_objective(model, trainer),
         fold=FoldSettings(
             feedback=model.feedback,

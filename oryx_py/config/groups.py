@@ -190,6 +190,7 @@ class Batch(_Group, frozen=True):
     trim: bool = True
     trim_keep_s: Seconds = 86_400.0
     trainer: Literal["mllib", "ials"] = "mllib"
+    test_fraction: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
     training_tasks: Literal["auto", "one", "many"] = "auto"
     spark_master: Name = "local[*]"
     work_dir: str = ""

@@ -31,6 +31,18 @@ def ndcg(ranked: IntVector, targets: IntVector, k: int) -> float:
     return float(_discounts(len(hits))[hits].sum() / _discounts(min(k, len(targets))).sum())
 
 
+def average_precision(ranked: IntVector, targets: IntVector, k: int) -> float:
+    """The precision at each target among the first ``k``, summed over the ``min(k, |targets|)`` that fit there.
+
+    Its mean over users is MAP@k.
+    """
+    if len(targets) == 0:
+        return float("nan")
+    hits = _hits(ranked, targets, k)
+    precisions = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precisions[hits].sum()) / min(k, len(targets))
+
+
 def _hits(ranked: IntVector, targets: IntVector, k: int) -> BoolVector:
     return np.isin(ranked[:k], targets)
 

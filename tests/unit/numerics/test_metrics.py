@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.numerics.metrics import hit_rate, ndcg, recall_at_k
+from oryx_py.numerics.metrics import average_precision, hit_rate, ndcg, recall_at_k
 
 RANKED = np.array([4, 2, 9, 7, 1])
 
@@ -23,12 +23,18 @@ def test_ndcg_discounts_by_rank_over_the_truncated_ideal() -> None:
     assert ndcg(RANKED, np.array([4, 2, 9, 7]), 2) == 1
 
 
+def test_average_precision_is_the_mean_of_the_precisions_at_the_targets() -> None:
+    assert average_precision(RANKED, np.array([2, 7]), 5) == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert average_precision(RANKED, np.array([2, 7, 100, 101]), 2) == pytest.approx((1 / 2) / 2)
+    assert average_precision(RANKED, np.array([4, 2, 9]), 2) == 1
+
+
 def test_hits_are_counted_within_k_alone() -> None:
     assert hit_rate(RANKED, np.array([9]), 3) == 1
     assert hit_rate(RANKED, np.array([9]), 2) == 0
 
 
-@pytest.mark.parametrize("metric", [hit_rate, recall_at_k, ndcg])
+@pytest.mark.parametrize("metric", [average_precision, hit_rate, recall_at_k, ndcg])
 def test_without_targets_there_is_no_value(metric: object) -> None:
     assert callable(metric)
     assert math.isnan(metric(RANKED, np.empty(0, dtype=np.int64), 5))
