@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
+from batch_layer.room import check_room
 from batch_layer.spark.fitting.alone import on_one_task
 from batch_layer.spark.fitting.choice import is_local, takes_one_task
 from batch_layer.spark.fitting.finishing import publish_items, solve_users
@@ -19,6 +20,7 @@ from batch_layer.stopwatch import Stopwatch
 from batch_layer.training.job import Job
 from batch_layer.training.whole import Outcome
 from oryx_py.model.files import map_array
+from oryx_py.numerics.als.sizing import needs
 
 __all__ = ["fit_generation"]
 
@@ -46,6 +48,7 @@ def fit_generation(
     recipe = recipe.centred(map_array(into / "users.history.strengths.npy", np.float64, (prepared.pairs,)))
     job = Job(into, work, prepared.users, prepared.items, recipe, parent if recipe.warm_start else None)
     one = takes_one_task(spark, prepared, recipe)
+    _check_rooms(job, prepared, one)
     on_progress(Progress(step="train", epoch=0, of=recipe.iterations))
     outcome: Outcome[Any]
     with timed("train"):
@@ -68,6 +71,20 @@ def fit_generation(
         seconds=timed.seconds,
         bytes=timed.bytes,
     )
+
+
+def _check_rooms(job: Job, prepared: Prepared, one: bool) -> None:
+    """Look for the room that both sides' factors take: in the generation, and meanwhile in the working directory.
+
+    Raises:
+        UserError: there is too little.
+    """
+    features = job.recipe.features
+    factors = 4 * features * (prepared.users + prepared.items)
+    takes = needs(prepared.users, prepared.items, prepared.pairs, features)
+    rows = f"{prepared.users:,} users and {prepared.items:,} items with {features} features"
+    check_room(job.into, factors, f"the factors of {rows}")
+    check_room(job.work, 2 * factors if one else takes.work_dir, f"what training leaves to itself of {rows}")
 
 
 def _metrics(outcome: Outcome[Any]) -> dict[str, Any]:
