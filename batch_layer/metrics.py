@@ -1,5 +1,8 @@
 """What the batch layer counts."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from batch_layer.progress import Progress
@@ -37,6 +40,12 @@ class Metrics:
         self._loss = Gauge("oryx_batch_loss", "Of the training, after its newest sweep", registry=registry)
         self._ndcg = Gauge("oryx_batch_validation_ndcg", "Of the newest validation, 0 to 1", registry=registry)
         self._left = Gauge("oryx_batch_seconds_left", "Of the present step; 0: not known, or none", registry=registry)
+        self._evaluation = Gauge(
+            "oryx_batch_evaluation",
+            "How well the last generation foresaw the newest interactions, trained without them; and a baseline",
+            ["of", "metric"],
+            registry=registry,
+        )
         self._failures = Counter("oryx_batch_failures", "Runs that failed and are tried again", registry=registry)
 
     def rows(self, rows: int, rejected: int) -> None:
@@ -44,9 +53,14 @@ class Metrics:
         self._rows.inc(rows)
         self._rejected.inc(rejected)
 
-    def trained(self, *, repeats: int) -> None:
-        """Say how many records of the history a training ignored."""
+    def trained(self, *, repeats: int, evaluation: Mapping[str, Any]) -> None:
+        """Say how many records of the history a training ignored, and how it was evaluated: of whom, by metric."""
         self._repeats.set(repeats)
+        self._evaluation.clear()
+        for of, figures in evaluation.items():
+            if isinstance(figures, Mapping):
+                for metric, value in figures.items():
+                    self._evaluation.labels(of, metric).set(value)
 
     def generation(self, *, seconds: float) -> None:
         """Count one generation made live."""

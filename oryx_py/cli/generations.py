@@ -1,7 +1,7 @@
 """``oryx generations`` and ``oryx rollback``."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "generation_rows", "generations", "rollback"]
 
-COLUMNS = ("generation", "state", "epoch", "users", "items", "pairs", "input up to", "reason")
+COLUMNS = ("generation", "state", "epoch", "users", "items", "pairs", "quality", "input up to", "reason")
 
 
 def generations(context: typer.Context) -> None:
@@ -24,7 +24,10 @@ def generations(context: typer.Context) -> None:
 
     "epoch" has the publications of each: the highest number is served. "input
     up to" has, by partition, the first offset of the input topic that the model
-    does not cover. A generation is a candidate when it is written, published
+    does not cover. "quality" is there where batch.test_fraction is set: how well
+    a model without the newest interactions foresaw these, and behind the slash
+    how well popularity did, or for ratings the mean of each item's. The manifest
+    has more of it, and the protocol. A generation is a candidate when it is written, published
     when it is served, and retired or rejected afterwards.
 
     Example:
@@ -54,7 +57,7 @@ def generation_rows(registry: "Registry", store: "ArtefactStore") -> list[Sequen
     for name in sorted(stored | set(registry.generations)):
         known = registry.generations.get(name)
         state = known.state if known else "unregistered"
-        what = ["-"] * 4
+        what = ["-"] * 5
         reason = known.reason if known else ""
         if name in stored:
             try:
@@ -63,11 +66,24 @@ def generation_rows(registry: "Registry", store: "ArtefactStore") -> list[Sequen
                 reason = str(error)
             else:
                 counts = manifest.counts
-                what = [f"{counts.users:,}", f"{counts.items:,}", f"{counts.pairs:,}", offsets(manifest.next_offsets)]
+                sizes = [f"{count:,}" for count in (counts.users, counts.items, counts.pairs)]
+                what = [*sizes, _quality(manifest.metrics), offsets(manifest.next_offsets)]
         else:
             reason = reason or "not in the store any more"
         rows.append((name, state, " ".join(epochs.get(name, ["-"])), *what, visible(reason)))
     return rows
+
+
+def _quality(metrics: Mapping[str, Any]) -> str:
+    """The first figure that an evaluation has in common for the model and its baseline; "-" without one."""
+    found = metrics.get("evaluation", {})
+    for metric, name in (("ndcg@10", "nDCG@10"), ("rmse", "RMSE")):
+        figures = [
+            found[ranker][metric] for ranker in ("model", "popularity", "item_mean") if metric in found.get(ranker, {})
+        ]
+        if figures:
+            return f"{name} {' / '.join(f'{figure:.3f}' for figure in figures)}"
+    return "-"
 
 
 def rollback(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +27,8 @@ from batch_layer.stopwatch import Stopwatch
 from batch_layer.training.job import map_histories
 
 __all__ = ["Evaluated", "Fit", "evaluate"]
+
+log = structlog.get_logger("batch")
 
 Fit = Callable[..., Fitted]
 """`fit_generation`, or that of another trainer."""
@@ -95,6 +98,7 @@ def evaluate(
         found = find_targets(since, recipe.fold, into, most=most_users(prepared.items), parts=parts)
         figures = _figures(spark, found.targets, into, recipe)
     metrics = {"protocol": _protocol(recipe), "cut_ms": cut_ms, **_counts(found), **figures}
+    log.info("evaluated", users=found.users, asked=found.asked, **figures)
     return Evaluated(into, metrics, timed.seconds["evaluate"])
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from batch_layer.evaluation import splitting
 from batch_layer.evaluation.ranking import K, Targets, most_users, new_to_their_users, of_rankings, rank
 from batch_layer.evaluation.rating import of_ratings
+from batch_layer.metrics import Metrics
 from batch_layer.training.job import map_histories
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation_writer import write_data
@@ -149,3 +151,12 @@ def test_fewer_users_are_asked_for_where_there_are_many_items() -> None:
         2_000,
         500,
     ]
+
+
+def test_the_metrics_have_the_last_evaluation_alone() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.trained(repeats=0, evaluation={"protocol": "…", "users": 3, "model": {"ndcg@10": 0.25}})
+    assert registry.get_sample_value("oryx_batch_evaluation", {"of": "model", "metric": "ndcg@10"}) == 0.25
+    metrics.trained(repeats=0, evaluation={})
+    assert registry.get_sample_value("oryx_batch_evaluation", {"of": "model", "metric": "ndcg@10"}) is None

@@ -1,6 +1,7 @@
 """The table of generations has what registry and store know, also where the one lacks what the other has."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -43,6 +44,7 @@ def test_each_generation_has_its_state_its_epochs_and_its_counts(uri: str) -> No
         "users": "5",
         "items": "4",
         "pairs": "8",
+        "quality": "-",
         "input up to": "0:12 1:9",
         "reason": "",
     }
@@ -58,6 +60,22 @@ def test_a_damaged_generation_is_a_row_with_its_fault_not_the_end(uri: str) -> N
     row = generation_rows(open_registry(uri).read(), open_store(uri))[1]
     assert row[:4] == ("b", "published", "2", "-")
     assert "manifest.json" in row[-1]
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "quality"),
+    [
+        ({"model": {"ndcg@10": 0.25, "map@10": 0.1}, "popularity": {"ndcg@10": 0.1}}, "nDCG@10 0.250 / 0.100"),
+        ({"model": {"rmse": 0.9}, "item_mean": {"rmse": 1.0}}, "RMSE 0.900 / 1.000"),
+        ({"protocol": "nobody could be asked"}, "-"),
+    ],
+)
+def test_an_evaluated_generation_says_how_good_it_is(tmp_path: Path, evaluation: dict[str, Any], quality: str) -> None:
+    store = open_store(str(tmp_path / "store"))
+    write_small_generation(store.stage("a"), "a", metrics={"evaluation": evaluation})
+    store.commit("a")
+    (row,) = generation_rows(open_registry(str(tmp_path / "store")).read(), store)
+    assert dict(zip(COLUMNS, row, strict=True))["quality"] == quality
 
 
 def test_the_command_prints_them(uri: str) -> None:
