@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
-from batch_layer.history.finding import BaseFinder
+from batch_layer.history.finding import BaseFinder, FindBase, no_base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
@@ -164,7 +164,7 @@ def assemble(
             metrics=metrics,
             build_index=ExactIndex().build,
             tidy=_housekeeping(settings, bootstrap, admin, metrics),
-            **({"find_base": _base_finder(settings)} if settings.history.compacted else {}),
+            find_base=_base_finder(settings),
             on_progress=on_progress,
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
@@ -231,7 +231,9 @@ def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics
     )
 
 
-def _base_finder(settings: Settings) -> BaseFinder:
+def _base_finder(settings: Settings) -> FindBase:
+    if not settings.history.compacted:
+        return no_base
     reach = reach_of(settings)
     return BaseFinder(
         registry=_registry(settings),

@@ -36,7 +36,7 @@ import structlog
 
 from batch_layer.cores import cores
 from batch_layer.engine import Engine
-from batch_layer.history.base import Base
+from batch_layer.history.finding import FindBase, no_base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.metrics import Metrics
 from batch_layer.progress import OnProgress, Progress, unheard
@@ -47,7 +47,6 @@ from batch_layer.topics import new_ranges
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
-from oryx_py.events.fold import FoldSettings
 from oryx_py.model.generation import new_generation_name
 from oryx_py.model.generation_writer import BuildIndex, commit_generation, seal
 from oryx_py.model.history import History
@@ -102,8 +101,7 @@ class Parts:
     """`oryx_py.ports.index.IndexBuilder.build`; by itself, no index."""
     tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
     """Step (h); must not raise (`batch_layer.housekeeping`)."""
-    find_base: Callable[[History, FoldSettings], Base | None] = lambda _history, _fold: None
-    """What there is to fold on (`batch_layer.history.finding`); by itself, all rows are read."""
+    find_base: FindBase = no_base
     on_progress: OnProgress = unheard
 
 
@@ -242,7 +240,7 @@ class BatchLayer:
         if trained is None:
             parts.store.delete(name)
             return None
-        parts.metrics.trained(repeats=trained.repeats)
+        parts.metrics.trained(repeats=trained.repeats, evaluation=trained.metrics.get("evaluation", {}))
         self._done(Step.TRAINED)
         parts.on_progress(Progress(step="write"))
         began = parts.clock.monotonic()

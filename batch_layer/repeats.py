@@ -1,7 +1,8 @@
 """Which rows of the history only repeat others, by their IDs: the law of `oryx_py.events.dedupe`, in columns. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,10 +28,13 @@ CLOCKED_SCHEMA: Final = pa.schema(_CLOCKED)
 REPEATS_SCHEMA: Final = pa.schema(_PLACE)
 
 
-def clock_stream(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def clock_stream(
+    batches: Iterable[pa.RecordBatch], before: Mapping[int, int] = MappingProxyType({})
+) -> Iterator[pa.RecordBatch]:
     """Give rows their partition's clock and their number in it; batches of `CLOCKED_SCHEMA`.
 
-    Columns in: partition, offset, kafka_ms, key_1, key_2; sorted by partition and offset.
+    Columns in: partition, offset, kafka_ms, key_1, key_2; sorted by partition and offset. ``before``: the clocks of
+    partitions whose first rows are not here.
     """
     last_partition, clock, number = -1, -1, 0
     for batch in batches:
@@ -42,7 +46,8 @@ def clock_stream(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         starts = np.flatnonzero(np.diff(partitions, prepend=partitions[0] - 1))
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(partitions)], strict=True):
             if partitions[start] != last_partition:
-                last_partition, clock, number = int(partitions[start]), -1, 0
+                last_partition, number = int(partitions[start]), 0
+                clock = before.get(last_partition, -1)
             clocks[start] = max(clocks[start], clock)
             np.maximum.accumulate(clocks[start:stop], out=clocks[start:stop])
             numbers[start:stop] = np.arange(number, number + stop - start)
@@ -81,14 +86,15 @@ class Stretch(NamedTuple):
     newest_ms: int
 
 
-def window_start(stretches: Sequence[Stretch], settings: FoldSettings) -> tuple[int, int]:
+def window_start(stretches: Sequence[Stretch], settings: FoldSettings, before_ms: int = -1) -> tuple[int, int]:
     """Return from which offset later records may repeat rows of one partition, and the clock before it.
 
-    At most a stretch too low. ``stretches``, one at least, are all that the partition has, ascending.
+    At most a stretch too low. ``stretches``, one at least, are all that the partition has, ascending; or all from an
+    earlier such offset on, with the clock before it.
     """
-    clocks = list(accumulate((stretch.newest_ms for stretch in stretches), max))
+    clocks = list(accumulate((stretch.newest_ms for stretch in stretches), max, initial=before_ms))[1:]
     start, rows = len(stretches), 0
     while start and rows < settings.dedupe_records and clocks[start - 1] >= clocks[-1] - settings.dedupe_window_ms:
         start -= 1
         rows += stretches[start].rows
-    return stretches[start].first_offset, clocks[start - 1] if start else -1
+    return stretches[start].first_offset, clocks[start - 1] if start else before_ms

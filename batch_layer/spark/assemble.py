@@ -5,14 +5,16 @@ from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Trained
+from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
-from batch_layer.spark.counting import counted_rows
+from batch_layer.spark.compaction import count, reading, usable
+from batch_layer.spark.evaluation import evaluate
 from batch_layer.spark.fitting import fit_generation
-from batch_layer.spark.history import read_rows
 from batch_layer.spark.mllib import fit_mllib
 from batch_layer.spark.preparing import parts_for, prepare
 
@@ -28,6 +30,7 @@ def train(
     *,
     rows: int,
     parent: Path | None = None,
+    base: Base | None = None,
     parts: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
@@ -42,35 +45,62 @@ def train(
         work: an empty directory, of no use afterwards.
         rows: how many the files have.
         parent: the generation to begin from.
+        base: the generation whose pairs are folded on; used where tasks see it, and nothing needs all rows.
         parts: how many the fold has; by the rows and cores if not given. The result does not depend on it.
         cancelled: asked again and again.
         on_progress: told at each step.
     """
+    fit = fit_mllib if recipe.trainer == "mllib" else fit_generation
+    evaluated = None
+    parts = parts or parts_for(spark, rows)
     with ExitStack() as kept:
         on_progress(Progress(step="count", of=rows))
-        counted = counted_rows(read_rows(spark, files), recipe.fold, kept)
+        base = usable(spark, base, recipe)
+        counted = count(spark, files, base, recipe.fold, kept)
+        if recipe.test_fraction:
+            evaluated = evaluate(
+                spark,
+                counted.unweighed,
+                recipe,
+                work / "evaluation",
+                fit,
+                parts=parts,
+                cancelled=cancelled,
+                on_progress=on_progress,
+            )
         prepared = prepare(
             spark,
             counted.rows,
             recipe.fold,
             into,
             work,
-            parts=parts or parts_for(spark, rows),
+            parts=parts,
+            base=base,
             cancelled=cancelled,
             on_progress=on_progress,
         )
     if prepared is None:
         return None
-    fit = fit_mllib if recipe.trainer == "mllib" else fit_generation
+    if evaluated is not None:  # it has most of the way behind it
+        recipe, parent = msgspec.structs.replace(recipe, warm_start=True), evaluated.directory
     fitted = fit(spark, into, work, prepared, recipe, parent=parent, cancelled=cancelled, on_progress=on_progress)
     return Trained(
         objective=fitted.objective,
         as_of_ms=counted.as_of_ms,
         repeats=counted.repeats,
         dedupe_from=counted.dedupe_from,
-        metrics=fitted.metrics,
+        metrics={
+            **fitted.metrics,
+            **({"evaluation": evaluated.metrics} if evaluated else {}),
+            "history": reading(rows, base),
+        },
         epochs=fitted.epochs,
-        seconds={**counted.seconds, **prepared.seconds, **fitted.seconds},
+        seconds={
+            **counted.seconds,
+            **({"evaluate": evaluated.seconds} if evaluated else {}),
+            **prepared.seconds,
+            **fitted.seconds,
+        },
         bytes={**prepared.bytes, **fitted.bytes},
         versions={name: metadata.version(name) for name in ("pyspark", "pyarrow")},
     )

@@ -16,6 +16,7 @@ from batch_layer.spark.assemble import train
 from batch_layer.spark.failures import translated
 from batch_layer.spark.reader import Source, write_rows
 from batch_layer.spark.session import close_session, is_alive
+from batch_layer.spark.starting import started
 from batch_layer.work_folder import WorkFolder
 
 __all__ = ["SparkEngine"]
@@ -102,7 +103,7 @@ class SparkEngine:
             raise Cancelled
         if self._spark is None:
             log.info("spark_starting")
-            self._spark = self._start()
+            self._spark = started(self._start, self._cancelled)
         try:
             with translated():
                 yield self._spark

@@ -13,7 +13,8 @@ __all__ = ["newest_timestamp", "read_rows"]
 
 def read_rows(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """Return the rows of these files, which are URIs, in the columns of `HISTORY_SCHEMA`."""
-    return spark.read.schema(from_arrow_schema(HISTORY_SCHEMA)).parquet(*files)
+    schema = from_arrow_schema(HISTORY_SCHEMA)
+    return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)
 
 
 def newest_timestamp(rows: DataFrame) -> int:

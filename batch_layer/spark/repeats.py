@@ -1,6 +1,9 @@
 """The rows that only repeat others, and from where the speed layer has to know IDs."""
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import TypeAlias
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
@@ -13,16 +16,18 @@ __all__ = ["repeats_of", "window_starts", "without"]
 
 _OFFSET_BITS = 44
 """Room for an offset beside its partition: a million records a second for half a year, in one partition."""
+Clocks: TypeAlias = Mapping[int, int]
+_BEGINNING: Clocks = MappingProxyType({})
 _STRETCH = 50_000
 """Offsets: what the speed layer may read too much at a start, in some tenths of a second."""
 
 
-def repeats_of(rows: DataFrame, settings: FoldSettings) -> DataFrame:
+def repeats_of(rows: DataFrame, settings: FoldSettings, before: Clocks = _BEGINNING) -> DataFrame:
     """Return partition and offset of the history's rows that are to be ignored; as a rule there are few.
 
     Rows without an ID cost no more than being looked at. The others are brought together by input partition once,
     since the clock and the numbers are the partition's. User and ID go along as 128 bits of hash: numbers are quick to
-    send and to sort.
+    send and to sort. ``before``: the clocks of partitions whose first rows are not here.
     """
     numbers = _with_id(rows).select(
         "partition",
@@ -35,7 +40,7 @@ def repeats_of(rows: DataFrame, settings: FoldSettings) -> DataFrame:
     in_order = numbers.repartition("partition").sortWithinPartitions(
         F.shiftleft(F.col("partition").cast("long"), _OFFSET_BITS) + F.col("offset")
     )
-    clocked = in_order.mapInArrow(clock_stream, from_arrow_schema(CLOCKED_SCHEMA))
+    clocked = in_order.mapInArrow(partial(clock_stream, before=dict(before)), from_arrow_schema(CLOCKED_SCHEMA))
     return clocked.sortWithinPartitions("key_1", "key_2", "partition", "offset").mapInArrow(
         partial(repeat_stream, settings=settings), from_arrow_schema(REPEATS_SCHEMA)
     )
@@ -46,8 +51,10 @@ def without(rows: DataFrame, repeats: DataFrame) -> DataFrame:
     return rows.join(repeats, ["partition", "offset"], "left_anti")
 
 
-def window_starts(rows: DataFrame, settings: FoldSettings) -> dict[int, tuple[int, int]]:
-    """Return what `window_start` says of each input partition that has rows with an ID."""
+def window_starts(
+    rows: DataFrame, settings: FoldSettings, before: Clocks = _BEGINNING
+) -> dict[int, tuple[int, int]]:
+    """Return what `window_start` says of each input partition that has rows with an ID; ``before`` as above."""
     summed = (
         _with_id(rows)
         .groupBy("partition", F.floor(F.col("offset") / _STRETCH).alias("stretch"))
@@ -57,7 +64,9 @@ def window_starts(rows: DataFrame, settings: FoldSettings) -> dict[int, tuple[in
     stretches: dict[int, list[Stretch]] = {}
     for partition, _, first_offset, count, newest_ms in sorted(summed):
         stretches.setdefault(partition, []).append(Stretch(first_offset, count, newest_ms))
-    return {partition: window_start(found, settings) for partition, found in stretches.items()}
+    return {
+        partition: window_start(found, settings, before.get(partition, -1)) for partition, found in stretches.items()
+    }
 
 
 def _with_id(rows: DataFrame) -> DataFrame:

@@ -72,6 +72,7 @@ class Words(TypedDict):
     input: Mapping[int, tuple[int, int]]
     interactions: int
     rejected: int
+    history: NotRequired[int]
     repeats: NotRequired[int]
     dedupe_from: NotRequired[Mapping[int, tuple[int, int]]]
     parent: NotRequired[str | None]
@@ -152,6 +153,7 @@ def commit_generation(into: Path, sealed: Sealed, **words: Unpack[Words]) -> Man
                 counts=Counts(sealed.users, sealed.items, sealed.pairs, interactions, rejected, repeats),
                 metrics=dict(words.get("metrics") or {}),
                 input={int(partition): (int(start), int(end)) for partition, (start, end) in words["input"].items()},
+                history=words.get("history", 0),
                 dedupe_from=dict(words.get("dedupe_from") or {}),
                 index=sealed.index,
                 versions=_versions() | dict(words.get("versions") or {}),

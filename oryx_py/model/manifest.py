@@ -58,7 +58,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``parent`` is the generation trained before, None for the first. ``hyperparameters`` are the trainer's own settings.
     ``as_of_ms`` is the reference of decay and age. ``input`` has for each input partition the offsets ``[from, to)``
-    that the model covers; ``dedupe_from``, where a later record may repeat one of these, the offset of the first that
+    that the model covers, and ``history`` is the history's commit that it was trained from, 0 where a version before
+    1.2 did not say; ``dedupe_from``, where a later record may repeat one of these, the offset of the first that
     it may, or one below, and the partition's clock before that (`oryx_py.events.dedupe`).
     ``metrics`` name their protocol beside the numbers. ``index`` names the prebuilt index among
     ``files``, None where there is none. ``files`` has every file but the manifest, with ``/`` in names below.
@@ -79,6 +80,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     metrics: dict[str, Any] = {}
     input: dict[int, tuple[int, int]]
+    history: int = 0
     dedupe_from: dict[int, tuple[int, int]] = {}
     index: str | None = None
     versions: dict[str, str] = {}

@@ -43,7 +43,7 @@ class _Range(NamedTuple):
 
 def tasks_see(spark: SparkSession, path: Path) -> bool:
     """Whether tasks, wherever they run, find a generation's files at this path."""
-    if spark.sparkContext.master.startswith("local"):
+    if str(spark.sparkContext.master).startswith("local"):
         return True
     each = [path] * spark.sparkContext.defaultParallelism
     return all(on_tasks(spark, _has_files, each))
@@ -102,8 +102,11 @@ def _route(batches: Iterable[pa.RecordBatch], *, bounds: Sequence[bytes | None])
 
 def _spill_new(batches: Iterable[pa.RecordBatch], *, work: Path) -> Iterator[pa.RecordBatch]:
     """The task that has all rows of some ranges: one file for each."""
-    table = pa.Table.from_batches(list(batches), _ROUTED)
-    for part in pc.unique(table.column("part").combine_chunks()).to_pylist():
+    found = list(batches)
+    if not found:
+        return
+    table = pa.Table.from_batches(found)
+    for part in map(int, np.unique(table.column("part").to_numpy())):
         rows = table.filter(pc.equal(table.column("part"), pa.scalar(part, pa.int32()))).select(TOLD_SCHEMA.names)
         _write(_new_path(work, part), rows)
         yield pa.RecordBatch.from_pylist([{"part": part, "rows": rows.num_rows}], _FILES)

@@ -7,9 +7,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
+from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.spark.folding import told_rows
 from batch_layer.spark.preparing.items import number_items
+from batch_layer.spark.preparing.onto import fold_onto
 from batch_layer.spark.preparing.parts import fold_into_parts, part_path
 from batch_layer.spark.preparing.prepared import Prepared
 from batch_layer.spark.preparing.spans import write_users
@@ -31,6 +33,7 @@ def prepare(
     work: Path,
     *,
     parts: int,
+    base: Base | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
 ) -> Prepared | None:
@@ -40,11 +43,12 @@ def prepare(
 
     Args:
         spark: whose tasks see both directories.
-        rows: those that count, in the columns of `HISTORY_SCHEMA`.
+        rows: those that count, in the columns of `HISTORY_SCHEMA`; with a base those since.
         fold: its settings.
         into: the staged directory; gets ``{users,items}.ids.*`` and ``{users,items}.history.*``.
         work: an empty directory for what tasks leave to each other; of no use afterwards.
         parts: how many ranges of users, each a task's; see `parts_for`.
+        base: whose pairs are folded on; without one, ``rows`` are all there are.
         cancelled: asked between the steps.
         on_progress: told at each step.
 
@@ -60,7 +64,10 @@ def prepare(
 
     begin("fold")
     with timed("fold"):
-        counts = fold_into_parts(told_rows(rows), fold, work, parts)
+        if base is None:
+            counts = fold_into_parts(told_rows(rows), fold, work, parts)
+        else:
+            counts = fold_onto(spark, base, rows, fold, work, parts)
         timed.wrote("fold", sum(part.file_bytes for part in counts))
     if not counts:
         return None

@@ -1,0 +1,96 @@
+"""Finds the generation that the next one is folded on."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import structlog
+
+from batch_layer.history.base import Base, base_files, choose, in_window, new_since, reached
+from batch_layer.history_folder import HistoryFolder
+from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.errors import CorruptGeneration, OryxError
+from oryx_py.events.fold import FoldSettings
+from oryx_py.model.files import check_content, check_size
+from oryx_py.model.history import History
+from oryx_py.model.manifest import Manifest
+from oryx_py.ports import ArtefactStore
+
+__all__ = ["BaseFinder", "FindBase", "no_base"]
+
+log = structlog.get_logger("batch")
+
+_COMMITS_AT_ONCE = 64
+
+FindBase: TypeAlias = Callable[[History, FoldSettings], Base | None]
+"""What there is to fold on for a generation of this history by these settings; None where all rows are to be read."""
+
+
+def no_base(_history: History, _fold: FoldSettings) -> None:
+    """Say that all rows are to be read."""
+
+
+class BaseFinder:
+    """Says what there is to fold on.
+
+    Whatever is wrong with a generation costs time and nothing else: all rows are read then.
+
+    Args:
+        registry, store: where generations are.
+        history: the commits.
+        folder: the rows' files.
+    """
+
+    def __init__(
+        self, *, registry: RegistryLog, store: ArtefactStore, history: HistoryLog, folder: HistoryFolder
+    ) -> None:
+        self._registry, self._store = registry, store
+        self._history, self._folder = history, folder
+
+    def __call__(self, history: History, fold: FoldSettings) -> Base | None:
+        """Return the base for a generation of this history by these settings, None where all rows have to be read.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        manifest = choose(self._manifests(), history, fold)
+        if manifest is None:
+            return None
+        try:
+            path = self._store.local(manifest.generation)
+            for name in base_files():
+                check_size(path / name, manifest.files[name])
+                check_content(path / name, manifest.files[name])
+        except (CorruptGeneration, KeyError) as trouble:
+            log.warning("all_rows_are_read", generation=manifest.generation, reason=str(trouble))
+            return None
+        new = new_since(manifest.history, history)
+        first = self._first_in_window({p: offset for p, (offset, _) in manifest.dedupe_from.items()}, manifest.history)
+        return Base(
+            path=path,
+            manifest=manifest,
+            new=tuple(self._folder.uris(new)),
+            new_rows=sum(file.rows for file in new),
+            window=tuple(self._folder.uris(in_window(manifest, history, first))) if manifest.dedupe_from else (),
+        )
+
+    def _manifests(self) -> list[Manifest]:
+        registry, found = self._registry.read(), []
+        for name in self._store.generations():
+            if registry.state(name) in {None, "rejected"}:
+                continue
+            try:
+                found.append(self._store.manifest(name))
+            except OryxError as trouble:
+                log.info("not_folded_on", generation=name, reason=str(trouble))
+        return found
+
+    def _first_in_window(self, offsets: Mapping[int, int], last: int) -> int:
+        """The newest commit at which, or after which, all rows from these offsets on came."""
+        start = last
+        while start > 0:
+            start = max(0, start - _COMMITS_AT_ONCE)
+            found = reached([commit for commit in self._history.commits(after=start) if commit.number <= last], offsets)
+            if found is not None:
+                return found
+        return 1
