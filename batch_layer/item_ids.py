@@ -22,8 +22,7 @@ _SAMPLES = 256
 def sampled(strings: Strings) -> list[str]:
     """Return up to some hundred of sorted strings, evenly spaced."""
     at = np.unique(np.linspace(0, len(strings) - 1, min(len(strings), _SAMPLES)).astype(np.int64))
-    found: list[str] = strings.take(pa.array(at)).to_pylist()
-    return found
+    return [strings[place].as_py() for place in at.tolist()]
 
 
 def range_edges(samples: Sequence[str], ranges: int) -> list[Range]:
@@ -42,7 +41,7 @@ def within(dictionaries: Sequence[Strings], bounds: Range) -> Strings:
         bounds: the range.
     """
     slices = [_slice(strings, bounds) for strings in dictionaries]
-    found = pc.unique(pa.chunked_array(slices, pa.string()))
+    found = pc.unique(pa.concat_arrays(slices))
     return found.take(pc.sort_indices(found))
 
 

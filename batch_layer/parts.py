@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batch_layer.streams import PAIRS_SCHEMA
+from oryx_py.model.packed_ids import ArrowStrings, PackedIds
+
+_compute: Any = pc  # its stubs lack run ends
 
 __all__ = [
     "Part",
     "PartCounts",
     "Start",
     "in_order",
+    "packed",
     "read_part",
     "read_strings",
     "starts",
@@ -72,7 +76,7 @@ def write_part(path: Path, number: int, pairs: Iterable[pa.RecordBatch]) -> Part
     table = pa.Table.from_batches(list(pairs), PAIRS_SCHEMA)
     if not table.num_rows:
         return None
-    users = pc.run_end_encode(table.column("user").combine_chunks())
+    users: Any = _compute.run_end_encode(table.column("user").combine_chunks())
     items = _in_order(table.column("item").combine_chunks().dictionary_encode())
     batch = pa.RecordBatch.from_arrays(
         [users, items, table.column("strength").combine_chunks()], names=["user", "item", "strength"]
@@ -94,7 +98,8 @@ def read_part(path: Path) -> Part:
     """Map a part."""
     with pa.memory_map(str(path)) as file:
         batch = pa.ipc.open_file(file).get_batch(0)
-    users, items, strengths = batch.columns
+    columns: list[Any] = list(batch.columns)  # the stubs have no encoded arrays
+    users, items, strengths = columns
     return Part(
         users=users.values,
         ends=users.run_ends.to_numpy(),
@@ -135,6 +140,11 @@ def read_strings(path: Path) -> "pa.Array[Any]":
     """Map the strings of a file."""
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).get_batch(0).column(0)
+
+
+def packed(strings: "pa.Array[Any]") -> PackedIds:
+    """Return strings as IDs, sharing their bytes."""
+    return PackedIds.of(cast("ArrowStrings", strings))
 
 
 def _write(path: Path, batch: pa.RecordBatch) -> int:

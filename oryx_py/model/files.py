@@ -140,7 +140,7 @@ def write_span(path: Path, first: int, array: NDArray[Any]) -> int:
         if array.dtype != dtype or array.shape[1:] != shape[1:] or not 0 <= first <= shape[0] - len(array):
             raise ValueError(f"{array.dtype}{array.shape} does not go to row {first} of {path}, {dtype}{shape}")
         file.seek(first * math.prod(shape[1:]) * dtype.itemsize, os.SEEK_CUR)
-        left = memoryview(np.ascontiguousarray(array)).cast("B") if array.size else memoryview(b"")
+        left = np.ascontiguousarray(array).view(np.uint8).reshape(-1).data if array.size else memoryview(b"")
         written = len(left)
         while left:  # a raw file may take less than it is given
             left = left[file.write(left) :]

@@ -53,13 +53,13 @@ def _read(
 ) -> Iterator[pa.RecordBatch]:
     """The task: the pairs of these spans."""
     histories = histories_of(directory, "users")
-    for number in (number for batch in numbers for number in batch.column(0).to_pylist()):
+    for number in (number for batch in numbers for number in batch.column(0).to_numpy().tolist()):
         start, stop = spans[number]
         for first in range(start, stop, _PAIRS_A_BATCH):
             here = np.arange(first, min(first + _PAIRS_A_BATCH, stop))
             users = (np.searchsorted(histories.indptr, here, side="right") - 1).astype(np.int32)
-            found = [users, histories.indices[here], histories.strengths[here]]
-            yield pa.RecordBatch.from_arrays([pa.array(column) for column in found], schema=_PAIRS_SCHEMA)
+            columns = [pa.array(users), pa.array(histories.indices[here]), pa.array(histories.strengths[here])]
+            yield pa.RecordBatch.from_arrays(columns, schema=_PAIRS_SCHEMA)
 
 
 def _write(batches: Iterable[pa.RecordBatch], *, path: Path, features: int) -> Iterator[pa.RecordBatch]:

@@ -8,10 +8,9 @@ from typing import NamedTuple
 from pyspark.sql import SparkSession
 
 from batch_layer.item_ids import Range, range_edges, sampled, within
-from batch_layer.parts import read_part, read_strings, write_strings
+from batch_layer.parts import packed, read_part, read_strings, write_strings
 from batch_layer.spark.tasks import on_tasks
 from oryx_py.model.id_spans import create_ids, write_id_span, write_look_up
-from oryx_py.model.packed_ids import PackedIds
 
 __all__ = ["number_items"]
 
@@ -38,7 +37,7 @@ def number_items(spark: SparkSession, parts: Sequence[Path], into: Path, work: P
     create_ids(into, work, "items", items, sum(each.bytes for each in found))
     first_row = first_byte = written = 0
     for each in found:
-        written += write_id_span(into, work, "items", first_row, first_byte, PackedIds.of(read_strings(each.path)))
+        written += write_id_span(into, work, "items", first_row, first_byte, packed(read_strings(each.path)))
         first_row, first_byte = first_row + each.ids, first_byte + each.bytes
         each.path.unlink()
     return items, written + write_look_up(into, work, "items")
@@ -49,4 +48,4 @@ def _unite(task: tuple[Path, Range], *, parts: Sequence[Path]) -> _Found:
     path, bounds = task
     found = within([read_part(part).items for part in parts], bounds)
     write_strings(path, found)
-    return _Found(path, len(found), len(PackedIds.of(found).data))
+    return _Found(path, len(found), len(packed(found).data))

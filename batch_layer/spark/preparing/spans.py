@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pyspark.sql import SparkSession
 
-from batch_layer.parts import PartCounts, Start, read_part, starts
+from batch_layer.parts import PartCounts, Start, packed, read_part, starts
 from batch_layer.spark.preparing.parts import part_path
 from batch_layer.spark.tasks import on_tasks
 from oryx_py.model.files import create_array, write_span
 from oryx_py.model.generation_writer import history_files
 from oryx_py.model.id_spans import create_ids, write_id_span, write_look_up
 from oryx_py.model.ids import IdTable
-from oryx_py.model.packed_ids import PackedIds
 
 __all__ = ["write_users"]
 
@@ -37,10 +37,11 @@ def _write(task: tuple[Path, Start], *, into: Path, work: Path) -> int:
     """The task: one part's span of every file."""
     path, first = task
     part = read_part(path)
-    items = IdTable.open(into, "items").find_many(part.items.to_pylist())
+    names: list[Any] = part.items.to_pylist()
+    items = IdTable.open(into, "items").find_many(names)
     indptr, indices, strengths = (into / file for file in history_files("users"))
     return (
-        write_id_span(into, work, "users", first.user, first.byte, PackedIds.of(part.users))
+        write_id_span(into, work, "users", first.user, first.byte, packed(part.users))
         + write_span(indptr, first.user + 1, part.ends.astype(np.int64) + first.pair)
         + write_span(indices, first.pair, items.astype(np.int32)[part.codes])
         + write_span(strengths, first.pair, part.strengths)
