@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.errors import BrokerUnavailable, LogGap
-from oryx_py.events import Interaction
+from oryx_py.events import FoldSettings, Interaction, KindSettings
 from oryx_py.messages import partition_of
 from speed_layer.outbox import Interrupted
 from tests.support.answers import assert_state
@@ -60,6 +61,36 @@ def test_what_came_before_and_what_comes_after_the_start_is_folded_exactly(world
     layer = world.start()
     world.settle(layer, epoch)
     world.send(*some(2))
+    world.settle(layer, epoch)
+    layer.close()
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+def test_interactions_count_by_kind_and_age_as_the_manifest_says(world: SpeedWorld) -> None:
+    """Sent before the start and after it, read again from the topic, and of every time there is."""
+    fold = FoldSettings(
+        feedback="implicit",
+        half_life_s=3_600.0,
+        kinds={"buy": KindSettings(5.0), "view": KindSettings(0.5, half_life_s=60.0)},
+        zero_threshold=0.1,
+        max_age_s=86_400.0,
+    )
+    now_ms = int(time.time() * 1000)
+    as_of_ms = now_ms + 3_600_000  # so that the records' own times count as well
+    ages_ms = [None, 0, 60_000, 3_600_000, 20 * 3_600_000, 100 * 3_600_000, -3_600_000]
+    told = [
+        replace(
+            interaction,
+            kind=[None, "buy", "view", "other"][at % 4],
+            timestamp_ms=None if (age_ms := ages_ms[at % 7]) is None else now_ms - age_ms,
+        )
+        for at, interaction in enumerate(some(7, 80))
+    ]
+    world.send(*told[:40])
+    epoch = world.publish("g1", BASE, ITEMS, {}, fold=fold, as_of_ms=as_of_ms)
+    layer = world.start()
+    world.settle(layer, epoch)
+    world.send(*told[40:])
     world.settle(layer, epoch)
     layer.close()
     assert_state(world, "g1", BASE, world.reader("g1", epoch))

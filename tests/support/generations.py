@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.events import FoldSettings, Interaction
+from oryx_py.events import FoldSettings, Interaction, time_of, weigh
 from oryx_py.messages import partition_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
@@ -142,16 +142,23 @@ def at_rest(
 ) -> AtRest:
     """Fold a log onto a generation's histories, one record after the other, then solve every level anew.
 
-    Ignored is what repeats another of the ``sightings``, those before the generation's offsets among them.
+    Ignored is what repeats another of the ``sightings``, those before the generation's offsets among them. They have
+    the records' times, too: without one a record is new.
     """
-    ignored = repeated(sightings, generation.manifest.fold)
+    fold, as_of_ms = generation.manifest.fold, generation.manifest.as_of_ms
+    ignored = repeated(sightings, fold)
+    kafka_ms = {(sighting.partition, sighting.offset): sighting.kafka_ms for sighting in sightings}
     log = [record for record in log if record[:2] not in ignored]
     pairs: Pairs = {user: dict(items) for user, items in base.items()}
     touched: set[str] = set()
     forgotten: set[str] = set()
-    for partition, _, interaction in log:
+    for partition, offset, interaction in log:
         user, item, strength = interaction.user, interaction.item, interaction.strength
         if strength is not None:
+            time_ms = time_of(interaction.timestamp_ms, kafka_ms.get((partition, offset), -1))
+            strength = weigh(strength, interaction.kind, time_ms, fold, as_of_ms)
+            if strength is None:
+                continue
             mine = pairs.setdefault(user, {})
             adds = generation.manifest.feedback == "implicit"
             mine[item] = mine.get(item, 0.0) + strength if adds else strength

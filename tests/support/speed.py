@@ -105,10 +105,13 @@ class SpeedWorld:
         covers: Mapping[int, int],
         seed: int = 0,
         dedupe_from: Mapping[int, tuple[int, int]] | None = None,
+        fold: FoldSettings | None = None,
+        as_of_ms: int = 0,
     ) -> int:
         """Write a generation that covers the input below these offsets, begin its epoch, and return that.
 
-        IDs count for a day, from `dedupe_from` on, the topic's start if it is not given.
+        IDs count for a day, from `dedupe_from` on, the topic's start if it is not given; strengths as they are, unless
+        there is another fold.
         """
         rng = np.random.default_rng(seed)
         factors = {item: rng.normal(size=K).astype(np.float32) for item in items}
@@ -122,11 +125,11 @@ class SpeedWorld:
             item_factors=made.item_factors,
             user_histories=Csr(made.user_histories.indptr, made.user_histories.indices, made.user_histories.strengths),
             objective=OBJECTIVE,
-            fold=FoldSettings(feedback="implicit", dedupe_window_s=86_400.0),
+            fold=fold or FoldSettings(feedback="implicit", dedupe_window_s=86_400.0),
             dedupe_from=dict.fromkeys(range(self.partitions), (0, -1)) if dedupe_from is None else dedupe_from,
             trainer="none",
             created_ms=0,
-            as_of_ms=0,
+            as_of_ms=as_of_ms,
             input=made.manifest.input,
             interactions=0,
             rejected=0,
