@@ -9,7 +9,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
-from batch_layer.history.finding import BaseFinder, FindBase, no_base
+from batch_layer.history.composing import base_finder
+from batch_layer.history.finding import no_base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
@@ -34,7 +35,7 @@ from oryx_py.adapters.places import history_log, open_files, open_registry, open
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
-from oryx_py.errors import CommitConflict, ConfigError
+from oryx_py.errors import CommitConflict, ConfigError, Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.ports import ArtefactStore, Producer
 from oryx_py.runtime.health import serve_health
@@ -56,8 +57,7 @@ def run(
 
     Args:
         settings: all of them.
-        stopping: ends a run wherever it is, within seconds (where Spark is just starting, when it has started); the
-            next run goes on from there.
+        stopping: ends a run wherever it is, within seconds; the next run goes on from there.
         once: one run, then return.
         force: train in the first run also where a generation covers all input.
         patient: wait while another batch layer is in a run of its own, instead of refusing.
@@ -109,7 +109,13 @@ def run(
                 if not held:
                     raise Cancelled
                 with shown.live():
-                    return layer.run(force=force)
+                    try:
+                        return layer.run(force=force)
+                    except Cancelled:
+                        if not lock.lost():  # else it is another's that would be swept
+                            with suppress(Transient):
+                                layer.sweep()
+                        raise
 
         with _cancelled_by(stopping, engine):
             if once:
@@ -164,7 +170,7 @@ def assemble(
             metrics=metrics,
             build_index=ExactIndex().build,
             tidy=_housekeeping(settings, bootstrap, admin, metrics),
-            find_base=_base_finder(settings),
+            find_base=base_finder(settings) or no_base,
             on_progress=on_progress,
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
@@ -228,18 +234,6 @@ def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics
             generations=settings.store.keep_generations,
             overlap_s=settings.speed.epoch_overlap_s,
         ),
-    )
-
-
-def _base_finder(settings: Settings) -> FindBase:
-    if not settings.history.compacted:
-        return no_base
-    reach = reach_of(settings)
-    return BaseFinder(
-        registry=_registry(settings),
-        store=_store(settings),
-        history=history_log(settings.history_uri, reach),
-        folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
     )
 
 

@@ -42,7 +42,7 @@ from batch_layer.metrics import Metrics
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.publish import Publisher
 from batch_layer.recipe import Recipe
-from batch_layer.recovery import recover
+from batch_layer.recovery import recover, sweep_halves
 from batch_layer.topics import new_ranges
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
@@ -145,8 +145,7 @@ class BatchLayer:
         registry = recover(self._parts.registry, self._parts.store, self._parts.publisher)
         self._show_epoch(registry)
         history = self._parts.history.read()
-        for name in self._parts.folder.sweep({file.path for file in history.files}):
-            log.info("uncommitted_rows_swept", directory=name)
+        self._sweep_rows(history)
         self._parts.engine.sweep()
         self._done(Step.RECOVERED)
 
@@ -169,6 +168,20 @@ class BatchLayer:
         self._show_epoch(registry)
         self._tidy(registry, history)
         return self._finish(Outcome.PUBLISHED)
+
+    def sweep(self) -> None:
+        """Remove what a run that was asked to stop has left half done, as the next run would.
+
+        Raises:
+            StoreUnavailable: the next run does it.
+        """
+        sweep_halves(self._parts.store)
+        self._sweep_rows(self._parts.history.read())
+        self._parts.engine.sweep()
+
+    def _sweep_rows(self, history: History) -> None:
+        for name in self._parts.folder.sweep({file.path for file in history.files}):
+            log.info("uncommitted_rows_swept", directory=name)
 
     def _check_topics(self) -> int:
         """Refuse topics that are not the recorded ones, record them the first time; returns the input's partitions."""

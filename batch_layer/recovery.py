@@ -12,7 +12,7 @@ from oryx_py.model.generation import Generation
 from oryx_py.model.registry import GenerationState, Registry
 from oryx_py.ports import ArtefactStore
 
-__all__ = ["Verdict", "judge", "recover", "unregistered"]
+__all__ = ["Verdict", "judge", "recover", "sweep_halves", "unregistered"]
 
 log = structlog.get_logger("batch")
 
@@ -67,9 +67,7 @@ def recover(registry_log: RegistryLog, store: ArtefactStore, publisher: Publishe
         BrokerUnavailable, StoreUnavailable: try again.
     """
     registry = registry_log.read()
-    for name in store.incomplete():
-        store.delete(name)
-        log.info("half_generation_swept", generation=name)
+    sweep_halves(store)
     candidates = unregistered(registry, store.generations())
     if candidates:
         registry = _decide(registry_log, store, publisher, registry, candidates)
@@ -78,6 +76,13 @@ def recover(registry_log: RegistryLog, store: ArtefactStore, publisher: Publishe
         if sent:
             log.info("epoch_announced", epoch=registry.newest_epoch.epoch, partitions=sent)
     return registry
+
+
+def sweep_halves(store: ArtefactStore) -> None:
+    """Remove the generations that were never finished."""
+    for name in store.incomplete():
+        store.delete(name)
+        log.info("half_generation_swept", generation=name)
 
 
 def _decide(

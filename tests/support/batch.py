@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prometheus_client import CollectorRegistry
 
-from batch_layer.engine import Ranges, Trained, Written
+from batch_layer.engine import Cancelled, Ranges, Trained, Written
 from batch_layer.history.base import Base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
@@ -232,12 +232,14 @@ class BatchWorld:
         producer.flush(10)
         producer.close()
 
-    def run(self, *, force: bool = False, crash_after: Step | None = None) -> Outcome:
-        """Do one run, which dies after a step."""
+    def run(self, *, force: bool = False, crash_after: Step | None = None, stop_after: Step | None = None) -> Outcome:
+        """Do one run, which dies, or is asked to stop, after a step."""
 
         def after_step(step: Step) -> None:
             if step is crash_after:
                 raise Crash
+            if step is stop_after:
+                raise Cancelled
 
         with self.publisher() as publisher:
             layer = BatchLayer(
@@ -259,7 +261,11 @@ class BatchWorld:
                 update_topic="up",
                 after_step=after_step,
             )
-            return layer.run(force=force)
+            try:
+                return layer.run(force=force)
+            except Cancelled:
+                layer.sweep()
+                raise
 
     @contextmanager
     def publisher(self) -> Iterator[Publisher]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from batch_layer.engine import Cancelled
 from batch_layer.layer import Outcome, Step
 from oryx_py.errors import BrokerUnavailable, CommitConflict, LogGap, TopicsChanged
 from oryx_py.messages import partition_of
@@ -298,3 +299,15 @@ def test_a_history_may_begin_where_the_topic_does(tmp_path: Path) -> None:
     world.log.trim("in", {partition: 1})
     world.run()
     assert world.newest().manifest.input[partition] == (1, ends(world)[partition])
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_a_run_that_was_asked_to_stop_leaves_nothing_half_done(world: BatchWorld, step: Step) -> None:
+    """Only what is committed stays; the next run goes on from there."""
+    with pytest.raises(Cancelled):
+        world.run(stop_after=step)
+    assert world.store.incomplete() == []
+    committed = {Path(file.path).parts[1] for file in world.history.read().files}
+    assert {path.name for path in (world.folder / "history" / "data").glob("*")} == committed
+    world.run()
+    assert_settled(world, epochs=1)
