@@ -21,7 +21,8 @@ killed after or in    the next run
 (d)                   sweeps the half generation, trains again
 (e)                   promotes the finished generation, or rejects it as damaged or outdated
 (f)                   sends ``MODEL-REF``; readers that looked at the registry have the epoch already
-(g), (h)              trims and deletes what is left to
+(g)                   finds nothing to train, does (h)
+(h)                   trims and deletes what is left to
 ====================  ====================================================================
 """
 
