@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from batch_layer.recipe import recipe_of
@@ -38,3 +39,16 @@ def test_vectors_are_two_longer_than_the_features() -> None:
     recipe = recipe_of(Model(feedback="explicit", biases=True, features=10, lambda_=0.1), "ials", Input())
     assert recipe.features == 12
     assert recipe.objective == Objective.biased_explicit(0.1, Biases(mean=0.0, user=10, item=11))
+
+
+def test_the_mean_is_that_of_the_ratings() -> None:
+    """Those beyond all bounds count as much as they train; the blocks in which they are read change nothing."""
+    recipe = recipe_of(Model(feedback="explicit", biases=True, features=10, lambda_=0.1), "ials", Input())
+    ratings = np.random.default_rng(1).choice([0.0, 1.0, 4.5], 2_500_000)
+    ratings[7] = 1e300
+    centred = recipe.centred(ratings).objective
+    assert centred.biases is not None
+    assert centred.biases.mean == pytest.approx(np.mean(np.clip(ratings, -1e6, 1e6)), rel=1e-12)
+    assert centred.settings == recipe.objective
+    plain = recipe_of(Model(feedback="explicit"), "ials", Input())
+    assert plain.centred(ratings) is plain
