@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from oryx_py.errors import BrokerUnavailable, LogGap
+from oryx_py.errors import LogGap, StoreUnavailable, Transient
 from oryx_py.ports import Consumer, EndOfPartition, Partition, Record, TopicAdmin
 
 __all__ = ["LogOrHistory", "Past"]
@@ -62,7 +62,12 @@ class LogOrHistory:
             LogGap: neither the log nor the history has the offset.
         """
         if self._ahead:
-            return self._from_history(max_records)
+            try:
+                return self._from_history(max_records)
+            except StoreUnavailable as trouble:  # also where a file has been put in the place of another meanwhile
+                log.warning("history_unreadable", reason=str(trouble))
+                self._reading = None
+                return self._consumer.poll(max_records, timeout_s)
         try:
             return self._consumer.poll(max_records, timeout_s)
         except LogGap as gap:
@@ -87,16 +92,16 @@ class LogOrHistory:
         self._consumer.close()
 
     def _turn_to_history(self, gap: LogGap) -> None:
-        """Find out which partitions begin above what is read next; nothing changes while the broker does not say."""
+        """Find out which partitions begin above what is read next; nothing changes while nobody says."""
         try:
-            first = self._admin.start_offsets(self._topic)
-        except BrokerUnavailable:
+            first, has = self._admin.start_offsets(self._topic), self._past.offsets()
+        except Transient as trouble:
+            log.warning("history_unreadable", reason=str(trouble))
             return
         positions = self._consumer.positions()
         trimmed = {p: offset for (_, p), offset in positions.items() if offset < first.get(p, 0)}
         if not trimmed:
             raise gap
-        has = self._past.offsets()
         for partition, offset in sorted(trimmed.items()):
             if has.get(partition, 0) < first[partition]:
                 raise LogGap(
@@ -105,12 +110,13 @@ class LogOrHistory:
                     "generation that covers more (`oryx batch --once`)"
                 ) from gap
         log.info("history_read", topic=self._topic, offsets={p: [o, has[p]] for p, o in sorted(trimmed.items())})
-        self._ahead, self._stop = trimmed, {partition: has[partition] for partition in trimmed}
+        self._ahead = trimmed
         self._consumer.assign({where: offset for where, offset in positions.items() if where[1] not in trimmed})
 
     def _from_history(self, max_records: int) -> list[Record | EndOfPartition]:
         if self._reading is None:
             partition = min(self._ahead)
+            self._stop[partition] = self._past.offsets()[partition]
             self._reading = partition, self._past.records(partition, self._ahead[partition], self._stop[partition])
         partition, records = self._reading
         found: list[Record | EndOfPartition] = list(islice(records, max_records))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oryx_py.adapters.history_records import HistoryRecords
-from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap
+from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap, StoreUnavailable
 from oryx_py.messages.inbound import id_of, read_input
 from oryx_py.ports import EndOfPartition, Outgoing, Record, TopicSpec
 from oryx_py.runtime.log_or_history import LogOrHistory
@@ -134,6 +134,27 @@ def test_a_broker_that_does_not_say_where_the_log_begins_is_asked_again(log: Fak
     admin.answers = True
     consumer.poll(100, 0.0)
     assert [event.offset for event in consumer.poll(100, 0.0) if isinstance(event, Record)] == list(range(ALL))
+
+
+def test_a_history_that_cannot_be_read_for_a_while_loses_nothing(log: FakeLog) -> None:
+    """Nor does one whose file goes while it is read; the other partition goes on meanwhile."""
+
+    class Failing(Kept):
+        left = 3
+
+        def records(self, partition: int, start: int, stop: int) -> Iterator[Record]:
+            for number, record in enumerate(super().records(partition, start, stop)):
+                if number == 2 and self.left:
+                    self.left -= 1
+                    raise StoreUnavailable("it went")
+                yield record
+
+    past = Failing(log, {0: 12, 1: 12})
+    log.trim("in", {0: 10})
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past)
+    consumer.assign({("in", 0): 0, ("in", 1): 0})
+    assert read(consumer) == {0: list(range(ALL)), 1: list(range(ALL))}
+    assert past.left == 0
 
 
 def test_the_history_tells_what_the_topic_told(tmp_path: Path) -> None:
