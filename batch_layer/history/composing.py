@@ -1,5 +1,6 @@
-"""Puts an import together from the settings."""
+"""Puts together from the settings what works on the history as a whole."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -7,29 +8,56 @@ import numpy as np
 import pyarrow as pa
 
 from batch_layer.history.describing import day_of
+from batch_layer.history.finding import BaseFinder
 from batch_layer.history.importing import Imported, Target, import_rows
 from batch_layer.history_folder import HistoryFolder
+from batch_layer.lock import holding
+from batch_layer.locking import run_lock
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin
-from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of
+from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
 from oryx_py.model.history import ImportedSource
+from oryx_py.model.registry import TopicsIdentity
 from oryx_py.runtime.topics import check_identity, identify
 
-__all__ = ["import_into"]
+__all__ = ["base_finder", "import_into"]
+
+
+def base_finder(settings: Settings) -> BaseFinder | None:
+    """Return what finds the generation that the next one is folded on; None where the settings say not to.
+
+    Args:
+        settings: located ones.
+
+    Raises:
+        ConfigError: a place that cannot be used.
+    """
+    if not settings.history.compacted:
+        return None
+    reach = reach_of(settings)
+    return BaseFinder(
+        registry=open_registry(settings.registry_uri, reach),
+        store=open_store(settings.store_uri, reach),
+        history=history_log(settings.history_uri, reach),
+        folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
+    )
 
 
 def import_into(
     settings: Settings,
     batches: Iterable[pa.RecordBatch],
-    sources: Callable[[], Sequence[ImportedSource]],
+    sources: Sequence[ImportedSource],
+    *,
+    again: bool,
     on_rows: Callable[[int], None],
 ) -> Imported:
     """Import rows into the history of these settings; see `import_rows`.
 
-    The partitions are those of the input topic, which is recorded here if no layer has done so yet.
+    Waits while the batch layer is in a run, which would take the files for rubbish. The partitions are those of the
+    input topic, which is recorded here if no layer has done so yet.
 
     Raises:
         TopicsChanged: the topic is not the one that the history belongs to.
@@ -43,7 +71,23 @@ def import_into(
     check_identity(recorded.topics, found)
     if recorded.topics is None:
         registry.append(recorded, [found])
-    now_ms = SystemClock().now_ms()
+    clock = SystemClock()
+    with holding(run_lock(settings, clock), clock, wait=_sleep, patient=True):
+        return _import(settings, admin, found, clock.now_ms(), batches, sources, again=again, on_rows=on_rows)
+
+
+def _import(
+    settings: Settings,
+    admin: KafkaAdmin,
+    found: TopicsIdentity,
+    now_ms: int,
+    batches: Iterable[pa.RecordBatch],
+    sources: Sequence[ImportedSource],
+    *,
+    again: bool,
+    on_rows: Callable[[int], None],
+) -> Imported:
+    reach = reach_of(settings)
     folder = HistoryFolder(open_files(settings.history_uri, "history.uri", reach))
     directory = folder.new(new_generation_name(now_ms, np.random.default_rng()))
 
@@ -59,4 +103,10 @@ def import_into(
         starts=admin.start_offsets(settings.input.topic),
         time_ms=now_ms,
     )
-    return import_rows(batches, sources, target, on_rows=on_rows)
+    return import_rows(batches, sources, target, again=again, on_rows=on_rows)
+
+
+def _sleep(seconds: float) -> bool:
+    """Wait; Ctrl-C is what ends it."""
+    time.sleep(seconds)
+    return False

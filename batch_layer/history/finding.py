@@ -53,7 +53,7 @@ class BaseFinder:
         Raises:
             StoreUnavailable: try again.
         """
-        manifest = choose(self._manifests(), history, fold)
+        manifest = self.chosen(history, fold)
         if manifest is None:
             return None
         try:
@@ -73,6 +73,10 @@ class BaseFinder:
             new_rows=sum(file.rows for file in new),
             window=tuple(self._folder.uris(in_window(manifest, history, first))) if manifest.dedupe_from else (),
         )
+
+    def chosen(self, history: History, fold: FoldSettings) -> Manifest | None:
+        """Return the generation that would be folded on, its files unchecked."""
+        return choose(self._manifests(), history, fold)
 
     def _manifests(self) -> list[Manifest]:
         registry, found = self._registry.read(), []

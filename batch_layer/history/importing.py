@@ -54,9 +54,10 @@ class Imported:
 
 def import_rows(
     batches: Iterable[pa.RecordBatch],
-    sources: Callable[[], Sequence[ImportedSource]],
+    sources: Sequence[ImportedSource],
     target: Target,
     *,
+    again: bool = False,
     on_rows: Callable[[int], None] = lambda _: None,
     file_rows: int = _FILE_ROWS,
 ) -> Imported:
@@ -64,15 +65,18 @@ def import_rows(
 
     Args:
         batches: the rows, in their order.
-        sources: the files that they are from; asked for when all was read.
+        sources: the files that they are from.
         target: where they go.
+        again: also where one of these was imported before.
         on_rows: told how many are written.
         file_rows: how many a file holds; bounds memory.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or they were imported before.
         CommitConflict: another process committed at the same time; nothing was imported.
     """
+    if not again:
+        _refuse_known(sources, target.log)
     seen = target.log.read()
     lanes = Lanes(seen.imported, target.partitions, target.time_ms)
     rows = files = 0
@@ -95,9 +99,19 @@ def import_rows(
         time_ms=target.time_ms,
         kind="import",
         imported=lanes.spans,
-        sources=sources(),
+        sources=sources,
     )
     return Imported(history, rows)
+
+
+def _refuse_known(sources: Sequence[ImportedSource], log: HistoryLog) -> None:
+    known = {source.digest: commit.number for commit in log.commits() for source in commit.sources}
+    for source in sources:
+        if source.digest in known:
+            raise UserError(
+                f"{source.name} was imported in commit {known[source.digest]}: "
+                "leave it out, or say --again to have it count twice"
+            )
 
 
 def _filled(tables: Iterable[pa.Table], rows: int) -> Iterable[pa.Table]:

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
+from batch_layer.history.base import new_since
 from batch_layer.history.retention import Limits, droppable, portions
 from batch_layer.trimming import input_needed
-from oryx_py.adapters.places import open_store
-from oryx_py.config import Settings
 from oryx_py.errors import OryxError
 from oryx_py.model.history import History, HistoryCommit, HistoryFile
+from oryx_py.model.manifest import Manifest
 from oryx_py.ports import ArtefactStore
 
 __all__ = ["compacted_state", "due", "still_needed"]
 
 
-def due(history: History, commits: Sequence[HistoryCommit], limits: Limits, store_uri: str) -> list[HistoryFile]:
+def due(history: History, commits: Sequence[HistoryCommit], limits: Limits, store: ArtefactStore) -> list[HistoryFile]:
     """Return the files that are dropped with the next generation, if nothing new comes."""
-    return droppable(portions(history, commits), limits, still_needed(open_store(store_uri), history))
+    return droppable(portions(history, commits), limits, still_needed(store, history))
 
 
 def still_needed(store: ArtefactStore, history: History) -> Mapping[int, int]:
@@ -33,6 +33,14 @@ def still_needed(store: ArtefactStore, history: History) -> Mapping[int, int]:
     return needed
 
 
-def compacted_state(settings: Settings) -> str:
-    """Return in words what there is of folded pairs."""
-    return "kept" if settings.history.compacted else "not kept: history.compacted is off"
+def compacted_state(history: History, manifest: Manifest | None) -> str:
+    """Return in words how much of the history a generation has folded already.
+
+    Args:
+        history: as it is now.
+        manifest: of the generation that the next one is folded on, None for none.
+    """
+    if manifest is None:
+        return "none to fold on: the next generation reads all rows"
+    rows = sum(file.rows for file in new_since(manifest.history, history))
+    return f"{manifest.counts.pairs:,} in generation {manifest.generation}, {rows:,} rows since"

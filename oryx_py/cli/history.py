@@ -9,7 +9,6 @@ from oryx_py.cli.choices import BulkFormat, TableFormat, Unit
 from oryx_py.cli.extras import need
 from oryx_py.cli.invocation import Invocation, invocation
 from oryx_py.cli.visible import visible
-from oryx_py.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from oryx_py.cli.screen import Screen
-    from oryx_py.model.history import ImportedSource
+    from oryx_py.config import Settings
+    from oryx_py.model.history import History
+    from oryx_py.model.manifest import Manifest
 
 __all__ = ["app"]
 
@@ -48,13 +49,15 @@ def history(
 
 
 def _show(call: Invocation, commits: bool) -> None:
+    need("batch", "pyarrow")
     from batch_layer.history.retention import Limits
     from batch_layer.history.standing import compacted_state, due
-    from oryx_py.adapters.places import history_log
+    from oryx_py.adapters.places import history_log, open_store, reach_of
     from oryx_py.cli.history_report import COMMITS, commit_rows, totals
+    from oryx_py.local.endpoint import located
 
-    settings = call.settings()
-    log = history_log(settings.history_uri)
+    settings = located(call.settings())
+    log = history_log(settings.history_uri, reach_of(settings))
     history, told = log.read(), log.commits()
     if not history.number:
         call.screen.note("there is no history yet: the batch layer begins it, or `oryx history import`")
@@ -63,8 +66,18 @@ def _show(call: Invocation, commits: bool) -> None:
         call.screen.table(COMMITS, commit_rows(told), right=(0, 3, 4, 5))
         call.screen.line()
     limits = Limits(settings.history.max_age_days, settings.history.max_rows)
-    dropping = due(history, told, limits, settings.store_uri)
-    call.screen.table(("", ""), totals(history, told, dropping, compacted_state(settings)))
+    dropping = due(history, told, limits, open_store(settings.store_uri, reach_of(settings)))
+    call.screen.table(("", ""), totals(history, told, dropping, compacted_state(history, _onto(settings, history))))
+
+
+def _onto(settings: "Settings", history: "History") -> "Manifest | None":
+    """The generation that the next one is folded on."""
+    from batch_layer.history.composing import base_finder
+    from batch_layer.recipe import recipe_of
+
+    recipe = recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction)
+    finder = base_finder(settings)
+    return None if finder is None or recipe.test_fraction else finder.chosen(history, recipe.fold)
 
 
 @app.command("import")
@@ -105,15 +118,18 @@ def import_(
     need("batch", "pyarrow", "numba")
     from batch_layer.history.composing import import_into
     from oryx_py.cli.history_files.reading import file_of
+    from oryx_py.cli.progress_file import digest_of
+    from oryx_py.local.endpoint import located
+    from oryx_py.model.history import ImportedSource
 
     call = invocation(context)
-    settings = call.settings()
+    settings = located(call.settings())
     files = [file_of(path, format) for path in files]
-    sources = _sources(files, settings.history_uri, again=again)
+    sources = [ImportedSource(path.name, digest_of(path)) for path in files]
     reading = _Reading(files, format, timestamps, call.screen)
     with call.screen.progress("importing", None, "rows") as bar:
         done = import_into(
-            settings, reading.batches(), lambda: sources, lambda rows: bar.update(rows, f"{rows:,} rows")
+            settings, reading.batches(), sources, again=again, on_rows=lambda rows: bar.update(rows, f"{rows:,} rows")
         )
     refused = f", {reading.refused:,} refused" if reading.refused else ""
     call.screen.line(f"{done.rows:,} rows imported{refused}, commit {done.history.number}")
@@ -140,19 +156,22 @@ def export(
       oryx history export --format csv all.csv.gz
     """
     need("batch", "pyarrow")
-    from oryx_py.adapters.places import history_log, local_folder
+    from oryx_py.adapters.file_reading import open_reading
+    from oryx_py.adapters.places import history_log, open_files, reach_of
     from oryx_py.cli.history_files.writing import export_rows
     from oryx_py.events import FoldSettings
+    from oryx_py.local.endpoint import located
 
     call = invocation(context)
-    settings = call.settings()
-    history = history_log(settings.history_uri).read()
-    root = local_folder(settings.history_uri, "history.uri")
+    settings = located(call.settings())
+    reach = reach_of(settings)
+    history = history_log(settings.history_uri, reach).read()
+    files = open_files(settings.history_uri, "history.uri", reach)
     fold = FoldSettings(
         settings.model.feedback, settings.input.dedupe_window_s, dedupe_records=settings.input.dedupe_records
     )
     with call.screen.progress("exporting", history.rows, "rows") as bar:
-        rows = export_rows(history, lambda path: root / path, to, format, fold, bar.update)
+        rows = export_rows(history, lambda path: open_reading(files, path), to, format, fold, bar.update)
     call.screen.line(f"{rows:,} rows written to {visible(str(to))}")
 
 
@@ -174,21 +193,3 @@ class _Reading:
                     self._screen.note(f"{visible(path.name)}: {visible(reason, 200)}", style="yellow")
                     listed += 1
                 yield checked.rows
-
-
-def _sources(files: "Sequence[Path]", history_uri: str, *, again: bool) -> "list[ImportedSource]":
-    """What the files are; refused where one was imported before."""
-    from oryx_py.adapters.places import history_log
-    from oryx_py.cli.progress_file import digest_of
-    from oryx_py.model.history import ImportedSource
-
-    known = {source.digest: commit.number for commit in history_log(history_uri).commits() for source in commit.sources}
-    sources = []
-    for path in files:
-        digest = digest_of(path)
-        if digest in known and not again:
-            raise UserError(
-                f"{path} was imported in commit {known[digest]}: leave it out, or say --again to count it twice"
-            )
-        sources.append(ImportedSource(path.name, digest))
-    return sources

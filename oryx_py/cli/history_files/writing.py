@@ -29,7 +29,7 @@ _IN_FOLD: Final[list[tuple[str, Literal["ascending", "descending"]]]] = [
 
 def export_rows(
     history: History,
-    read: Callable[[str], Path],
+    read: Callable[[str], BinaryIO | Path],
     to: Path,
     format_: TableFormat,
     fold: FoldSettings,
@@ -41,7 +41,7 @@ def export_rows(
 
     Args:
         history: which files.
-        read: gives a local file for the path of one of them.
+        read: opens one of them by its path, or says where it is on this machine.
         to: what to write; CSV with the ending ``.gz`` is compressed.
         format_: of it. In CSV rows that repeat others are left out, and what was forgotten with the forgets themselves:
             an item's counts by partition, which lines could not say.
@@ -54,13 +54,13 @@ def export_rows(
     repeats, forgets = _Repeats(fold), Forgets()
     if format_ == "csv":
         for file in history.files:
-            forgets.add(pq.read_table(read(file.path), columns=Forgets.COLUMNS, partitioning=None))
+            forgets.add(_table(read(file.path), Forgets.COLUMNS))
     aside = to.with_name(f".{to.name}.tmp")
     written = done = 0
     try:
         with _writer(aside, to.suffix == ".gz", format_) as write:
             for file in in_order(history):
-                rows = pq.read_table(read(file.path), partitioning=None).sort_by(_IN_FOLD)
+                rows = _table(read(file.path)).sort_by(_IN_FOLD)
                 done += rows.num_rows
                 if format_ == "csv":
                     rows = _told(forgets.without(repeats.without(rows)))
@@ -73,6 +73,11 @@ def export_rows(
     finally:
         aside.unlink(missing_ok=True)
     return written
+
+
+def _table(source: BinaryIO | Path, columns: list[str] | None = None) -> pa.Table:
+    with pq.ParquetFile(source) as file:
+        return file.read(columns)
 
 
 def in_order(history: History) -> list[HistoryFile]:

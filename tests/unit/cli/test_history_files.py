@@ -1,7 +1,7 @@
 """Files by the million say what they say line by line; and what is exported comes back the same."""
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -164,8 +164,8 @@ class Place:
 
     def import_(self, path: Path, file_rows: int = 4, **target: int) -> History:
         batches = (checked.rows for checked in read_bulk(path, "csv", "auto"))
-        sources = [ImportedSource(path.name, "d")]
-        return import_rows(batches, lambda: sources, self.target(**target), file_rows=file_rows).history
+        sources = [ImportedSource(path.name, path.name)]
+        return import_rows(batches, sources, self.target(**target), again=True, file_rows=file_rows).history
 
     def rows(self) -> list[Mapping[str, Any]]:
         return [row for file in self.log.read().files for row in pq.read_table(self.folder / file.path).to_pylist()]
@@ -225,7 +225,7 @@ def test_an_import_is_one_commit_that_begins_the_history(tmp_path: Path) -> None
         written(tmp_path / "1.csv", [Interaction(f"{n}", "i", 1.0) for n in range(10)]), file_rows=3
     )
     (commit,) = place.log.commits()
-    assert (commit.kind, commit.sources, history.rows) == ("import", (ImportedSource("1.csv", "d"),), 10)
+    assert (commit.kind, commit.sources, history.rows) == ("import", (ImportedSource("1.csv", "1.csv"),), 10)
     assert history.input == {0: (4, 4), 1: (5, 5), 2: (6, 6)}
     assert sum(end - IMPORTED_FROM for end in history.imported.values()) == 10
     assert {(file.first_ms, file.last_ms) for file in history.files} == {(5, 5)}
@@ -239,15 +239,17 @@ def test_an_import_that_fails_leaves_the_history_as_it_was(tmp_path: Path) -> No
     target = place.target()
     batches = [checked.rows for checked in read_bulk(path, "csv", "auto")]
 
-    def overtaken() -> list[ImportedSource]:
+    def overtaken() -> Iterator[pa.RecordBatch]:
+        yield from batches
         place.import_(path)
-        return []
 
     with pytest.raises(CommitConflict):
-        import_rows(batches, overtaken, target)
+        import_rows(overtaken(), [], target)
     assert place.log.read().rows == 20
     with pytest.raises(UserError, match="nothing was imported"):
-        import_rows([], list, place.target())
+        import_rows([], [], place.target())
+    with pytest.raises(UserError, match=r"1\.csv was imported in commit 1: .*--again"):
+        import_rows(batches, [ImportedSource("1.csv", "1.csv")], place.target())
     assert before.rows == 0
 
 
