@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +13,10 @@ from typing import Any, Self
 import psutil
 
 from tests.bench.batch.trainers import Parameters
+from tests.bench.batch.watching import Watch
 
 __all__ = ["Fit", "Running"]
 
-_SAMPLE_S = 0.2
 ROOT = Path(__file__).parents[3]
 
 
@@ -80,7 +79,7 @@ class Running:
         shutil.rmtree(into, ignore_errors=True)
         into.mkdir()
         told = {"do": "fit", "features": features, "parameters": dict(parameters), "into": str(into)}
-        with _Watch(psutil.Process(self._process.pid)) as watch:
+        with Watch(psutil.Process(self._process.pid)) as watch:
             seconds = self._ask(told)
         return Fit(seconds, watch.cpu_s, watch.peak_bytes, watch.before_bytes, into)
 
@@ -97,52 +96,3 @@ class Running:
             raise SystemExit(f"{self.name} has ended with {self._process.wait()}; what it said is above")
         found: dict[str, Any] = json.loads(line)
         return found
-
-
-class _Watch:
-    """CPU time and memory of a process and of all below it, while the block runs."""
-
-    def __init__(self, process: psutil.Process) -> None:
-        self._process = process
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self.cpu_s = 0.0
-        self.before_bytes = self.peak_bytes = 0
-
-    def __enter__(self) -> Self:
-        self.before_bytes = self.peak_bytes = self._bytes()
-        self._began = self._cpu()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self.cpu_s = self._cpu() - self._began
-
-    def _look(self) -> None:
-        while not self._over.wait(_SAMPLE_S):
-            self.peak_bytes = max(self.peak_bytes, self._bytes())
-
-    def _all(self) -> list[psutil.Process]:
-        return [self._process, *self._process.children(recursive=True)]
-
-    def _cpu(self) -> float:
-        total = 0.0
-        for each in self._all():
-            try:
-                total += sum(each.cpu_times()[:4])  # its own, and of those below it that have ended
-            except psutil.NoSuchProcess:
-                continue
-        return total
-
-    def _bytes(self) -> int:
-        total = 0
-        for each in self._all():
-            try:
-                total += each.memory_full_info().pss
-            except psutil.NoSuchProcess:
-                continue
-        return total

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from batch_layer.cores import cores
 from batch_layer.recipe import Recipe
 from batch_layer.spark.fitting import fit_generation
-from batch_layer.spark.mllib import fit_mllib
+from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import Prepared
 from batch_layer.spark.session import close_session, open_session
 from oryx_py.events.fold import FoldSettings
