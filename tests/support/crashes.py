@@ -1,0 +1,241 @@
+"""Runs of the batch layer on a real Kafka and any file system, which die after any step; and what must come of it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from batch_layer.bootstrap import assemble
+from batch_layer.engine import Base, Engine, Ranges, Trained, Written
+from batch_layer.layer import Outcome, Step
+from batch_layer.metrics import Metrics
+from batch_layer.recipe import recipe_of
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
+from oryx_py.config import Settings, load
+from oryx_py.messages import partition_of
+from oryx_py.model.generation import Generation
+from oryx_py.model.registry import Registry
+from oryx_py.ports import EndOfPartition, Record, TopicSpec
+from oryx_py.runtime.stopping import Stopping
+from oryx_py.testing.fake_log import FakeLog
+from tests.support.batch import Crash, SlowEngine, pairs_of, read_history
+
+PARTITIONS = 3
+Pairs = dict[str, dict[str, float]]
+
+
+class UploadingEngine(SlowEngine):
+    """The slow engine, whose files lie anywhere: it writes and reads them by way of a local folder."""
+
+    settings: Settings
+
+    def write_rows(self, ranges: Ranges, partitions: int, into: str) -> Written:
+        files, root = self._files()
+        with tempfile.TemporaryDirectory() as work:
+            written = super().write_rows(ranges, partitions, Path(work, "rows").as_uri())
+            for path in Path(work, "rows").iterdir():
+                files.upload(path, f"{into.removeprefix(root)}/{path.name}")
+        return written
+
+    def train(
+        self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
+    ) -> Trained | None:
+        with tempfile.TemporaryDirectory() as work:
+            return super().train(self.fetched(files, Path(work)), rows, into, parent, base)
+
+    def fetched(self, uris: Sequence[str], work: Path) -> list[str]:
+        """Return local URIs of copies."""
+        files, root = self._files()
+        copies = [work / f"{number}.parquet" for number in range(len(uris))]
+        for uri, copy in zip(uris, copies, strict=True):
+            assert files.download(uri.removeprefix(root), copy)
+        return [copy.as_uri() for copy in copies]
+
+    def _files(self) -> Any:
+        files = open_files(self.settings.history_uri, "history.uri", reach_of(self.settings))
+        return files, files.uri() + "/"
+
+
+_Engine = TypeVar("_Engine", bound=UploadingEngine)
+
+
+def slow_engine(settings: Settings, kind: type[_Engine] = UploadingEngine) -> _Engine:
+    """Return a slow engine on the real Kafka of these settings."""
+    recipe = recipe_of(settings.model, settings.batch.trainer, settings.input)
+    bootstrap = settings.kafka.bootstrap_servers
+    engine = kind(FakeLog(), settings.input.topic, recipe, new_consumer=lambda: KafkaConsumer(bootstrap, {}))
+    engine.settings = settings
+    return engine
+
+
+@dataclass
+class CrashWorld:
+    """Topics on a real broker, a store and a history anywhere; each `run` puts a layer together as a new process would.
+
+    Args:
+        bootstrap: of the broker.
+        name: of the topics.
+        environ: further settings: at least ``ORYX__LOCAL__DIR``.
+        new_engine: None for the slow one.
+    """
+
+    bootstrap: str
+    name: str
+    environ: dict[str, str]
+    new_engine: Callable[[Settings], Engine] | None = None
+
+    def __post_init__(self) -> None:
+        self.input, self.update = f"{self.name}-in", f"{self.name}-up"
+        self.settings = load(
+            None,
+            {
+                "ORYX__KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
+                "ORYX__INPUT__TOPIC": self.input,
+                "ORYX__UPDATE__TOPIC": self.update,
+                "ORYX__MODEL__FEATURES": "3",
+                "ORYX__MODEL__ITERATIONS": "2",
+                "ORYX__BATCH__TRIM": "false",
+                "ORYX__STORE__KEEP_GENERATIONS": "1000",
+                **self.environ,
+            },
+        ).settings
+        admin = KafkaAdmin(self.bootstrap, {})
+        admin.create(TopicSpec(self.input, PARTITIONS, 1, {}))
+        admin.create(TopicSpec(self.update, 2, 1, {}))
+
+    def send(self, *values: str) -> None:
+        """Send values to their users' partitions; one that names no user goes to all."""
+        with self._producer() as producer:
+            for value in values:
+                user = value.split(",")[0]
+                for partition in [partition_of(user, PARTITIONS)] if user else range(PARTITIONS):
+                    producer.send(self.input, value.encode(), partition=partition)
+
+    def run(self, crash_after: Step | None = None, after_step: Callable[[Step], None] = lambda _: None) -> Outcome:
+        """Do one run, which dies after a step."""
+
+        def watch(step: Step) -> None:
+            after_step(step)
+            if step is crash_after:
+                raise Crash
+
+        engine = (self.new_engine or slow_engine)(self.settings)
+        with self._producer() as producer:
+            layer = assemble(
+                self.settings,
+                self.bootstrap,
+                engine=engine,
+                producer=producer,
+                metrics=Metrics(CollectorRegistry()),
+                stopping=Stopping(),
+            )
+            layer._after_step = watch
+            return layer.run()
+
+    def registry(self) -> Registry:
+        """The registry as it stands."""
+        return open_registry(self.settings.registry_uri, reach_of(self.settings)).read()
+
+    def newest(self, cache: Path) -> Generation:
+        """Open the generation that is live, as a host does that has no copy yet."""
+        shutil.rmtree(cache, ignore_errors=True)
+        environ = {"ORYX__STORE__CACHE_DIR": str(cache)}
+        elsewhere = load(None, {"ORYX__LOCAL__DIR": str(cache), **self.environ, **environ}).settings
+        epoch = self.registry().newest_epoch
+        assert epoch is not None
+        return Generation.open(open_store(elsewhere.store_uri, reach_of(elsewhere)).local(epoch.generation))
+
+    def rows(self, work: Path) -> list[dict[str, Any]]:
+        """All committed rows of the history."""
+        files = open_files(self.settings.history_uri, "history.uri", reach_of(self.settings))
+        work.mkdir(parents=True, exist_ok=True)
+        found = []
+        for number, file in enumerate(history_log(self.settings.history_uri, reach_of(self.settings)).read().files):
+            copy = work / f"{number}.parquet"
+            copy.unlink(missing_ok=True)
+            assert files.download(file.path, copy)
+            found += read_history([copy])
+        return found
+
+    def assert_exactly_once(self, work: Path) -> None:
+        """The history has every record of the topic once, and the live generation is NumPy's fold of the topic."""
+        topic = self.records()
+        rows = [(row["partition"], row["offset"], row["user"], row["item"]) for row in self.rows(work / "rows")]
+        told = [(one.partition, one.offset, *(one.value or b"").decode().split(",")[:2]) for one in topic]
+        assert sorted(rows) == sorted(told)
+        assert pairs_of(self.newest(work / "cache")) == numpy_fold(topic)
+
+    def records(self) -> list[Record]:
+        """Everything in the input topic, by partition and offset."""
+        consumer = KafkaConsumer(self.bootstrap, {})
+        waiting, found = set(range(PARTITIONS)), list[Record]()
+        try:
+            consumer.assign({(self.input, partition): 0 for partition in waiting})
+            while waiting:
+                for event in consumer.poll(10_000, 1.0):
+                    if isinstance(event, EndOfPartition):
+                        waiting.discard(event.partition)
+                    else:
+                        found.append(event)
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    @contextmanager
+    def _producer(self) -> Any:
+        producer = KafkaProducer(self.bootstrap, {})
+        try:
+            yield producer
+            producer.flush(30)
+        finally:
+            producer.close()
+
+
+def numpy_fold(topic: Sequence[Record]) -> Pairs:
+    """Fold implicit feedback without a line of the project's: sums since a pair's last delete or forget, by NumPy."""
+    split = [(record.value or b"").decode().split(",") for record in topic]
+    users, items = (np.array([parts[side] for parts in split]) for side in (0, 1))
+    gone = np.array([parts[2] == "" for parts in split])
+    strengths = np.array([float(parts[2] or "0") for parts in split])
+    partitions = np.array([record.partition for record in topic])
+    at = np.arange(len(topic))  # within a partition in the order of the offsets
+    pairs, of = np.unique(np.array([users, items]), axis=1, return_inverse=True)
+    of = of.reshape(-1)
+    home = np.zeros(pairs.shape[1], np.int64)
+    home[of] = partitions
+    reset = np.full(pairs.shape[1], -1)
+    np.maximum.at(reset, of[gone], at[gone])
+    for where in np.flatnonzero(gone & (items == "")):
+        reset[pairs[0] == users[where]] = np.maximum(reset[pairs[0] == users[where]], where)
+    for where in np.flatnonzero(gone & (users == "")):
+        here = (pairs[1] == items[where]) & (home == partitions[where])
+        reset[here] = np.maximum(reset[here], where)
+    counted = ~gone & (at > reset[of])
+    sums, seen = np.zeros(pairs.shape[1]), np.zeros(pairs.shape[1], np.bool_)
+    np.add.at(sums, of[counted], strengths[counted])
+    seen[of[counted]] = True
+    found: Pairs = {}
+    for pair in np.flatnonzero(seen):
+        found.setdefault(str(pairs[0, pair]), {})[str(pairs[1, pair])] = float(sums[pair])
+    return found
+
+
+def some_values(rng: np.random.Generator, count: int) -> list[str]:
+    """Draw interactions, a delete now and then, and seldom a forget of a user or an item."""
+    values = []
+    for draw in rng.random(count):
+        user, item = f"u{rng.integers(12)}", f"i{rng.integers(9)}"
+        if draw < 0.02:
+            values.append(f"{user},,")
+        elif draw < 0.04:
+            values.append(f",{item},")
+        else:
+            values.append(f"{user},{item}," + ("" if draw < 0.15 else f"{rng.integers(1, 40) / 8}"))
+    return values
