@@ -9,11 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from oryx_py.events.fold import FoldSettings, fold_columns
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
-from oryx_py.numerics.objective import Objective
 
-__all__ = ["PAIRS_SCHEMA", "VECTORS_SCHEMA", "fold_stream", "solve_stream"]
+__all__ = ["PAIRS_SCHEMA", "fold_stream"]
 
 _PAIRS: list["pa.Field[Any]"] = [
     pa.field("user", pa.string(), nullable=False),
@@ -22,11 +19,6 @@ _PAIRS: list["pa.Field[Any]"] = [
 ]
 PAIRS_SCHEMA: Final = pa.schema(_PAIRS)
 
-_VECTORS: list["pa.Field[Any]"] = [
-    pa.field("user", pa.int32(), nullable=False),
-    pa.field("vector", pa.list_(pa.float32()), nullable=False),
-]
-VECTORS_SCHEMA: Final = pa.schema(_VECTORS)
 
 _Column: TypeAlias = "pa.Array[Any]"
 
@@ -88,45 +80,6 @@ def _pairs(users: _Column, items: _Column, strengths: NDArray[np.float64]) -> It
         mask = pa.array(there)
         columns = [users.filter(mask), items.filter(mask), pa.array(strengths[there])]
         yield pa.RecordBatch.from_arrays(columns, schema=PAIRS_SCHEMA)
-
-
-def solve_stream(
-    batches: Iterable[pa.RecordBatch], factors: NDArray[np.float32], prior: Prior, objective: Objective
-) -> Iterator[pa.RecordBatch]:
-    """Solve users against the items' factors, by the speed layer's own function; batches of `VECTORS_SCHEMA`.
-
-    Columns in: user and item (rows, int32), strength; sorted by user and item. A user that is cut by the end of a batch
-    waits for the next.
-    """
-    waiting: list[NDArray[Any]] = [np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float64)]
-    for batch in batches:
-        arrived = [batch.column(name).to_numpy() for name in ("user", "item", "strength")]
-        users, items, strengths = (np.concatenate(both) for both in zip(waiting, arrived, strict=True))
-        if not len(users):
-            continue
-        whole = int(np.searchsorted(users, users[-1]))
-        waiting = [users[whole:], items[whole:], strengths[whole:]]
-        yield from _vectors(users[:whole], items[:whole], strengths[:whole], factors, prior, objective)
-    users, items, strengths = waiting
-    yield from _vectors(users, items, strengths, factors, prior, objective)
-
-
-def _vectors(
-    users: NDArray[np.int32],
-    items: NDArray[np.int32],
-    strengths: NDArray[np.float64],
-    factors: NDArray[np.float32],
-    prior: Prior,
-    objective: Objective,
-) -> Iterator[pa.RecordBatch]:
-    if not len(users):
-        return
-    firsts = np.flatnonzero(np.diff(users, prepend=users[0] - 1))
-    indptr = np.append(firsts, len(users)).astype(np.int64)
-    solved = fold_in_many(indptr, items, strengths, factors, prior, objective)
-    offsets = pa.array(np.arange(len(firsts) + 1, dtype=np.int32) * solved.shape[1])
-    vectors = pa.ListArray.from_arrays(offsets, pa.array(solved.reshape(-1)))
-    yield pa.RecordBatch.from_arrays([pa.array(users[firsts]), vectors], schema=VECTORS_SCHEMA)
 
 
 def _changes(ids: _Column) -> NDArray[np.bool_]:

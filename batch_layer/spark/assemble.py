@@ -15,7 +15,7 @@ from batch_layer.recipe import Recipe
 from batch_layer.spark.compaction import count, reading, usable
 from batch_layer.spark.evaluation import evaluate
 from batch_layer.spark.fitting import fit_generation
-from batch_layer.spark.mllib import fit_mllib
+from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import parts_for, prepare
 
 __all__ = ["train"]

@@ -24,8 +24,8 @@ from batch_layer.spark.assemble import train
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.fitting import publish_items, solve_users
 from batch_layer.spark.history import read_rows
-from batch_layer.spark.mllib import fit
 from batch_layer.spark.mllib.pairs import read_pairs
+from batch_layer.spark.mllib.training import fit
 from batch_layer.spark.preparing.transposition import histories_of
 from batch_layer.spark.reader import Source, read_frame
 from batch_layer.spark.repeats import repeats_of

@@ -11,7 +11,6 @@ from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.spark.folding import told_rows
 from batch_layer.spark.preparing.items import number_items
-from batch_layer.spark.preparing.onto import fold_onto
 from batch_layer.spark.preparing.parts import fold_into_parts, part_path
 from batch_layer.spark.preparing.prepared import Prepared
 from batch_layer.spark.preparing.spans import write_users
@@ -67,6 +66,9 @@ def prepare(
         if base is None:
             counts = fold_into_parts(told_rows(rows), fold, work, parts)
         else:
+            # Not above: the workers of the plain fold import this module too, and this one brings numba.
+            from batch_layer.spark.preparing.onto import fold_onto
+
             counts = fold_onto(spark, base, rows, fold, work, parts)
         timed.wrote("fold", sum(part.file_bytes for part in counts))
     if not counts:

@@ -7,13 +7,15 @@ import numpy as np
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import create_array, map_array, open_array
 from oryx_py.model.generation_writer import history_files
-from oryx_py.numerics.transposing import column_counts, transpose_into
 
 __all__ = ["histories_of", "write_items"]
 
 
 def write_items(into: Path, items: int, threads: int) -> int:
     """Write ``items.history.*`` from ``users.history.*``, on this machine's cores; returns the bytes."""
+    # Not above: every worker that maps histories imports this module, and numba takes it a second.
+    from oryx_py.numerics.transposing import column_counts, transpose_into
+
     users = histories_of(into, "users")
     indptr, indices, strengths = (into / file for file in history_files("items"))
     create_array(indptr, np.int64, (items + 1,))

@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.streams import PAIRS_SCHEMA, VECTORS_SCHEMA, fold_stream, solve_stream
+from batch_layer.streams import PAIRS_SCHEMA, fold_stream
 from oryx_py.events.fold import FoldSettings
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
-from oryx_py.numerics.gram import gram
-from oryx_py.numerics.objective import Objective
 from tests.support.batch import Row, slow_fold
 
 ROWS = pa.schema(
@@ -70,35 +65,3 @@ def test_folding_in_batches_is_folding_one_by_one(
         for user in sorted(wanted, key=str.encode)
         for item in sorted(wanted[user], key=str.encode)
     ]
-
-
-PAIRS = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("strength", pa.float64())])
-
-
-@settings(deadline=None)
-@given(
-    pairs=st.dictionaries(
-        st.tuples(st.integers(0, 6), st.integers(0, 9)), st.sampled_from([1.0, 2.5, 0.0, -1.0]), max_size=40
-    ),
-    cuts=st.lists(st.integers(0, 40), max_size=6),
-)
-def test_a_user_cut_by_a_batch_is_solved_whole(pairs: dict[tuple[int, int], float], cuts: list[int]) -> None:
-    factors = np.random.default_rng(3).normal(size=(10, 4)).astype(np.float32)
-    prior, objective = Prior(gram(factors), 10), Objective.mllib_implicit(lambda_=0.1, alpha=1.0)
-    rows = [{"user": user, "item": item, "strength": s} for (user, item), s in sorted(pairs.items())]
-    solved = pa.Table.from_batches(
-        list(solve_stream(batches(rows, PAIRS, cuts), factors, prior, objective)), VECTORS_SCHEMA
-    ).to_pylist()
-    users = sorted({user for user, _ in pairs})
-    assert [row["user"] for row in solved] == users
-    for row in solved:
-        mine = sorted((item, s) for (user, item), s in pairs.items() if user == row["user"])
-        alone = fold_in_many(
-            np.array([0, len(mine)]),
-            np.array([item for item, _ in mine]),
-            np.array([s for _, s in mine]),
-            factors,
-            prior,
-            objective,
-        )
-        np.testing.assert_array_equal(np.array(row["vector"], np.float32), alone[0])
