@@ -88,11 +88,12 @@ class Housekeeping:
             told = self._announced(registry.epochs, partitions)
             now_ms, overlap_s = self._clock.now_ms(), self._kept.overlap_s
             held = epochs_to_hold(registry.epochs, told, partitions, now_ms=now_ms, overlap_s=overlap_s)
-            self._delete(registry, {entry.generation for entry in (*held, *registry.epochs[-2:])})
             if self._kept.trim:
                 in_use = epochs_in_use(registry.epochs, told, partitions, now_ms=now_ms, overlap_s=overlap_s)
-                self._trim(self._input, self._readers_of_input(in_use, history))
+                there = {entry.generation for entry in in_use if not registry.is_deleted(entry.generation)}
+                self._trim(self._input, self._readers_of_input(there, history))
                 self._trim(self._update, [entry.start for entry in in_use])
+            self._delete(registry, {entry.generation for entry in (*held, *registry.epochs[-2:])})
         except OryxError as trouble:
             log.warning("housekeeping_put_off", reason=str(trouble), hint="the next run does it")
 
@@ -112,9 +113,9 @@ class Housekeeping:
             consumer.close()
         return announcements
 
-    def _readers_of_input(self, in_use: Sequence[EpochStarted], history: History) -> list[Offsets]:
-        """The batch layer, the speed layer in each epoch, and the writing of dead letters."""
-        speed = [self._needed_by(name) for name in sorted({entry.generation for entry in in_use})]
+    def _readers_of_input(self, generations: Collection[str], history: History) -> list[Offsets]:
+        """The batch layer, the speed layer on each generation, and the writing of dead letters."""
+        speed = [self._needed_by(name) for name in sorted(generations)]
         return [history.offsets, *speed, self._dead_letters_written()]
 
     def _needed_by(self, generation: str) -> Offsets:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import structlog
 
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import Outcome, Step
@@ -202,6 +203,17 @@ def test_the_newest_generations_are_kept(tmp_path: Path) -> None:
     assert [registry.state(name) for name in names] == ["retired"] * 4 + ["published"]
     with world.publisher() as publisher, pytest.raises(UserError, match="no published generation"):
         roll_back(world.registry, world.store, publisher, names[0])
+
+
+def test_without_a_speed_layer_generations_go_all_the_same_and_input_stays(tmp_path: Path) -> None:
+    """Nothing is ever live then, and nobody has written dead letters."""
+    world = Tidied(tmp_path, generations=2)
+    with structlog.testing.capture_logs() as events:
+        names = [world.generation(item) for item in ("tea", "jam", "egg", "ham")]
+        assert world.run() is Outcome.NOTHING_NEW
+    assert not [event for event in events if event["log_level"] == "warning"]
+    assert world.store.generations() == names[2:]
+    assert world.starts() == {0: 0, 1: 0, 2: 0}
 
 
 def test_live_used_and_next_to_roll_back_to_stay_however_few_are_kept(tmp_path: Path) -> None:
