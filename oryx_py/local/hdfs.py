@@ -73,7 +73,7 @@ class _Server:
         return self._process is not None and self._process.poll() is None
 
     def start(self, timeout_s: float = 90.0) -> None:
-        """Return when it does its work; do nothing if it runs.
+        """Return when it does its work; if it runs already, only wait for that.
 
         Raises:
             MissingDependency: there is no Java, no PySpark that fits, or the jars can't be had.
@@ -81,6 +81,7 @@ class _Server:
             StoreUnavailable: it ended or was not ready in time; the message has the end of its log.
         """
         if self.alive:
+            self._await_ready(time.monotonic() + timeout_s, 0)
             return
         java = find_java()
         classpath = _classpath(java, self.home.conf, self._cache, self._on_progress)

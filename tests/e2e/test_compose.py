@@ -19,7 +19,7 @@ CONTEXT = ["LICENSE", "README.md", "batch_layer", "deploy", "docker-compose.yml"
 CONTEXT += ["pyproject.toml", "requirements.lock", "serving_layer", "setup.cfg", "speed_layer"]
 OWN_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 """Where Debian keeps what this machine trusts besides the public certificates: the build must trust it too."""
-SERVICES = {"kafka", "batch", "speed", "serving"}
+SERVICES = {"kafka", "namenode", "datanode", "batch", "speed", "serving"}
 
 
 def engine_answers() -> bool:
@@ -126,6 +126,9 @@ def test_everything_is_healthy_learns_from_outside_and_survives_a_down_and_an_up
     eventually(lambda: compose.ask("GET", path)[0] == 200, 60)
     before = compose.ask("GET", path)[2]
     assert len(before) == 5
+
+    names = compose("exec", "-T", "namenode", "oryx", "generations")
+    assert "published" in names  # in HDFS: this service has no other way to know it
 
     compose("down", "--timeout", "30")
     compose.up()
