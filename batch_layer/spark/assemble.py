@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 
-import msgspec
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Trained
@@ -81,8 +80,8 @@ def train(
         )
     if prepared is None:
         return None
-    if evaluated is not None:  # it has most of the way behind it
-        recipe, parent = msgspec.structs.replace(recipe, warm_start=True), evaluated.directory
+    if evaluated is not None:
+        recipe, parent = evaluated.going_on(recipe), evaluated.directory
     fitted = fit(spark, into, work, prepared, recipe, parent=parent, cancelled=cancelled, on_progress=on_progress)
     return Trained(
         objective=fitted.objective,

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import structlog
 from pyspark.sql import DataFrame, SparkSession
@@ -39,11 +40,22 @@ _TASKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A model that was trained without the newest interactions: where it is, and how good."""
+    """A model that was trained without the newest interactions: where it is, how good, and in how many sweeps."""
 
     directory: Path
+    epochs: int
     metrics: dict[str, Any]
     seconds: float
+
+    def going_on(self, recipe: Recipe) -> Recipe:
+        """Return the recipe for training on everything from there.
+
+        Warm, and a third of the sweeps at most: more than there were in all would be too many where data are sparse.
+        """
+        if recipe.trainer == "mllib":  # it always begins anew
+            return recipe
+        sweeps = max(1, -(-self.epochs // 3))
+        return msgspec.structs.replace(recipe, warm_start=True, iterations=sweeps)
 
 
 def evaluate(
@@ -90,16 +102,16 @@ def evaluate(
         )
         if prepared is None:
             return None
-        fit(spark, into, scratch, prepared, recipe, parent=None, cancelled=cancelled, on_progress=on_progress)
+        fitted = fit(spark, into, scratch, prepared, recipe, parent=None, cancelled=cancelled, on_progress=on_progress)
         on_progress(Progress(step="evaluate"))
         if cancelled():
             raise Cancelled
         since = weigh_rows(rows.where(time_of_row() >= cut_ms), recipe.fold, cut_ms)
         found = find_targets(since, recipe.fold, into, most=most_users(prepared.items), parts=parts)
         figures = _figures(spark, found.targets, into, recipe)
-    metrics = {"protocol": _protocol(recipe), "cut_ms": cut_ms, **_counts(found), **figures}
+    metrics = {"protocol": _protocol(recipe), "cut_ms": cut_ms, "epochs": fitted.epochs, **_counts(found), **figures}
     log.info("evaluated", users=found.users, asked=found.asked, **figures)
-    return Evaluated(into, metrics, timed.seconds["evaluate"])
+    return Evaluated(into, fitted.epochs, metrics, timed.seconds["evaluate"])
 
 
 def _figures(spark: SparkSession, targets: Targets, directory: Path, recipe: Recipe) -> dict[str, Any]:
