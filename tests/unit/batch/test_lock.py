@@ -18,25 +18,10 @@ from batch_layer.lock import FileLock, Holder, RunLock, holding
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.errors import StoreUnavailable, UserError
+from tests.support.ticking import Ticking
 
 ME, OTHER = Holder("here", 1, 1_700_000_000_000), Holder("there", 2, 0)
 New = Callable[[], RunLock]
-
-
-class Ticking:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.now * 1000)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture(params=["kernel", "lease"])

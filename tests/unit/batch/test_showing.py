@@ -14,7 +14,7 @@ from batch_layer.metrics import Metrics
 from batch_layer.progress import Progress
 from batch_layer.showing import Shown, left_s, told
 from oryx_py.runtime.telemetry import configure_logging
-from tests.unit.batch.test_lock import Ticking
+from tests.support.ticking import Ticking
 
 
 class Terminal(io.StringIO):
