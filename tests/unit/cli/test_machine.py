@@ -39,6 +39,21 @@ def test_a_cluster_needs_no_broker_and_no_settings_file_is_made_up() -> None:
     assert program.command == [sys.executable, "-m", "oryx_py.cli", "speed"]
 
 
+def test_hdfs_starts_after_the_broker_and_before_the_layers(tmp_path: Path) -> None:
+    """Its two servers each by themselves, so that one that dies is started again alone; a second one is refused."""
+    environ = {"ORYX__LOCAL__HDFS": "true", "ORYX__LOCAL__DIR": str(tmp_path), "ORYX__SERVING__PORT": "0"}
+    settings = load(None, environ).settings
+    programs = machine.children(settings, machine.LAYERS, None, {})
+    assert [program.name for program in programs] == ["broker", "namenode", "datanode", "batch", "speed", "serve"]
+    assert [list(program.command[3:]) for program in programs[1:3]] == [["hdfs", "namenode"], ["hdfs", "datanode"]]
+    assert all(program.ready is not None and not program.ready() for program in programs[1:3])
+    lock = locks.take(tmp_path / "hdfs" / "namenode" / "lock", 0)
+    assert lock is not None
+    with pytest.raises(UserError, match="an HDFS already runs"):
+        machine.check_free(settings)
+    os.close(lock)
+
+
 def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
