@@ -48,6 +48,14 @@ def test_a_run_makes_one_epoch_of_all_input(world: BatchWorld) -> None:
         assert dict(ref.start) == registry.epochs[0].start
 
 
+def test_the_manifest_says_what_each_step_took_and_wrote(world: BatchWorld) -> None:
+    world.run()
+    manifest = world.newest().manifest
+    training = manifest.metrics["training"]
+    assert training["seconds"]["seal"] > 0
+    assert training["bytes"]["all"] == sum(entry.bytes for entry in manifest.files.values())
+
+
 def test_what_cannot_be_read_is_left_out_and_counted(world: BatchWorld) -> None:
     world.send_raw(None, 0)
     world.send_raw(b"\xff\xfe", 0)
@@ -138,7 +146,7 @@ def test_a_history_without_pairs_makes_no_generation(tmp_path: Path, values: lis
     world.send(*values)
     assert world.run() is Outcome.NO_PAIRS
     assert world.run() is Outcome.NO_PAIRS
-    assert world.store.generations() == []
+    assert world.store.generations() == world.store.incomplete() == []
     assert world.registry.read().epochs == ()
     world.send("ann,tea,1")
     assert world.run() is Outcome.PUBLISHED
