@@ -9,7 +9,7 @@ import pytest
 import xxhash
 
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
-from oryx_py.events.fold import FoldSettings
+from oryx_py.events.fold import FoldSettings, KindSettings
 from oryx_py.model.files import FileEntry
 from oryx_py.model.manifest import Counts, Manifest, check_format, read_manifest, write_manifest
 from oryx_py.numerics.objective import Objective
@@ -22,7 +22,9 @@ MANIFEST = Manifest(
     feedback="implicit",
     features=3,
     objective=Objective.ials(alpha0=0.1, lambda_=0.003, nu=0.5),
-    fold=FoldSettings(feedback="implicit"),
+    fold=FoldSettings(
+        feedback="implicit", half_life_s=0.1, kinds={"buy": KindSettings(5.0, 1e9)}, zero_threshold=0.2, max_age_s=9.0
+    ),
     hyperparameters={"iterations": 10, "checksum": "f" * 32},
     as_of_ms=1_785_500_000_000,
     counts=Counts(users=5, items=4, pairs=8, interactions=17, rejected=1),
@@ -60,6 +62,7 @@ def test_a_manifest_from_before_there_were_windows_has_none(path: Path) -> None:
     rewrite(path, format="1.0", fold=fold, counts=counts)
     read = read_manifest(path)
     assert (read.fold.dedupes, read.counts.repeats, read.dedupe_from) == (False, 0, {})
+    assert read.fold.is_plain
 
 
 def test_next_offsets_are_the_ends_of_the_input(path: Path) -> None:

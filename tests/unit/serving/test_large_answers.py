@@ -2,15 +2,18 @@
 
 import threading
 
+import msgspec
 import numpy as np
 import orjson
 import pytest
 
-from oryx_py.events import FoldSettings, fold_pair
+from oryx_py.events import FoldSettings, KindSettings, fold_pair
 from oryx_py.model.vectors import VectorTable
+from oryx_py.numerics.objective import Objective
 from serving_layer import folding
 from serving_layer.api.answers import Names, Scored
 from serving_layer.ranking import distinct, in_order
+from tests.support.generations import generation_of
 from tests.support.serving import FixedModels, Harness, model_at, write_world
 
 ITEMS = 9_000
@@ -91,6 +94,18 @@ def test_a_history_is_folded_as_pair_by_pair(feedback):
     assert handles.tolist() == list(slowly)
     assert sums.tolist() == list(slowly.values())
     assert values.tolist() == [1.0, -0.0, 2.5, 0.1]
+
+
+def test_what_would_not_be_folded_once_it_is_stored_is_left_out():
+    """An interaction of a request is new, and has no kind: the threshold alone can leave it out."""
+    generation = generation_of({"a": {"p": 1.0}}, {"p": np.ones(2, np.float32)}, Objective.mllib_implicit(0.1, 1.0), {})
+    kinds = {"view": KindSettings(0.1)}
+    for threshold, left in ((0.0, [0.4, -0.6, 0.0]), (0.5, [-0.6])):
+        fold = FoldSettings(feedback="implicit", half_life_s=1.0, kinds=kinds, zero_threshold=threshold, max_age_s=1.0)
+        manifest = msgspec.structs.replace(generation.manifest, fold=fold, as_of_ms=10**12)
+        items, strengths = folding._that_count(np.array([5, 3, 8]), [0.4, -0.6, 0.0], manifest)
+        assert strengths == left
+        assert items.tolist() == ([5, 3, 8] if threshold == 0 else [3])
 
 
 @pytest.mark.parametrize("count", [0, 5, 100, 3_000])

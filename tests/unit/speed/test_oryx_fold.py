@@ -1,10 +1,13 @@
 """The fold by Oryx's rule in the cases that its laws do not reach: forgetting, deleting, no solver, a killed sender."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 
 from oryx_py.errors import ConfigError
-from oryx_py.events import Interaction
+from oryx_py.events import FoldSettings, Interaction, KindSettings
 from oryx_py.messages import ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
@@ -52,6 +55,22 @@ def test_deleting_moves_no_vector_but_makes_the_item_unknown() -> None:
     assert user.vector is not None
     assert user.vector.tobytes() == before
     assert not state.knows(state.users.find("c"), state.items.find("p"))
+
+
+def test_steps_are_as_long_as_the_kind_says() -> None:
+    """A view of half the weight is half a click; what comes to too little takes no step and is not known."""
+    fold_settings = FoldSettings("implicit", kinds={"view": KindSettings(0.5)}, zero_threshold=0.2)
+    made = generation()
+    made = replace(made, manifest=msgspec.structs.replace(made.manifest, fold=fold_settings))
+    vectors = []
+    for told in (Interaction("a", "q", 0.5), Interaction("a", "q", 1.0, kind="view")):
+        fold = OryxFold(ModelState(made, EPOCH), 2)
+        fold.add(Interaction("a", "r", 0.3, kind="view"), 0, 0)
+        fold.add(told, 0, 1)
+        (update,) = [update for update in fold.flush() if isinstance(update, UserVector)]
+        assert (update.items, update.strengths) == (("q",), (0.5,))
+        vectors.append(update.vector)
+    assert np.array_equal(*vectors)
 
 
 def test_an_interaction_of_no_effect_is_known_all_the_same() -> None:
