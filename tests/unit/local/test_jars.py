@@ -113,7 +113,9 @@ def test_the_lock_names_a_broker_its_console_tools_and_each_file_once() -> None:
     assert {"kafka_2.13", "kafka-tools", "log4j-slf4j-impl"} <= set(names)
     assert len(set(names)) == len(names)
     assert all(len(jar.sha256) == 64 and jar.bytes > 0 for jar in lock)
-    assert jars.version_of(jars.KAFKA, lock) == next(j.coordinates.version for j in lock if j.coordinates.name == "kafka-tools")
+    assert jars.version_of(jars.KAFKA, lock) == next(
+        j.coordinates.version for j in lock if j.coordinates.name == "kafka-tools"
+    )
 
 
 def test_without_pyspark_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
