@@ -18,6 +18,7 @@ import structlog
 
 from oryx_py.errors import Transient, UserError
 from oryx_py.local import locks
+from oryx_py.model.files import storage
 from oryx_py.ports import Clock
 
 __all__ = ["FileLock", "Holder", "RunLock", "holding", "this_process"]
@@ -25,6 +26,7 @@ __all__ = ["FileLock", "Holder", "RunLock", "holding", "this_process"]
 log = structlog.get_logger("batch")
 
 _POLL_S = 1.0
+_LOOKS, _LOOK_S = 5, 0.02
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -110,11 +112,12 @@ class FileLock:
 
     def attempt(self, holder: Holder) -> Holder | None:
         """Take it; see the port."""
-        descriptor = locks.take(self._path, 0.0)
-        if descriptor is None:
-            return self._told()
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+        with storage(self._path):
+            descriptor = locks.take(self._path, 0.0)
+            if descriptor is None:
+                return self._told()
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, msgspec.json.encode(holder), 0)
         self._descriptor = descriptor
         return None
 
@@ -129,7 +132,8 @@ class FileLock:
             self._descriptor = None
 
     def _told(self) -> Holder:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Holder)
-        except (OSError, msgspec.MsgspecError):  # it is just being written
-            return Holder("this machine", 0, 0)
+        for _ in range(_LOOKS):
+            with suppress(msgspec.MsgspecError):  # it is just being written
+                return msgspec.json.decode(self._path.read_bytes(), type=Holder)
+            time.sleep(_LOOK_S)
+        return Holder("some machine", 0, 0)

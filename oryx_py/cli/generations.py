@@ -27,8 +27,8 @@ def generations(context: typer.Context) -> None:
     does not cover. "quality" is there where batch.test_fraction is set: how well
     a model without the newest interactions foresaw these, and behind the slash
     how well popularity did, or for ratings the mean of each item's. The manifest
-    has more of it, and the protocol. A generation is a candidate when it is written, published
-    when it is served, and retired or rejected afterwards.
+    has more of it, and the protocol. A generation is a candidate when it is
+    written, published when it is served, and retired or rejected afterwards.
 
     Example:
 
@@ -40,21 +40,28 @@ def generations(context: typer.Context) -> None:
     call = invocation(context)
     settings = located(call.settings())
     reach = reach_of(settings)
-    rows = generation_rows(open_registry(settings.registry_uri, reach).read(), open_store(settings.store_uri, reach))
+    registry = open_registry(settings.registry_uri, reach).read()
+    rows = generation_rows(registry, open_store(settings.store_uri, reach))
     if not rows:
         call.screen.note("there is no generation yet: `oryx batch --once` trains one from what was ingested")
         return
     call.screen.table(COLUMNS, rows, right=(3, 4, 5))
+    if deleted := sum(map(registry.is_deleted, registry.generations)):
+        kept = settings.store.keep_generations
+        call.screen.note(f"{deleted} more are not kept any more: store.keep_generations = {kept}")
 
 
 def generation_rows(registry: "Registry", store: "ArtefactStore") -> list[Sequence[str]]:
-    """Return a row for each generation that the registry or the store knows, in `COLUMNS`, ascending."""
+    """Return a row for each generation that the registry or the store knows, in `COLUMNS`, ascending.
+
+    Those that were deleted since nobody needs them any more are left out.
+    """
     epochs: dict[str, list[str]] = {}
     for started in registry.epochs:
         epochs.setdefault(started.generation, []).append(str(started.epoch))
     stored = set(store.generations())
     rows: list[Sequence[str]] = []
-    for name in sorted(stored | set(registry.generations)):
+    for name in sorted(stored | {name for name in registry.generations if not registry.is_deleted(name)}):
         known = registry.generations.get(name)
         state = known.state if known else "unregistered"
         what = ["-"] * 5

@@ -31,6 +31,17 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
+def test_what_is_not_kept_any_more_is_counted_and_not_shown(uri: str) -> None:
+    """At a generation every five minutes nobody would find the live one among them."""
+    log = open_registry(uri)
+    seen = log.read()
+    log.append(seen, [GenerationState("b", "retired"), GenerationState("gone", "rejected", deleted=True)])
+    assert [row[0] for row in generation_rows(log.read(), open_store(uri))] == ["a", "b", "c"]
+    shown = CliRunner().invoke(app, ["generations"])
+    assert shown.exit_code == 0
+    assert "1 more are not kept any more: store.keep_generations = 5" in shown.output
+
+
 def test_each_generation_has_its_state_its_epochs_and_its_counts(uri: str) -> None:
     rows = {
         row[0]: dict(zip(COLUMNS, row, strict=True))
