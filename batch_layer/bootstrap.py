@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
-from batch_layer.history.composing import base_finder
+from batch_layer.history.composing import base_finder, reshaper
 from batch_layer.history.finding import no_base
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.housekeeping import Housekeeping, Kept
@@ -170,6 +170,7 @@ def assemble(
             metrics=metrics,
             build_index=ExactIndex().build,
             tidy=_housekeeping(settings, bootstrap, admin, metrics),
+            reshape=reshaper(settings),
             find_base=base_finder(settings) or no_base,
             on_progress=on_progress,
         ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
@@ -46,6 +47,15 @@ class HistoryFolder:
             StoreUnavailable: the system does not take it.
         """
         self._files.upload(local, path)
+
+    def opened(self, path: str) -> BinaryIO:
+        """Open a file for reading; the caller closes it."""
+        return open_reading(self._files, path)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove files that no commit names any more; nothing happens where there are none."""
+        for path in paths:
+            self._files.delete(path)
 
     def settle(self, directory: str) -> list[HistoryFile]:
         """Make the files of a directory durable, drop empty ones and what is no file of rows; describe the rest.

@@ -1,13 +1,14 @@
 """One run of the batch layer: from what is new in the input topic to an epoch that the other layers take.
 
-The protocol, as in docs/batch-protocol.md. Before anything else a run recovers: half generations and rows that no
-commit names are swept, a finished generation that the registry does not know is promoted or rejected, and the newest
-epoch's ``MODEL-REF`` is sent where the update topic lacks it. Then:
+The protocol, as in docs/batch-protocol.md. Before anything else a run recovers: half generations, rows that no commit
+names and what is left of work are swept, a finished generation that the registry does not know is promoted or rejected,
+and the newest epoch's ``MODEL-REF`` is sent where the update topic lacks it. Then:
 
 (a) write the new rows' files, from the history's offsets to the input's end as it is now;
-(b) commit the history up to there: the files, the offsets, the records left out;
-(c) fold the history as of that commit, and train;
-(d) write the generation's files and its manifest aside;
+(b) commit the history up to there: the files, the offsets, the records left out; where a generation is to be made of
+    it, what is too old or was forgotten leaves the history, in commits of their own;
+(c) fold the history as of that commit, and train, into the generation's files, aside;
+(d) build the index, check, sum and fsync every file, and write the manifest;
 (e) commit the generation: it and its manifest appear at once;
 (f) commit the registry: the generation published, the next epoch with the update topic's end as its ``from``;
 (g) send ``MODEL-REF`` to every partition of the update topic;
@@ -17,8 +18,8 @@ epoch's ``MODEL-REF`` is sent where the update topic lacks it. Then:
 killed after or in    the next run
 ====================  ====================================================================
 (a)                   sweeps the files and reads the same offsets again
-(b), (c)              trains from the committed history, with what has come since
-(d)                   sweeps the half generation, trains again
+(b)                   trains from the committed history, with what has come since
+(c), (d)              sweeps the half generation, trains again, with what has come since
 (e)                   promotes the finished generation, or rejects it as damaged or outdated
 (f)                   sends ``MODEL-REF``; readers that looked at the registry have the epoch already
 (g)                   finds nothing to train, does (h)
@@ -38,6 +39,7 @@ import structlog
 from batch_layer.cores import cores
 from batch_layer.engine import Engine
 from batch_layer.history.finding import FindBase, no_base
+from batch_layer.history.reshaping import Reshape, as_it_is
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.metrics import Metrics
 from batch_layer.progress import OnProgress, Progress, unheard
@@ -102,6 +104,7 @@ class Parts:
     """`oryx_py.ports.index.IndexBuilder.build`; by itself, no index."""
     tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
     """Step (h); must not raise (`batch_layer.housekeeping`)."""
+    reshape: Reshape = as_it_is
     find_base: FindBase = no_base
     on_progress: OnProgress = unheard
 
@@ -157,6 +160,7 @@ class BatchLayer:
         if not force and self._fruitless == history.number:
             return self._finish(Outcome.NO_PAIRS)
 
+        history = self._parts.reshape(history)
         generation = self._make(history, registry)
         if generation is None:
             self._fruitless = history.number

@@ -10,9 +10,12 @@ import pyarrow as pa
 from batch_layer.history.describing import day_of
 from batch_layer.history.finding import BaseFinder
 from batch_layer.history.importing import Imported, Target, import_rows
+from batch_layer.history.reshaping import Reshaper
+from batch_layer.history.retention import Limits
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.lock import holding
 from batch_layer.locking import run_lock
+from batch_layer.recipe import recipe_of
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin
 from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
@@ -23,7 +26,7 @@ from oryx_py.model.history import ImportedSource
 from oryx_py.model.registry import TopicsIdentity
 from oryx_py.runtime.topics import check_identity, identify
 
-__all__ = ["base_finder", "import_into"]
+__all__ = ["base_finder", "import_into", "reshaper"]
 
 
 def base_finder(settings: Settings) -> BaseFinder | None:
@@ -43,6 +46,28 @@ def base_finder(settings: Settings) -> BaseFinder | None:
         store=open_store(settings.store_uri, reach),
         history=history_log(settings.history_uri, reach),
         folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
+    )
+
+
+def reshaper(settings: Settings) -> Reshaper:
+    """Return what is done to the history before a generation is made of it.
+
+    Args:
+        settings: located ones.
+
+    Raises:
+        ConfigError: a place that cannot be used.
+    """
+    reach = reach_of(settings)
+    return Reshaper(
+        log=history_log(settings.history_uri, reach),
+        folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
+        registry=open_registry(settings.registry_uri, reach),
+        store=open_store(settings.store_uri, reach),
+        limits=Limits(settings.history.max_age_days, settings.history.max_rows),
+        fold=recipe_of(settings.model, settings.batch.trainer, settings.input).fold,
+        clock=SystemClock(),
+        rng=np.random.default_rng(),
     )
 
 

@@ -16,7 +16,7 @@ from oryx_py.model.history import History
 from oryx_py.model.manifest import Manifest
 from oryx_py.ports import ArtefactStore
 
-__all__ = ["BaseFinder", "FindBase", "no_base"]
+__all__ = ["BaseFinder", "FindBase", "first_in_window", "no_base"]
 
 log = structlog.get_logger("batch")
 
@@ -65,7 +65,8 @@ class BaseFinder:
             log.warning("all_rows_are_read", generation=manifest.generation, reason=str(trouble))
             return None
         new = new_since(manifest.history, history)
-        first = self._first_in_window({p: offset for p, (offset, _) in manifest.dedupe_from.items()}, manifest.history)
+        starts = {partition: offset for partition, (offset, _) in manifest.dedupe_from.items()}
+        first = first_in_window(self._history, starts, manifest.history)
         return Base(
             path=path,
             manifest=manifest,
@@ -89,12 +90,19 @@ class BaseFinder:
                 log.info("not_folded_on", generation=name, reason=str(trouble))
         return found
 
-    def _first_in_window(self, offsets: Mapping[int, int], last: int) -> int:
-        """The newest commit at which, or after which, all rows from these offsets on came."""
-        start = last
-        while start > 0:
-            start = max(0, start - _COMMITS_AT_ONCE)
-            found = reached([commit for commit in self._history.commits(after=start) if commit.number <= last], offsets)
-            if found is not None:
-                return found
-        return 1
+
+def first_in_window(log: HistoryLog, offsets: Mapping[int, int], last: int) -> int:
+    """Return the newest commit at which, or after which, all rows from these offsets on came.
+
+    Args:
+        log: the commits, of which the newest are read.
+        offsets: by partition.
+        last: the commit up to which is looked.
+    """
+    start = last
+    while start > 0:
+        start = max(0, start - _COMMITS_AT_ONCE)
+        found = reached([commit for commit in log.commits(after=start) if commit.number <= last], offsets)
+        if found is not None:
+            return found
+    return 1

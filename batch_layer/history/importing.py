@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch_layer.history.lanes import Lanes, sorted_rows
+from batch_layer.history.lanes import Lanes
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.errors import UserError
 from oryx_py.model.history import History, HistoryFile, ImportedSource
@@ -25,7 +25,7 @@ __all__ = ["Imported", "Target", "import_rows"]
 _FILE_ROWS = 2_000_000
 """Some hundred megabytes in memory, some tens on the disk."""
 _GROUP_ROWS = 131_072
-"""Rows that are read together; of sorted ones, few users."""
+"""Rows that are read together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def import_rows(
     with tempfile.TemporaryDirectory(prefix="oryx-import-") as folder:
         for table in _filled(map(lanes.place, batches), file_rows):
             local = Path(folder) / "rows.parquet"
-            pq.write_table(sorted_rows(table), local, compression="zstd", row_group_size=_GROUP_ROWS)
+            pq.write_table(table, local, compression="zstd", row_group_size=_GROUP_ROWS)
             target.put(local, files)
             files, rows = files + 1, rows + table.num_rows
             on_rows(rows)

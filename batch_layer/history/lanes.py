@@ -72,7 +72,7 @@ class Lanes:
 
 
 def sorted_rows(rows: pa.Table) -> pa.Table:
-    """Return rows by user, item and offset: as the fold takes them, and small on the disk."""
+    """Return rows by user, item and offset, as the fold takes them."""
     rows = rows.combine_chunks()
     keys = [_ranks(_whole(rows, name)) for name in ("item", "user")]
     return rows.take(np.lexsort((rows.column("offset").to_numpy(), *keys)))

@@ -12,14 +12,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch_layer.history.base import Base
+from batch_layer.recipe import recipe_of
 from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.spark.compaction import count
 from batch_layer.spark.counting import Counted
 from batch_layer.spark.preparing import prepare
+from oryx_py.config import Input, Model
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
 from oryx_py.model.manifest import Counts, Manifest
-from oryx_py.numerics.objective import Objective
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
@@ -70,7 +71,7 @@ def manifest_of(counted: Counted, rows: Sequence[dict[str, Any]], fold: FoldSett
         trainer="none",
         feedback=fold.feedback,
         features=1,
-        objective=Objective(fold.feedback),
+        objective=recipe_of(Model(feedback=fold.feedback), "ials", Input()).objective,
         fold=fold,
         as_of_ms=counted.as_of_ms,
         counts=Counts(0, 0, 0, 0, 0, counted.repeats),

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Ranges, Trained, Written
 from batch_layer.history.base import Base
+from batch_layer.history.reshaping import Reshape, as_it_is
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
 from batch_layer.metrics import Metrics
@@ -212,6 +213,7 @@ class BatchWorld:
         self.engine = SlowEngine(self.log, "in", self.recipe)
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
+        self.reshape: Reshape = as_it_is
         self.tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
 
     def use(self, recipe: Recipe) -> None:
@@ -254,6 +256,7 @@ class BatchWorld:
                     clock=SystemClock(),
                     rng=np.random.default_rng(),
                     metrics=self.metrics,
+                    reshape=self.reshape,
                     tidy=self.tidy,
                 ),
                 self.recipe,

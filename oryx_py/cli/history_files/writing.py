@@ -6,16 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, cast
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from batch_layer.history.forgetting import Forgets, Repeats
 from oryx_py.cli.choices import TableFormat
-from oryx_py.cli.history_files.forgets import Forgets
 from oryx_py.errors import UserError
-from oryx_py.events import FoldSettings, SeenIds
+from oryx_py.events import FoldSettings
 from oryx_py.model.history import History, HistoryFile
 
 __all__ = ["export_rows", "in_order"]
@@ -51,10 +50,11 @@ def export_rows(
     Raises:
         UserError: it cannot be written.
     """
-    repeats, forgets = _Repeats(fold), Forgets()
+    repeats, forgets = Repeats(fold), Forgets()
     if format_ == "csv":
-        for file in history.files:
-            forgets.add(_table(read(file.path), Forgets.COLUMNS))
+        known = Repeats(fold)
+        for file in in_order(history):
+            forgets.add(known.without(_table(read(file.path), Repeats.COLUMNS).sort_by(_IN_FOLD)))
     aside = to.with_name(f".{to.name}.tmp")
     written = done = 0
     try:
@@ -83,28 +83,6 @@ def _table(source: BinaryIO | Path, columns: list[str] | None = None) -> pa.Tabl
 def in_order(history: History) -> list[HistoryFile]:
     """Return the files so that no partition's offsets go back from one to the next: imports, then by commit and day."""
     return sorted(history.files, key=lambda file: (file.origin not in history.imports, file.origin, file.path))
-
-
-class _Repeats:
-    """Leaves out what only repeats, partition by partition."""
-
-    def __init__(self, fold: FoldSettings) -> None:
-        self._fold = fold
-        self._seen: dict[int, SeenIds] = {}
-
-    def without(self, rows: pa.Table) -> pa.Table:
-        if not self._fold.dedupes:
-            return rows
-        kept = np.ones(rows.num_rows, np.bool_)
-        at = np.flatnonzero(pc.is_valid(rows.column("id").combine_chunks()).to_numpy(zero_copy_only=False))
-        told = rows.select(["partition", "user", "id", "kafka_ms"]).take(at).to_pydict()
-        for row, partition, user, key, kafka_ms in zip(at.tolist(), *told.values(), strict=True):
-            if not key:
-                continue
-            if partition not in self._seen:
-                self._seen[partition] = SeenIds(self._fold)
-            kept[row] = not self._seen[partition].is_repeat(user, key, kafka_ms)
-        return rows if kept.all() else rows.filter(pa.array(kept))
 
 
 def _told(rows: pa.Table) -> pa.Table:

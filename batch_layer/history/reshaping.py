@@ -1,0 +1,192 @@
+"""What is done to the history before a generation is made of it: what is too old goes, and what was forgotten.
+
+1. drop files for their age or number: a commit;
+2. write files in the place of those that have what was forgotten since the last generation: a commit;
+3. remove the files that commits have dropped.
+
+Fails 1: nothing is changed. Fails 2: what was written is swept, and the next run does it again, as the last generation
+is still the same. Fails 3: the next run removes them. Nothing but the commits says what counts.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import structlog
+from numpy.typing import NDArray
+
+from batch_layer.history.base import in_window, new_since
+from batch_layer.history.finding import first_in_window
+from batch_layer.history.forgetting import Forgets, Repeats
+from batch_layer.history.retention import Limits, droppable, portions
+from batch_layer.history.standing import still_needed
+from batch_layer.history_folder import HistoryFolder
+from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.errors import OryxError
+from oryx_py.events import FoldSettings
+from oryx_py.model.generation import new_generation_name
+from oryx_py.model.history import History, HistoryFile
+from oryx_py.model.manifest import Manifest
+from oryx_py.ports import ArtefactStore, Clock
+
+__all__ = ["Reshape", "Reshaper", "as_it_is"]
+
+log = structlog.get_logger("batch")
+
+Reshape: TypeAlias = Callable[[History], History]
+"""What is done to the history before a generation is made of it; returns the history as it is then."""
+
+_GROUP_ROWS = 131_072
+_LOOKED_AT = 64
+"""Commits in which files may have been dropped that a dead process did not remove."""
+
+
+def as_it_is(history: History) -> History:
+    """Do nothing."""
+    return history
+
+
+class Reshaper:
+    """Does so; one process at a time, under the lock of runs.
+
+    Args:
+        log, folder: the history's commits and files.
+        registry, store: where the last generation is, and whoever may still read the history.
+        limits: how much is kept.
+        fold: the settings, which say what only repeats.
+        clock, rng: for times and names.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: HistoryLog,
+        folder: HistoryFolder,
+        registry: RegistryLog,
+        store: ArtefactStore,
+        limits: Limits,
+        fold: FoldSettings,
+        clock: Clock,
+        rng: np.random.Generator,
+    ) -> None:
+        self._log, self._folder, self._registry, self._store = log, folder, registry, store
+        self._limits, self._fold, self._clock, self._rng = limits, fold, clock, rng
+
+    def __call__(self, history: History) -> History:
+        """Do what is due.
+
+        Raises:
+            CommitConflict: another process committed at the same time; the next run goes on.
+            StoreUnavailable: try again.
+        """
+        history = self._without_forgotten(self._within_limits(history))
+        for commit in self._log.commits(after=max(0, history.number - _LOOKED_AT)):
+            self._folder.remove(commit.dropped)
+        return history
+
+    def _within_limits(self, history: History) -> History:
+        if self._limits == Limits():
+            return history
+        found = portions(history, self._log.commits())
+        dropped = droppable(found, self._limits, still_needed(self._store, history))
+        if not dropped:
+            return history
+        log.info("history_dropped", files=len(dropped), rows=sum(file.rows for file in dropped))
+        paths = [file.path for file in dropped]
+        return self._log.append(history, [], {}, 0, self._clock.now_ms(), kind="retention", dropped=paths)
+
+    def _without_forgotten(self, history: History) -> History:
+        forgets = self._new_forgets(history)
+        if not forgets:
+            return history
+        directory = self._folder.new(new_generation_name(self._clock.now_ms(), self._rng))
+        dropped, origins = [], list[int]()
+        with tempfile.TemporaryDirectory(prefix="oryx-rewrite-") as local:
+            for file in history.files:
+                if not forgets.forgotten(self._read(file, Forgets.COLUMNS)).any():
+                    continue
+                rows = forgets.rewritten(self._read(file))
+                dropped.append(file.path)
+                if rows is not None and rows.num_rows:
+                    self._write(rows, Path(local) / "rows.parquet", f"{directory}/{len(origins):05d}.parquet")
+                    origins.append(file.origin)
+        if not dropped:
+            return history
+        written = [_with_origin(file, origins) for file in self._folder.settle(directory)] if origins else []
+        log.info("forgotten_rows_removed", files=len(dropped))
+        return self._log.append(history, written, {}, 0, self._clock.now_ms(), kind="rewrite", dropped=dropped)
+
+    def _new_forgets(self, history: History) -> Forgets:
+        """The forgets since the last generation; those that only repeat others are none."""
+        last = self._last_generation()
+        new = [self._keyed(file) for file in new_since(last.history if last else 0, history)]
+        before: list[pa.Table] = []
+        if last is not None and last.dedupe_from and any(_some_forget(rows) for rows in new):
+            starts = {partition: offset for partition, (offset, _) in last.dedupe_from.items()}
+            first = first_in_window(self._log, starts, last.history)
+            before = [_from(self._keyed(file), starts) for file in in_window(last, history, first)]
+        clocks = {partition: clock for partition, (_, clock) in last.dedupe_from.items()} if last else {}
+        marked = [
+            rows.append_column("new", pa.array([is_new] * len(rows), pa.bool_()))
+            for is_new, tables in ((False, before), (True, new))
+            for rows in tables
+        ]
+        forgets = Forgets()
+        if marked:
+            in_order = pa.concat_tables(marked).sort_by([("partition", "ascending"), ("offset", "ascending")])
+            counting = Repeats(self._fold, clocks).without(in_order)
+            forgets.add(counting.filter(counting.column("new")))
+        return forgets
+
+    def _keyed(self, file: HistoryFile) -> pa.Table:
+        """A file's forgets, and its rows with a key."""
+        rows = self._read(file, Repeats.COLUMNS)
+        return rows.filter(_forgets(rows) | pc.is_valid(rows.column("id")).to_numpy())
+
+    def _last_generation(self) -> Manifest | None:
+        """The manifest of the newest published generation, None where there is none that can be read."""
+        newest = self._registry.read().newest_epoch
+        try:
+            return self._store.manifest(newest.generation) if newest else None
+        except OryxError:
+            return None
+
+    def _read(self, file: HistoryFile, columns: Sequence[str] | None = None) -> pa.Table:
+        with self._folder.opened(file.path) as source, pq.ParquetFile(source) as parquet:
+            return parquet.read(None if columns is None else list(columns))
+
+    def _write(self, rows: pa.Table, local: Path, path: str) -> None:
+        pq.write_table(rows, local, compression="zstd", row_group_size=_GROUP_ROWS)
+        self._folder.put(local, path)
+
+
+def _forgets(rows: pa.Table) -> NDArray[np.bool_]:
+    users, items = (pc.equal(rows.column(name), pa.scalar("")).to_numpy() for name in ("user", "item"))
+    found: NDArray[np.bool_] = users | items
+    return found
+
+
+def _some_forget(rows: pa.Table) -> bool:
+    """Whether a forget with a key is among these rows, so that it may be a repeat."""
+    return bool((_forgets(rows) & pc.is_valid(rows.column("id")).to_numpy()).any())
+
+
+def _from(rows: pa.Table, starts: Mapping[int, int]) -> pa.Table:
+    """The rows of these partitions from these offsets on."""
+    partitions, offsets = (rows.column(name).to_numpy() for name in ("partition", "offset"))
+    kept = np.zeros(len(rows), np.bool_)
+    for partition, start in starts.items():
+        kept |= (partitions == partition) & (offsets >= start)
+    return rows.filter(kept)
+
+
+def _with_origin(file: HistoryFile, origins: Sequence[int]) -> HistoryFile:
+    """A file that was written in the place of another, by the number in its name."""
+    number = int(file.path.rpartition("/")[2].removesuffix(".parquet"))
+    return HistoryFile(file.path, file.rows, file.bytes, file.first_ms, file.last_ms, origins[number])

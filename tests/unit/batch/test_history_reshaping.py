@@ -1,0 +1,246 @@
+"""What is done to the history between the rows' commit and training: limits, and what was forgotten."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_layer.history.base import choose, in_window, new_since, reached
+from batch_layer.history.finding import BaseFinder
+from batch_layer.history.forgetting import Forgets, Repeats
+from batch_layer.history.reshaping import Reshaper
+from batch_layer.history.retention import Limits
+from batch_layer.layer import Outcome
+from batch_layer.rows import HISTORY_SCHEMA
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.events import FoldSettings
+from oryx_py.messages import partition_of
+from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile
+from tests.support.batch import BatchWorld, pairs_of, slow_fold
+
+_IDS = st.sampled_from(["a", "b", "c"])
+_TOLD = st.lists(
+    st.tuples(
+        st.tuples(_IDS, _IDS, st.sampled_from([1.0, 0.1, None]))
+        | st.tuples(_IDS, st.just(""), st.none())
+        | st.tuples(st.just(""), _IDS, st.none()),
+        st.sampled_from([None, b"1", b"2"]),
+        st.integers(0, 3),
+    ),
+    max_size=30,
+)
+
+
+def log_of(told: list[Any]) -> list[dict[str, Any]]:
+    rows, now = [], 0
+    for offset, ((user, item, strength), key, passed) in enumerate(told):
+        now += passed
+        for partition in [partition_of(user, 2)] if user else range(2):
+            row = (partition, offset, now, key, user, item, strength, None, "kind")
+            rows.append(dict(zip(HISTORY_SCHEMA.names, row, strict=True)))
+    return rows
+
+
+@settings(deadline=None, max_examples=100)
+@given(_TOLD, st.integers(0, 30))
+def test_without_what_was_forgotten_the_fold_is_the_same(told: list[Any], cut: int) -> None:
+    """Repeats are told apart as before, also where what they repeat was forgotten in the meantime."""
+    fold = FoldSettings("implicit", dedupe_window_s=0.004, dedupe_records=4)
+    rows = log_of(told)
+    table = pa.Table.from_pylist(rows[:cut], HISTORY_SCHEMA)
+    forgets = Forgets()
+    forgets.add(Repeats(fold).without(table))
+    left = forgets.rewritten(table)
+    kept = rows[:cut] if left is None else left.to_pylist()
+    assert slow_fold([*kept, *rows[cut:]], fold) == slow_fold(rows, fold)
+    again = pa.Table.from_pylist(kept, HISTORY_SCHEMA)
+    assert not forgets.forgotten(again).any()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> BatchWorld:
+    return BatchWorld(tmp_path)
+
+
+NO_LIMITS = Limits()
+
+
+def reshaper(world: BatchWorld, limits: Limits = NO_LIMITS) -> Reshaper:
+    return Reshaper(
+        log=world.history,
+        folder=world.history_folder,
+        registry=world.registry,
+        store=world.store,
+        limits=limits,
+        fold=world.recipe.fold,
+        clock=SystemClock(),
+        rng=np.random.default_rng(),
+    )
+
+
+def take_in(world: BatchWorld, *values: str) -> None:
+    """A commit of rows, without a generation of them."""
+    world.send(*values)
+    world.reshape = reshaper(world)
+    world.run()
+
+
+def files_below(world: BatchWorld) -> set[str]:
+    return {
+        path.relative_to(world.folder / "history").as_posix()
+        for path in (world.folder / "history/data").rglob("*.parquet")
+    }
+
+
+def test_the_next_generations_files_have_nothing_of_what_was_forgotten(world: BatchWorld) -> None:
+    world.send("ann,tea,1", "bob,tea,2", "bob,jam,1", "cid,egg,1")
+    world.run()
+    before = world.history.read()
+    world.send("bob,,", ",egg,", "bob,egg,3")
+    take_in(world)
+    history = world.history.read()
+    assert [commit.kind for commit in world.history.commits()] == ["input", "input", "rewrite"]
+    assert pairs_of(world.newest()) == {"ann": {"tea": 1.0}, "bob": {"egg": 3.0}}
+    assert {(row["user"], row["item"]) for row in world.rows() if row["strength"] is not None} == {
+        ("ann", "tea"),
+        ("bob", "egg"),
+    }
+    assert {file.origin for file in history.files} == {1, 2}
+    assert files_below(world) == {file.path for file in history.files}
+    assert history.rows == len(world.rows()) < before.rows + 7
+    number = history.number
+    take_in(world, "dan,tea,1")
+    assert world.history.read().number == number + 1, "nothing is left to be rewritten"
+
+
+def test_a_forget_that_only_repeats_an_earlier_one_forgets_nothing(world: BatchWorld) -> None:
+    """Sent again by a client that did not see the answer, after the user had come back."""
+    world.reshape = reshaper(world)
+    world.send("ann,tea,1")
+    world.send("ann,,", id_=b"key")
+    world.run()
+    world.send("ann,jam,1")
+    world.send("ann,,", id_=b"key")
+    world.run()
+    assert pairs_of(world.newest()) == {"ann": {"jam": 1.0}}
+    assert [row["item"] for row in world.rows() if row["strength"] is not None] == ["jam"]
+
+
+def test_what_a_dead_process_dropped_is_removed_by_the_next(world: BatchWorld) -> None:
+    world.send("ann,tea,1")
+    world.run()
+    history = world.history.read()
+    (path,) = [file.path for file in history.files]
+    world.history.append(history, [], {}, 0, 1, kind="retention", dropped=[path])
+    assert path in files_below(world)
+    reshaper(world)(world.history.read())
+    assert not files_below(world)
+
+
+def test_todays_rows_stay_whatever_the_limits(world: BatchWorld) -> None:
+    world.send("ann,tea,1")
+    world.run()
+    assert reshaper(world, Limits(max_age_days=1))(world.history.read()) == world.history.read()
+    world.send("bob,tea,1")
+    world.run()
+    history = reshaper(world, Limits(max_rows=1))(world.history.read())
+    assert history == world.history.read(), "a day goes as a whole or not at all"
+
+
+def imported(world: BatchWorld, user: str) -> History:
+    directory = world.history_folder.new("imported")
+    row = (partition_of(user, 3), IMPORTED_FROM, 5, None, user, "jam", 2.0, None, None)
+    local = world.folder / "local.parquet"
+    pq.write_table(pa.Table.from_pylist([dict(zip(HISTORY_SCHEMA.names, row, strict=True))], HISTORY_SCHEMA), local)
+    world.history_folder.put(local, f"{directory}/day=1970-01-01/part.parquet")
+    files = world.history_folder.settle(directory)
+    span = {partition_of(user, 3): (IMPORTED_FROM, IMPORTED_FROM + 1)}
+    return world.history.append(world.history.read(), files, {}, 0, 5, kind="import", imported=span)
+
+
+def test_an_import_makes_a_new_generation_without_new_input(world: BatchWorld) -> None:
+    world.send("ann,tea,1")
+    assert world.run() is Outcome.PUBLISHED
+    assert world.run() is Outcome.NOTHING_NEW
+    imported(world, "eve")
+    assert world.run() is Outcome.PUBLISHED
+    assert pairs_of(world.newest()) == {"ann": {"tea": 1.0}, "eve": {"jam": 2.0}}
+    assert world.run() is Outcome.NOTHING_NEW
+
+
+def test_rows_beyond_the_limits_are_dropped_and_count_no_longer(world: BatchWorld) -> None:
+    """Here the imported row, which came in 1970."""
+    imported(world, "eve")
+    world.send("ann,tea,1")
+    world.reshape = reshaper(world, Limits(max_age_days=30))
+    assert world.run() is Outcome.PUBLISHED
+    assert pairs_of(world.newest()) == {"ann": {"tea": 1.0}}
+    assert [commit.kind for commit in world.history.commits()] == ["import", "input", "retention"]
+    assert files_below(world) == {file.path for file in world.history.read().files}
+    assert world.run() is Outcome.NOTHING_NEW
+
+
+def finder(world: BatchWorld) -> BaseFinder:
+    return BaseFinder(registry=world.registry, store=world.store, history=world.history, folder=world.history_folder)
+
+
+def test_a_generation_is_folded_on_as_long_as_only_new_rows_came_behind_it(world: BatchWorld) -> None:
+    world.send(*(f"u{n},tea,1" for n in range(20)))
+    world.run()
+    one, fold = world.newest(), world.recipe.fold
+    world.send("ann,tea,1")
+    world.run()
+    history = world.history.read()
+    base = finder(world)(history, fold)
+    assert base is not None
+    assert base.manifest.generation == world.newest().name, "the newest has the most"
+    assert (base.new, base.new_rows) == ((), 0)
+    assert choose([one.manifest], history, fold) == one.manifest
+    assert [file.origin for file in new_since(one.manifest.history, history)] == [2]
+    assert choose([one.manifest], history, msgspec.structs.replace(fold, dedupe_window_s=1.0)) is None
+    assert finder(world)(imported(world, "eve"), fold) is None, "imported rows come before those that it has"
+
+
+def test_a_damaged_generation_is_not_folded_on(world: BatchWorld) -> None:
+    world.send(*(f"u{n},tea,1" for n in range(20)))
+    world.run()
+    path = world.newest().path / "users.history.strengths.npy"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    assert finder(world)(world.history.read(), world.recipe.fold) is None
+
+
+def test_a_base_is_not_worth_it_where_most_rows_are_new(world: BatchWorld) -> None:
+    world.send("ann,tea,1")
+    world.run()
+    one = world.newest().manifest
+    world.send(*(f"u{n},tea,1" for n in range(20)))
+    world.run()
+    assert choose([one], world.history.read(), world.recipe.fold) is None
+
+
+def commit(number: int, **spans: tuple[int, int]) -> HistoryCommit:
+    span = {int(name[1:]): each for name, each in spans.items()}
+    return HistoryCommit(number=number, files=(HistoryFile(f"{number}", 1, 1),), input=span, rejected=0, time_ms=0)
+
+
+def test_the_window_reaches_back_to_the_last_commit_that_begins_before_it() -> None:
+    commits = [commit(1, p0=(0, 5), p1=(0, 2)), commit(2, p0=(5, 9), p1=(2, 2)), commit(3, p0=(9, 12), p1=(2, 8))]
+    assert reached(commits, {0: 10}) == 3
+    assert reached(commits, {0: 9, 1: 2}) == 3
+    assert reached(commits, {0: 10, 1: 1}) == 1
+    assert reached(commits[1:], {0: 2}) is None
+
+
+def test_imports_have_no_ids_to_look_back_for(world: BatchWorld) -> None:
+    world.send("ann,tea,1")
+    world.run()
+    history = imported(world, "eve")
+    manifest = msgspec.structs.replace(world.newest().manifest, history=history.number)
+    assert [file.origin for file in in_window(manifest, history, 1)] == [1]
