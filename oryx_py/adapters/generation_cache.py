@@ -101,6 +101,8 @@ class GenerationCache:
                 self._publish(incoming, path)
 
     def _publish(self, written: Path, path: Path) -> None:
+        for folder in (written, *(below for below in written.rglob("*") if below.is_dir())):
+            sync_directory(folder)
         shutil.rmtree(path, ignore_errors=True)
         make_directories(path.parent)
         os.rename(written, path)  # noqa: PTH104 - Path.rename says the same by another name
