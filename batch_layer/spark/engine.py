@@ -17,6 +17,7 @@ from batch_layer.spark.failures import translated
 from batch_layer.spark.reader import Source, write_rows
 from batch_layer.spark.session import close_session, is_alive
 from batch_layer.spark.starting import started
+from batch_layer.spark.tracking import tracked
 from batch_layer.work_folder import WorkFolder
 
 __all__ = ["SparkEngine"]
@@ -57,7 +58,8 @@ class SparkEngine:
 
     def write_rows(self, ranges: Ranges, partitions: int, into: str) -> Written:
         """Step (a); see the port."""
-        with self._working() as spark:
+        offsets = sum(stop - start for start, stop in ranges.values())
+        with self._working() as spark, tracked(spark, "read", offsets, self._on_progress):
             return write_rows(spark, self._source, ranges, partitions, into)
 
     def train(
