@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_layer.training.job import map_histories
+from oryx_py.model.history_files import map_histories
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
 from oryx_py.numerics.arrays import IntVector

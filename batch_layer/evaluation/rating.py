@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from batch_layer.evaluation.ranking import Targets
-from batch_layer.training.job import map_histories
+from oryx_py.model.history_files import map_histories
 from oryx_py.model.files import map_array
 
 __all__ = ["of_ratings"]

@@ -15,9 +15,10 @@ from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
 from batch_layer.training.checkpoint import read_checkpoint, write_checkpoint, write_whole
 from batch_layer.training.held_out import Validation
-from batch_layer.training.job import Job, map_histories
+from batch_layer.training.job import Job
 from batch_layer.training.whole import Outcome, train_items
 from oryx_py.model.files import create_array, write_span
+from oryx_py.model.history_files import map_histories
 from oryx_py.numerics.als import Course, Epoch, Observed, Threads
 from oryx_py.numerics.arrays import BoolVector, FloatMatrix
 

@@ -6,12 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from batch_layer.recipe import Recipe
-from oryx_py.model.csr import Csr
-from oryx_py.model.files import map_array
-from oryx_py.model.generation_writer import history_files
 from oryx_py.numerics.als import SideName
 
-__all__ = ["Job", "map_histories"]
+__all__ = ["Job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +33,3 @@ class Job:
     def rng(self, purpose: int) -> np.random.Generator:
         """Return a generator of its own for each purpose: a function of the seed alone."""
         return np.random.default_rng([self.recipe.seed % 2**63, purpose])
-
-
-def map_histories(directory: Path, side: SideName) -> Csr:
-    """Map a side's histories."""
-    indptr, indices, strengths = (directory / file for file in history_files(side))
-    return Csr(
-        map_array(indptr, np.int64, (None,)),
-        map_array(indices, np.int32, (None,)),
-        map_array(strengths, np.float64, (None,)),
-    )

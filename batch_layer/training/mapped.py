@@ -10,8 +10,9 @@ from typing import Protocol, Self
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from batch_layer.training.job import Job, map_histories
+from batch_layer.training.job import Job
 from oryx_py.model.files import create_array, map_array, write_span
+from oryx_py.model.history_files import map_histories
 from oryx_py.numerics.als import Observed, SideName, State, weighed
 from oryx_py.numerics.als.phases import Block, Half, Turn, block_gram, blocks, improved, summed, turned
 from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, FloatMatrix

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_layer.training.job import Job, map_histories
+from batch_layer.training.job import Job
 from oryx_py.errors import CorruptGeneration
 from oryx_py.model.files import map_array
+from oryx_py.model.history_files import map_histories
 from oryx_py.model.ids import id_files
 from oryx_py.numerics.als import SideName, start
 from oryx_py.numerics.arrays import FloatMatrix, IntVector

@@ -22,6 +22,7 @@ from oryx_py.errors import NotReady, UserError
 from oryx_py.events.fold import FoldSettings
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import FileEntry, adopt_file, map_array, storage, sync_directory, write_array
+from oryx_py.model.history_files import history_files
 from oryx_py.model.ids import id_files, write_ids
 from oryx_py.model.manifest import MANIFEST, Counts, Manifest, generation_files, write_manifest
 from oryx_py.model.packed_ids import ArrowStrings, PackedIds
@@ -33,7 +34,6 @@ __all__ = [
     "Sealed",
     "Words",
     "commit_generation",
-    "history_files",
     "seal",
     "write_data",
     "write_generation",
@@ -88,11 +88,6 @@ class _Side:
     name: str
     ids: PackedIds
     factors: NDArray[np.float32]
-
-
-def history_files(side: str) -> list[str]:
-    """Return the names of the histories of "users" or "items": indptr, indices, strengths (`Csr`)."""
-    return [f"{side}.history.{part}.npy" for part in ("indptr", "indices", "strengths")]
 
 
 def seal(into: Path, build_index: BuildIndex = lambda _factors, _into: None, *, threads: int = 1) -> Sealed:

@@ -16,13 +16,14 @@ from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.spark.assemble import train
 from batch_layer.spark.evaluation import evaluate
 from batch_layer.spark.evaluation.splitting import cut_of
+from batch_layer.spark.evaluation.targets import find_targets
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.history import read_rows
 from oryx_py.config import Input, Kind, Model
 from oryx_py.events import time_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
-from oryx_py.model.generation_writer import history_files
+from oryx_py.model.history_files import history_files
 from oryx_py.model.ids import IdTable
 from oryx_py.testing.worlds import make_world
 from tests.support.batch import Row, slow_fold
@@ -176,6 +177,14 @@ def test_ratings_are_evaluated_by_their_error(
     assert evaluated.metrics["evaluated"] == len(errors) > 100
     assert evaluated.metrics["model"]["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert evaluated.metrics["item_mean"]["rmse"] > 0
+
+    newest = read_rows(spark, [history]).where(f"least(coalesce(timestamp_ms, kafka_ms), kafka_ms) >= {cut_ms}")
+    found = find_targets(newest, how.fold, evaluated.directory, most=30, parts=1)
+    assert found.users == len(since)
+    assert 10 < found.asked < 60
+    for at, user in enumerate(found.targets.users.tolist()):
+        theirs = found.targets.items[found.targets.indptr[at] : found.targets.indptr[at + 1]].tolist()
+        assert theirs == sorted(items.find(item) for item in since[users.id(user)] if items.find(item) >= 0)
 
 
 def test_a_history_of_one_moment_cannot_be_cut(spark: SparkSession, rows: list[Row], tmp_path: Path) -> None:

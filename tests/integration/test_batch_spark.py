@@ -26,7 +26,6 @@ from batch_layer.spark.fitting import publish_items, solve_users
 from batch_layer.spark.history import read_rows
 from batch_layer.spark.mllib.pairs import read_pairs
 from batch_layer.spark.mllib.training import fit
-from batch_layer.spark.preparing.transposition import histories_of
 from batch_layer.spark.reader import Source, read_frame
 from batch_layer.spark.repeats import repeats_of
 from batch_layer.spark.repeats import window_starts as starts_of
@@ -44,7 +43,7 @@ from oryx_py.messages.inbound import read_input
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
 from oryx_py.model.generation import Generation
-from oryx_py.model.generation_writer import history_files
+from oryx_py.model.history_files import history_files, map_histories
 from oryx_py.model.ids import IdTable
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
@@ -348,7 +347,7 @@ class Made:
 
     @property
     def histories(self) -> Csr:
-        return histories_of(self.into, "users")
+        return map_histories(self.into, "users")
 
     @property
     def pairs(self) -> dict[str, dict[str, float]]:

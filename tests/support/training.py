@@ -14,7 +14,7 @@ from batch_layer.spark.preparing import Prepared
 from oryx_py.config import Input, Model
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import write_array
-from oryx_py.model.generation_writer import history_files
+from oryx_py.model.history_files import history_files
 from oryx_py.model.ids import write_ids
 
 

@@ -25,7 +25,7 @@ from batch_layer.spark.preparing import Prepared, prepare
 from batch_layer.spark.tasks import on_tasks
 from batch_layer.spark.weighing import weigh_rows
 from batch_layer.stopwatch import Stopwatch
-from batch_layer.training.job import map_histories
+from oryx_py.model.history_files import map_histories
 
 __all__ = ["Evaluated", "Fit", "evaluate"]
 

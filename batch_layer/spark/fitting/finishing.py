@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from batch_layer.engine import Cancelled
 from batch_layer.spark.tasks import on_tasks
-from batch_layer.training.job import map_histories
 from oryx_py.model.files import create_array, map_array, write_array, write_span
+from oryx_py.model.history_files import map_histories
 from oryx_py.numerics.als.phases import Block, Half, block_gram, blocks, summed
 from oryx_py.numerics.arrays import DoubleMatrix, FloatMatrix
 from oryx_py.numerics.cg import fold_in_many

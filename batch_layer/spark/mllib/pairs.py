@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from batch_layer.spark.preparing.transposition import histories_of
 from oryx_py.model.files import create_array, write_span
+from oryx_py.model.history_files import map_histories
 
 __all__ = ["read_pairs", "write_factors"]
 
@@ -52,7 +52,7 @@ def _read(
     numbers: Iterable[pa.RecordBatch], *, directory: Path, spans: tuple[tuple[int, int], ...]
 ) -> Iterator[pa.RecordBatch]:
     """The task: the pairs of these spans."""
-    histories = histories_of(directory, "users")
+    histories = map_histories(directory, "users")
     for number in (number for batch in numbers for number in batch.column(0).to_numpy().tolist()):
         start, stop = spans[number]
         for first in range(start, stop, _PAIRS_A_BATCH):

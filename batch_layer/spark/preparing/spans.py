@@ -12,7 +12,7 @@ from batch_layer.parts import PartCounts, Start, packed, read_part, starts
 from batch_layer.spark.preparing.parts import part_path
 from batch_layer.spark.tasks import on_tasks
 from oryx_py.model.files import create_array, write_span
-from oryx_py.model.generation_writer import history_files
+from oryx_py.model.history_files import history_files
 from oryx_py.model.id_spans import create_ids, write_id_span, write_look_up
 from oryx_py.model.ids import IdTable
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from oryx_py.model.csr import Csr
-from oryx_py.model.files import create_array, map_array, open_array
-from oryx_py.model.generation_writer import history_files
+from oryx_py.model.files import create_array, open_array
+from oryx_py.model.history_files import history_files, map_histories
 
-__all__ = ["histories_of", "write_items"]
+__all__ = ["write_items"]
 
 
 def write_items(into: Path, items: int, threads: int) -> int:
@@ -16,7 +15,7 @@ def write_items(into: Path, items: int, threads: int) -> int:
     # Not above: every worker that maps histories imports this module, and numba takes it a second.
     from oryx_py.numerics.transposing import column_counts, transpose_into
 
-    users = histories_of(into, "users")
+    users = map_histories(into, "users")
     indptr, indices, strengths = (into / file for file in history_files("items"))
     create_array(indptr, np.int64, (items + 1,))
     create_array(indices, np.int32, (users.pairs,))
@@ -25,13 +24,3 @@ def write_items(into: Path, items: int, threads: int) -> int:
     np.cumsum(column_counts(users.indices, items, threads=threads), out=transposed[0][1:])
     transpose_into(users.indptr, users.indices, users.strengths, transposed, threads=threads)
     return sum(path.stat().st_size for path in (indptr, indices, strengths))
-
-
-def histories_of(directory: Path, side: str) -> Csr:
-    """Map a side's histories."""
-    indptr, indices, strengths = (directory / file for file in history_files(side))
-    return Csr(
-        map_array(indptr, np.int64, (None,)),
-        map_array(indices, np.int32, (None,)),
-        map_array(strengths, np.float64, (None,)),
-    )

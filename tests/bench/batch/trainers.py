@@ -17,7 +17,7 @@ from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import Prepared
 from batch_layer.spark.session import close_session, open_session
 from oryx_py.events.fold import FoldSettings
-from oryx_py.model.generation_writer import history_files
+from oryx_py.model.history_files import history_files
 from oryx_py.numerics.objective import Objective
 from tests.bench.batch.samples import Sample, load_sample
 
@@ -48,16 +48,18 @@ class Trainer(Protocol):
 
 
 class _OnSpark:
-    """A trainer of the batch layer, as a run calls it, on all cores of this machine."""
+    """A trainer of the batch layer, as a run calls it, on all cores of this machine; in a session of its own or not."""
 
-    def __init__(self) -> None:
-        self._spark: SparkSession | None = None
+    def __init__(self, spark: SparkSession | None = None) -> None:
+        self._spark = spark
+        self._lent = spark is not None
         self._folder = Path()
         self._prepared = Prepared(0, 0, 0)
 
     def open(self, folder: Path, memory: str) -> None:
         self._folder = folder
-        self._spark = open_session("local[*]", {"spark.driver.memory": memory}, folder / "spark.log")
+        if not self._lent:
+            self._spark = open_session("local[*]", {"spark.driver.memory": memory}, folder / "spark.log")
 
     def prepare(self, sample: Path) -> None:
         found = load_sample(sample)
@@ -84,7 +86,7 @@ class _OnSpark:
         return dict(fitted.seconds)
 
     def close(self) -> None:
-        if self._spark is not None:
+        if self._spark is not None and not self._lent:
             close_session(self._spark)
 
 
