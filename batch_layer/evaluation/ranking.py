@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.model.history_files import map_histories
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
+from oryx_py.model.history_files import map_histories
 from oryx_py.numerics.arrays import IntVector
 from oryx_py.numerics.metrics import average_precision, hit_rate, ndcg, recall_at_k
 from oryx_py.numerics.topn import top_n

@@ -13,11 +13,11 @@ from batch_layer.engine import Cancelled
 from batch_layer.training.alone import Alone, ask_to_end, progress_of, train_alone
 from batch_layer.training.held_out import validation_of
 from batch_layer.training.job import Job
-from oryx_py.model.history_files import map_histories
 from batch_layer.training.mapped import MappedWorkers
 from batch_layer.training.warm_start import begin, known_rows
 from batch_layer.training.whole import train_items
 from oryx_py.model.csr import Csr
+from oryx_py.model.history_files import map_histories
 from oryx_py.model.ids import IdTable
 from oryx_py.numerics.als.phases import Block, Half
 from oryx_py.numerics.als.validation import hold_out, ndcg_at_10
