@@ -112,7 +112,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def until_it_answers(folder: Path) -> None:
     """Make the topics, as soon as the broker is there."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while subprocess.run([*ORYX, "setup"], check=False, cwd=folder, capture_output=True).returncode:
         if time.monotonic() > deadline:
             raise SystemExit("the broker did not start; its log is below data/broker")

@@ -7,7 +7,8 @@ factors: session and preparation stand apart. CPU seconds are of all processes o
 on the machine hides. nDCG@10 ranks all items for the tested users against what they did last.
 
     python -m tests.bench.batch                               810k at 64 and 256 features, ML-100K where --data says
-    python -m tests.bench.batch --worlds 810k,8.1m,20m --json
+    python -m tests.bench.batch --worlds 810k,8.1m --trainers oryx --features 64      ten times as much of everything
+    python -m tests.bench.batch --worlds 20m --driver-memory 6g --rounds 1 --json
     python -m tests.bench.batch --quick                       a minute, to see that it runs
 
 `implicit` is no part of the project: `pip install implicit`, or it is left out.
