@@ -1,0 +1,74 @@
+"""The folder of the history's rows: what counts as a file of rows, and what is swept."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batch_layer.history_folder import HistoryFolder
+from batch_layer.rows import HISTORY_SCHEMA
+from oryx_py.adapters.file_reading import open_reading
+from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.errors import StoreUnavailable
+
+ROW = {"partition": 0, "kafka_ms": 7, "user": "ann", "item": "tea", "strength": 1.0}
+
+
+def write(path: Path, rows: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist([{**ROW, "offset": offset} for offset in range(rows)], schema=HISTORY_SCHEMA)
+    pq.write_table(table, path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> LocalFiles:
+    return LocalFiles(tmp_path / "history")
+
+
+def test_files_of_rows_are_described_and_everything_else_goes(files: LocalFiles, tmp_path: Path) -> None:
+    folder = HistoryFolder(files)
+    directory = folder.new("one")
+    here = tmp_path / "history" / directory
+    write(here / "day=2026-07-31" / "part-0.parquet", 3)
+    write(here / "part-1.parquet", 2)
+    write(here / "part-2.parquet", 0)
+    for junk in ("_SUCCESS", ".part-1.parquet.crc", "_temporary/0/part-9.parquet.tmp", ".hidden.parquet"):
+        (here / junk).parent.mkdir(parents=True, exist_ok=True)
+        (here / junk).write_bytes(b"junk")
+    found = folder.settle(directory)
+    assert [(file.path, file.rows, file.first_ms) for file in found] == [
+        ("data/one/day=2026-07-31/part-0.parquet", 3, 7),
+        ("data/one/part-1.parquet", 2, 7),
+    ]
+    assert [file.bytes for file in found] == [(tmp_path / "history" / file.path).stat().st_size for file in found]
+    assert sorted(path.name for path in here.rglob("*") if path.is_file()) == ["part-0.parquet", "part-1.parquet"]
+    assert folder.uris(found)[1] == (here / "part-1.parquet").as_uri()
+
+
+def test_what_no_commit_names_is_swept(files: LocalFiles, tmp_path: Path) -> None:
+    folder = HistoryFolder(files)
+    source = tmp_path / "rows.parquet"
+    write(source, 1)
+    for name in ("kept", "dropped"):
+        folder.put(source, f"{folder.new(name)}/part-0.parquet")
+    assert folder.sweep({"data/kept/part-0.parquet"}) == ["dropped"]
+    assert files.names("data") == ["kept"]
+    assert folder.sweep({"data/kept/part-0.parquet"}) == []
+
+
+def test_a_file_is_read_as_pythons_own_readers_want_it(files: LocalFiles, tmp_path: Path) -> None:
+    """In pieces from anywhere, to its end and not beyond."""
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "source").write_bytes(content)
+    files.upload(tmp_path / "source", "a/b")
+    with open_reading(files, "a/b") as file:
+        assert file.seek(-5, 2) == len(content) - 5
+        assert file.read() == content[-5:]
+        assert file.read(1) == b""
+        file.seek(1000)
+        assert (file.read(300), file.tell()) == (content[1000:1300], 1300)
+        file.seek(2, 1)
+        assert file.read(1) == content[1302:1303]
+    with pytest.raises(StoreUnavailable, match="is missing"):
+        open_reading(files, "nothing")
