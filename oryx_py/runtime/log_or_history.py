@@ -1,12 +1,13 @@
 """Reads a topic also below where it was trimmed: there from the history."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Protocol
 
 import structlog
 
-from oryx_py.errors import LogGap, StoreUnavailable, Transient
+from oryx_py.errors import LogGap, Transient
 from oryx_py.ports import Consumer, EndOfPartition, Partition, Record, TopicAdmin
 
 __all__ = ["LogOrHistory", "Past"]
@@ -49,6 +50,7 @@ class LogOrHistory:
         """By partition that is read from the history: the next offset."""
         self._stop: dict[int, int] = {}
         self._reading: tuple[int, Iterator[Record]] | None = None
+        self._troubled = False
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
         """Replace the assignment."""
@@ -61,17 +63,13 @@ class LogOrHistory:
         Raises:
             LogGap: neither the log nor the history has the offset.
         """
-        if self._ahead:
-            try:
-                return self._from_history(max_records)
-            except StoreUnavailable as trouble:  # also where a file has been put in the place of another meanwhile
-                log.warning("history_unreadable", reason=str(trouble))
-                self._reading = None
-                return self._consumer.poll(max_records, timeout_s)
         try:
-            return self._consumer.poll(max_records, timeout_s)
-        except LogGap as gap:
-            self._turn_to_history(gap)
+            return self._from_history(max_records) if self._ahead else self._from_log(max_records, timeout_s)
+        except Transient as trouble:  # also where a file has been put in the place of another meanwhile
+            if not self._troubled:
+                log.warning("history_unreadable", reason=str(trouble), hint="it is tried again")
+            self._troubled, self._reading = True, None
+            time.sleep(timeout_s)
             return []
 
     def positions(self) -> dict[Partition, int]:
@@ -91,13 +89,16 @@ class LogOrHistory:
         self._ahead, self._reading = {}, None
         self._consumer.close()
 
-    def _turn_to_history(self, gap: LogGap) -> None:
-        """Find out which partitions begin above what is read next; nothing changes while nobody says."""
+    def _from_log(self, max_records: int, timeout_s: float) -> list[Record | EndOfPartition]:
         try:
-            first, has = self._admin.start_offsets(self._topic), self._past.offsets()
-        except Transient as trouble:
-            log.warning("history_unreadable", reason=str(trouble))
-            return
+            return self._consumer.poll(max_records, timeout_s)
+        except LogGap as gap:
+            self._turn_to_history(gap)
+            return []
+
+    def _turn_to_history(self, gap: LogGap) -> None:
+        """Find out which partitions begin above what is read next, and read these from the history from now on."""
+        first, has = self._admin.start_offsets(self._topic), self._past.offsets()
         positions = self._consumer.positions()
         trimmed = {p: offset for (_, p), offset in positions.items() if offset < first.get(p, 0)}
         if not trimmed:
@@ -120,6 +121,7 @@ class LogOrHistory:
             self._reading = partition, self._past.records(partition, self._ahead[partition], self._stop[partition])
         partition, records = self._reading
         found: list[Record | EndOfPartition] = list(islice(records, max_records))
+        self._troubled = False
         if len(found) == max_records:
             self._ahead[partition] = found[-1].offset + 1
             return found

@@ -137,7 +137,7 @@ def test_a_broker_that_does_not_say_where_the_log_begins_is_asked_again(log: Fak
 
 
 def test_a_history_that_cannot_be_read_for_a_while_loses_nothing(log: FakeLog) -> None:
-    """Nor does one whose file goes while it is read; the other partition goes on meanwhile."""
+    """Nor does one whose file goes while it is read."""
 
     class Failing(Kept):
         left = 3
