@@ -234,10 +234,18 @@ class BatchWorld:
         producer.flush(10)
         producer.close()
 
-    def run(self, *, force: bool = False, crash_after: Step | None = None, stop_after: Step | None = None) -> Outcome:
-        """Do one run, which dies, or is asked to stop, after a step."""
+    def run(
+        self,
+        *,
+        force: bool = False,
+        crash_after: Step | None = None,
+        stop_after: Step | None = None,
+        meanwhile: Callable[[Step], None] = lambda _: None,
+    ) -> Outcome:
+        """Do one run, which dies, or is asked to stop, after a step; ``meanwhile`` happens after each."""
 
         def after_step(step: Step) -> None:
+            meanwhile(step)
             if step is crash_after:
                 raise Crash
             if step is stop_after:

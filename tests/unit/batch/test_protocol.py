@@ -1,5 +1,7 @@
 """A run of the batch layer: what it leaves behind, and what a crash after any step changes about it: nothing."""
 
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -7,7 +9,7 @@ import pytest
 
 from batch_layer.engine import Cancelled
 from batch_layer.layer import Outcome, Step
-from oryx_py.errors import BrokerUnavailable, CommitConflict, LogGap, TopicsChanged
+from oryx_py.errors import BrokerUnavailable, CommitConflict, CorruptGeneration, LogGap, TopicsChanged, Transient
 from oryx_py.messages import partition_of
 from oryx_py.model.registry import TopicsIdentity
 from oryx_py.ports import TopicSpec
@@ -319,3 +321,28 @@ def test_a_run_that_was_asked_to_stop_leaves_nothing_half_done(world: BatchWorld
     assert {path.name for path in (world.folder / "history" / "data").glob("*")} == committed
     world.run()
     assert_settled(world, epochs=1)
+
+
+@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("values", [[], LATER])
+def test_a_run_that_slept_while_another_was_at_work_publishes_nothing_stale(
+    world: BatchWorld, step: Step, values: list[str]
+) -> None:
+    """Taken for dead after a step, it wakes when a whole run of somebody else is over: its commits are refused."""
+    slept: list[Step] = []
+
+    def sleep(now: Step) -> None:
+        if now is step and not slept:
+            slept.append(now)
+            world.send(*values)
+            world.run()
+
+    with suppress(Transient, CorruptGeneration):
+        world.run(meanwhile=sleep)
+    assert slept == [step]
+    registry = world.registry.read()
+    covered = [world.store.manifest(epoch.generation).next_offsets for epoch in registry.epochs]
+    assert all(after[p] >= before[p] for before, after in pairwise(covered) for p in before)
+    assert len({tuple(sorted(offsets.items())) for offsets in covered}) == len(covered)
+    world.run()
+    assert_settled(world, epochs=len(world.registry.read().epochs))
