@@ -1,6 +1,7 @@
 """Factors to begin with: the last generation's, by ID; what is new begins by what is known of it."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +13,22 @@ from oryx_py.model.history_files import map_histories
 from oryx_py.model.ids import id_files
 from oryx_py.numerics.als import SideName, start
 from oryx_py.numerics.arrays import FloatMatrix, IntVector
-from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.gram import gram
 
-__all__ = ["Beginning", "begin", "known_rows"]
+__all__ = ["Beginning", "begin", "known_rows", "starts_warm"]
 
 _START = 0
 """The random start's purpose, see `Job.rng`."""
 
 
-class Beginning:
+class Beginning(NamedTuple):
     """Both sides' factors in one basis, float32, and whether they come from a generation."""
 
-    def __init__(self, users: FloatMatrix, items: FloatMatrix, *, warm: bool) -> None:
-        self.users = users
-        self.items = items
-        self.warm = warm
+    users: FloatMatrix
+    items: FloatMatrix
+    warm: bool
 
 
 def begin(job: Job, *, threads: int) -> Beginning:
@@ -44,7 +43,7 @@ def begin(job: Job, *, threads: int) -> Beginning:
     users = np.zeros((job.users, job.recipe.features), np.float32)
     if biases is not None:
         users += biases.of_nobody(job.recipe.features, "users")
-    published = None if job.parent is None else _published(job.parent, job.recipe.features, biases)
+    published = _published(job)
     if job.parent is None or published is None:
         return Beginning(users, items, warm=False)
     their_users, their_items = published
@@ -58,10 +57,18 @@ def begin(job: Job, *, threads: int) -> Beginning:
     return Beginning(users, items, warm=True)
 
 
-def _published(parent: Path, features: int, biases: Biases | None) -> tuple[FloatMatrix, FloatMatrix] | None:
-    """A generation's factors; None if it is not whole, or its vectors have another length, or no biases."""
+def starts_warm(job: Job) -> bool:
+    """Whether there are factors to begin with."""
+    return _published(job) is not None
+
+
+def _published(job: Job) -> tuple[FloatMatrix, FloatMatrix] | None:
+    """The parent's factors; None if there is none, it is not whole, or its vectors have another length or no biases."""
+    if job.parent is None:
+        return None
+    shape, biases = (None, job.recipe.features), job.recipe.objective.biases
     try:
-        users, items = (map_array(parent / f"{side}.npy", np.float32, (None, features)) for side in ("users", "items"))
+        users, items = (map_array(job.parent / f"{side}.npy", np.float32, shape) for side in ("users", "items"))
     except CorruptGeneration:
         return None
     return (users, items) if biases is None or biases.are_in(users, items) else None
@@ -70,8 +77,8 @@ def _published(parent: Path, features: int, biases: Biases | None) -> tuple[Floa
 def known_rows(ours: Path, theirs: Path, side: SideName) -> tuple[IntVector, IntVector]:
     """Return the rows of the IDs that two directories have in common, in the one and in the other, int64[n] each.
 
-    By the hashes alone: of 10 million IDs, one pair in half a million tables is taken for the same wrongly, and that
-    one would begin with another's vector.
+    By the hashes alone: of 10 million IDs on both sides, a pair is taken for the same wrongly once in 200,000
+    generations, and that one would begin with another's vector.
     """
     (our_hashes, our_rows), (their_hashes, their_rows) = (_table(directory, side) for directory in (ours, theirs))
     at = np.searchsorted(their_hashes, our_hashes)

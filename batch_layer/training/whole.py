@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from batch_layer.training.held_out import Validation, validation_of
 from batch_layer.training.job import Job
-from batch_layer.training.warm_start import begin
+from batch_layer.training.warm_start import begin, starts_warm
 from oryx_py.numerics.als import Course, Epoch, Plan, State, Workers, best_of, sweep, train
 from oryx_py.numerics.arrays import BoolVector, FloatMatrix
 
@@ -56,11 +56,9 @@ def train_items(
     recipe = job.recipe
     validation = validation_of(job)
     plan = Plan(recipe.iterations, recipe.patience if validation else 0)
-    warm = False
     with open_workers(validation.out if validation else None) as workers:
         if resumed is None:
             beginning = begin(job, threads=threads)
-            warm = beginning.warm
             users, items = workers.put("users", beginning.users), workers.put("items", beginning.items)
             del beginning
             state = State(users, items, workers.gram("items", items))
@@ -74,9 +72,10 @@ def train_items(
             after_epoch=lambda course: after_epoch(course, validation),
         )
         if validation is None:
-            return Outcome(workers.read(course.best.items), course.epochs, course.epochs[-1], warm, None)
+            return Outcome(workers.read(course.best.items), course.epochs, course.epochs[-1], starts_warm(job), None)
     with open_workers(None) as workers:
         state, _ = sweep(workers, course.best, recipe.objective)
         found = workers.read(state.items)
     best = best_of(course.epochs, plan)
-    return Outcome(found, course.epochs, best, warm, validation.told(best))
+    warm = starts_warm(job)
+    return Outcome(found, course.epochs, best, warm, validation.told(best, warm=warm))
