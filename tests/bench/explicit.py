@@ -114,7 +114,7 @@ def mllib(spark: Any, train: Ratings, test: Ratings, choice: Choice, seed: int) 
     from pyspark.ml.recommendation import ALS
 
     columns = {"user": train.users, "item": train.items, "rating": train.values}
-    frame = spark.createDataFrame(pa.table(columns))
+    frame = spark.createDataFrame(pa.table({name: pa.array(column) for name, column in columns.items()}))
     als = ALS(rank=choice.features, maxIter=choice.epochs, regParam=choice.lambda_, seed=seed)
     als.setParams(userCol="user", itemCol="item", ratingCol="rating", numUserBlocks=2, numItemBlocks=2)
     model = als.fit(frame)
@@ -125,7 +125,7 @@ def mllib(spark: Any, train: Ratings, test: Ratings, choice: Choice, seed: int) 
         found[table["id"].to_numpy()] = np.array(table["features"].to_pylist())
         factors.append(found)
     scores = np.einsum("ij,ij->i", factors[0][test.users], factors[1][test.items])
-    return np.where(np.isnan(scores), train.values.mean(), scores)
+    return np.asarray(np.nan_to_num(scores, nan=float(train.values.mean())), np.float64)
 
 
 def chosen_mllib(spark: Any, train: Ratings, seed: int) -> Choice:
@@ -184,7 +184,11 @@ def main() -> None:
     if not asked.no_mllib:
         from pyspark.sql import SparkSession
 
-        conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+        conf: dict[str, bool | float | int | str | None] = {
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.log.level": "ERROR",
+        }
         spark = SparkSession.builder.master("local[2]").config(map=conf).getOrCreate()
     with threadpool_limits(1):
         results = [measure(ratings, seed, spark) for seed in range(1, asked.seeds + 1)]
