@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from batch_layer.lease import FileLease, Standing, standing
 from batch_layer.lock import FileLock, Holder, RunLock, holding
+from batch_layer.locking import run_lock
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.config import load
 from oryx_py.errors import StoreUnavailable, UserError
 from tests.support.ticking import Ticking
 
@@ -219,6 +221,19 @@ def test_who_waits_goes_on_when_it_is_free_and_who_does_not_is_told_in_one_line(
         assert first.attempt(ME) is not None
     assert len(waits) == 3
     assert first.attempt(ME) is None
+
+
+def test_the_place_of_the_registry_decides_which_lock_it_is(tmp_path: Path) -> None:
+    """The registry's, not the generations': these may lie where nothing is created exclusively."""
+    here = {"ORYX__LOCAL__DIR": str(tmp_path)}
+    assert isinstance(run_lock(load(None, here).settings, SystemClock()), FileLock)
+    hdfs = {**here, "ORYX__STORE__URI": "hdfs://nn:8020/oryx", "ORYX__HDFS__WEBHDFS_URL": "http://nn:9870"}
+    assert isinstance(run_lock(load(None, hdfs).settings, SystemClock()), FileLease)
+    beside = {**hdfs, "ORYX__STORE__REGISTRY_URI": str(tmp_path / "registry")}
+    lock = run_lock(load(None, beside).settings, SystemClock())
+    assert lock.attempt(ME) is None
+    assert (tmp_path / "registry" / "batch.lock").exists()
+    lock.release()
 
 
 def test_a_stop_ends_the_waiting(new: New) -> None:
