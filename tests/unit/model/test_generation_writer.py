@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.errors import CorruptGeneration, UserError
 from oryx_py.events.fold import FoldSettings
 from oryx_py.model.csr import Csr
@@ -54,6 +55,12 @@ def test_both_ways_of_writing_one_say_the_same_of_its_files(tmp_path: Path) -> N
     manifest = write_small_generation(tmp_path, "g")
     (tmp_path / MANIFEST).unlink()
     assert seal(tmp_path, threads=2).files == manifest.files
+
+
+def test_without_an_index_items_are_scanned(data: Path) -> None:
+    before = sorted(data.iterdir())
+    assert seal(data, ExactIndex().build).index is None
+    assert sorted(data.iterdir()) == before
 
 
 def test_the_index_is_built_from_the_items_as_published_and_listed(data: Path) -> None:
