@@ -1,6 +1,7 @@
 """The rows of the history, as Spark sees them."""
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
@@ -8,13 +9,18 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from batch_layer.rows import HISTORY_SCHEMA
 
-__all__ = ["newest_timestamp", "read_rows"]
+__all__ = ["newest_timestamp", "read_rows", "spark_path"]
 
 
 def read_rows(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """Return the rows of these files, which are URIs, in the columns of `HISTORY_SCHEMA`."""
     schema = from_arrow_schema(HISTORY_SCHEMA)
-    return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*map(spark_path, files)) if files else spark.createDataFrame([], schema)
+
+
+def spark_path(uri: str) -> str:
+    """Return a place as Spark takes it: names as they are, where a ``file`` URI has percent signs for ``=`` or a space."""
+    return unquote(uri) if uri.startswith("file:") else uri
 
 
 def newest_timestamp(rows: DataFrame) -> int:
