@@ -19,7 +19,7 @@ def read_rows(spark: SparkSession, files: Sequence[str]) -> DataFrame:
 
 
 def spark_path(uri: str) -> str:
-    """Return a place as Spark takes it: names as they are, where a ``file`` URI has percent signs for ``=`` or a space."""
+    """Return a place as Spark takes it: with names as they are, where a ``file`` URI has ``%3D`` for ``=``."""
     return unquote(uri) if uri.startswith("file:") else uri
 
 
