@@ -24,6 +24,7 @@ class Pending:
         manifest = state.generation.manifest
         self._settings: FoldSettings = manifest.fold
         self._as_of_ms = manifest.as_of_ms
+        self._weighs = not self._settings.is_plain
         self._partitions = partitions
         self.pairs: dict[int, dict[int, float | None]] = {}
         """By user handle, by item handle: the folded strength now, None for nothing."""
@@ -78,6 +79,8 @@ class Pending:
 
     def _weighed(self, interaction: Interaction, kafka_ms: int) -> float | None:
         assert interaction.strength is not None
+        if not self._weighs:
+            return interaction.strength
         time_ms = time_of(interaction.timestamp_ms, kafka_ms)
         return weigh(interaction.strength, interaction.kind, time_ms, self._settings, self._as_of_ms)
 

@@ -144,14 +144,16 @@ def test_an_interaction_weighs_what_the_formula_says(
     found = weigh(strength, kind, as_of_ms - age_ms, fold, as_of_ms)
     counts = fold.kinds.get(kind or "-", KindSettings(1.0, fold.half_life_s))
     age_s = max(0, age_ms) / 1000
-    wanted = strength * counts.weight * (math.pow(2, -age_s / counts.half_life_s) if counts.half_life_s else 1)
+    lives = age_s / counts.half_life_s if counts.half_life_s else 0.0
+    wanted = strength * counts.weight * math.pow(2, -lives)
+    rounding = 1e-15 * (5 + lives)  # what the last bit of the exponent comes to
     too_old = bool(fold.max_age_s) and age_s > fold.max_age_s
     if found is None:
-        assert too_old or abs(wanted) <= fold.zero_threshold * (1 + 1e-14)
+        assert too_old or abs(wanted) <= fold.zero_threshold * (1 + rounding)
     else:
         assert not too_old
         assert abs(found) >= fold.zero_threshold
-        assert found == pytest.approx(wanted, rel=1e-14, abs=1e-300)
+        assert found == pytest.approx(wanted, rel=rounding, abs=1e-300)
 
 
 @settings(deadline=None, max_examples=60)

@@ -29,7 +29,7 @@ def cut_of(rows: DataFrame, share: float) -> int | None:
     (oldest, newest, interactions), *_ = times.agg(F.min("time_ms"), F.max("time_ms"), F.count("time_ms")).collect()
     search = begin(oldest, newest, interactions, share) if interactions else None
     while search is not None and search.cut_ms is None:
-        bucket = F.floor((F.col("time_ms") - search.start_ms) / search.width_ms)
+        bucket = F.expr(f"(time_ms - ({search.start_ms})) div {search.width_ms}")  # whole numbers: no rounding
         inside = times.where((F.col("time_ms") >= search.start_ms) & (F.col("time_ms") < search.stop_ms))
         counts = inside.groupBy(bucket.alias("bucket")).count().toArrow()
         columns = [cast("list[int]", counts.column(name).to_pylist()) for name in ("bucket", "count")]
