@@ -125,29 +125,32 @@ class Reshaper:
     def _new_forgets(self, history: History) -> Forgets:
         """The forgets since the last generation; those that only repeat others are none."""
         last = self._last_generation()
-        new = [self._keyed(file) for file in new_since(last.history if last else 0, history)]
-        before: list[pa.Table] = []
-        if last is not None and last.dedupe_from and any(_some_forget(rows) for rows in new):
-            starts = {partition: offset for partition, (offset, _) in last.dedupe_from.items()}
-            first = first_in_window(self._log, starts, last.history)
-            before = [_from(self._keyed(file), starts) for file in in_window(last, history, first)]
-        clocks = {partition: clock for partition, (_, clock) in last.dedupe_from.items()} if last else {}
-        marked = [
-            rows.append_column("new", pa.array([is_new] * len(rows), pa.bool_()))
-            for is_new, tables in ((False, before), (True, new))
-            for rows in tables
-        ]
+        if last is not None and last.history < history.refolded:
+            last = None  # what was imported since may have been forgotten long ago
+        new = new_since(last.history if last else 0, history)
+        told = [rows for rows in (_only_forgets(self._read(file, Repeats.COLUMNS)) for file in new) if len(rows)]
         forgets = Forgets()
-        if marked:
-            in_order = pa.concat_tables(marked).sort_by([("partition", "ascending"), ("offset", "ascending")])
-            counting = Repeats(self._fold, clocks).without(in_order)
-            forgets.add(counting.filter(counting.column("new")))
+        if not told:
+            return forgets
+        found = pa.concat_tables(told)
+        if self._fold.dedupes and found.column("id").null_count < len(found):
+            found = self._without_repeats(new, last, history)
+        forgets.add(found)
         return forgets
 
-    def _keyed(self, file: HistoryFile) -> pa.Table:
-        """A file's forgets, and its rows with a key."""
-        rows = self._read(file, Repeats.COLUMNS)
-        return rows.filter(_forgets(rows) | pc.is_valid(rows.column("id")).to_numpy())
+    def _without_repeats(self, new: Sequence[HistoryFile], last: Manifest | None, history: History) -> pa.Table:
+        """The forgets in new files that count: told apart by all rows with a key, back to the window before."""
+        clocks: dict[int, int] = {}
+        keyed = [_marked(_keyed(self._read(file, Repeats.COLUMNS)), is_new=True) for file in new]
+        if last is not None and last.dedupe_from:
+            starts = {partition: offset for partition, (offset, _) in last.dedupe_from.items()}
+            clocks = {partition: clock for partition, (_, clock) in last.dedupe_from.items()}
+            first = first_in_window(self._log, starts, last.history)
+            before = (_keyed(self._read(file, Repeats.COLUMNS)) for file in in_window(last, history, first))
+            keyed += [_marked(_from(rows, starts), is_new=False) for rows in before]
+        in_order = pa.concat_tables(keyed).sort_by([("partition", "ascending"), ("offset", "ascending")])
+        counting = Repeats(self._fold, clocks).without(in_order)
+        return _only_forgets(counting.filter(counting.column("new")))
 
     def _last_generation(self) -> Manifest | None:
         """The manifest of the newest published generation, None where there is none that can be read."""
@@ -166,15 +169,23 @@ class Reshaper:
         self._folder.put(local, path)
 
 
+def _only_forgets(rows: pa.Table) -> pa.Table:
+    return rows.filter(_forgets(rows))
+
+
+def _keyed(rows: pa.Table) -> pa.Table:
+    """Forgets, and rows with a key."""
+    return rows.filter(_forgets(rows) | pc.is_valid(rows.column("id")).to_numpy())
+
+
+def _marked(rows: pa.Table, *, is_new: bool) -> pa.Table:
+    return rows.append_column("new", pa.array(np.full(len(rows), is_new)))
+
+
 def _forgets(rows: pa.Table) -> NDArray[np.bool_]:
     users, items = (pc.equal(rows.column(name), pa.scalar("")).to_numpy() for name in ("user", "item"))
     found: NDArray[np.bool_] = users | items
     return found
-
-
-def _some_forget(rows: pa.Table) -> bool:
-    """Whether a forget with a key is among these rows, so that it may be a repeat."""
-    return bool((_forgets(rows) & pc.is_valid(rows.column("id")).to_numpy()).any())
 
 
 def _from(rows: pa.Table, starts: Mapping[int, int]) -> pa.Table:

@@ -117,4 +117,3 @@ def test_generation_after_generation_the_files_are_those_of_all_rows(
         manifest = manifest_of(on, [row for rows in commits[:upto] for row in rows], fold, upto)
     if fold.dedupes:
         assert manifest.counts.repeats > first.repeats > 0
-        assert all(offset > 7 for offset, _ in manifest.dedupe_from.values())

@@ -186,6 +186,16 @@ def test_rows_beyond_the_limits_are_dropped_and_count_no_longer(world: BatchWorl
     assert world.run() is Outcome.NOTHING_NEW
 
 
+def test_old_data_does_not_bring_back_who_was_forgotten_before_it_was_imported(world: BatchWorld) -> None:
+    world.send("ann,tea,1", "eve,,")
+    world.reshape = reshaper(world)
+    world.run()
+    imported(world, "eve")
+    world.run()
+    assert pairs_of(world.newest()) == {"ann": {"tea": 1.0}}
+    assert [(row["user"], row["item"]) for row in world.rows() if row["strength"] is not None] == [("ann", "tea")]
+
+
 def finder(world: BatchWorld) -> BaseFinder:
     return BaseFinder(registry=world.registry, store=world.store, history=world.history, folder=world.history_folder)
 
