@@ -143,6 +143,8 @@ class HdfsHome:
             "dfs.namenode.http-address": f"{self.host}:{chosen.http}",
             # Else nothing can be written for 30 s after every start.
             "dfs.namenode.safemode.extension": "0",
+            # Else a few blocks, of which 99.9 % are none, count as there before their DataNode is.
+            "dfs.namenode.safemode.min.datanodes": "1",
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.replication": "1",
         }
