@@ -6,7 +6,7 @@ same place, and the result is the same whatever the number of threads. Columns a
 the memory, since it is written in no order; the input is read front to back, once for each range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -63,9 +63,9 @@ def transpose_into(
     _on_threads(tasks, _scatter, threads)
 
 
-def _on_threads(tasks: Sequence[tuple[object, ...]], work: object, threads: int) -> None:
+def _on_threads(tasks: Sequence[tuple[object, ...]], work: Callable[..., None], threads: int) -> None:
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(lambda task: work(*task), tasks):  # type: ignore[operator]
+        for _ in pool.map(lambda task: work(*task), tasks):
             pass
 
 
