@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_layer.repeats import CLOCKED_SCHEMA, Stretch, clock_stream, repeat_stream, window_start
@@ -31,6 +31,7 @@ def start(rows: Sequence[_Row], fold: FoldSettings, stretch: int, before_ms: int
     return window_start([found[number] for number in sorted(found)], fold, before_ms)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 3), st.integers(-6, 4), st.integers(0, 3)), min_size=2, max_size=40),
     st.integers(1, 39),
