@@ -74,12 +74,12 @@ def history(rows: Sequence[Row], tmp_path_factory: pytest.TempPathFactory) -> st
 
 
 def recipe(**model: Any) -> Recipe:
-    settings: dict[str, Any] = {"features": 4, "iterations": 3, "lambda_": 0.01, **model}
+    settings: dict[str, Any] = {"features": 4, "iterations": 6, "lambda_": 0.1, **model}
     kinds = {} if settings.get("feedback") == "explicit" else {"buy": Kind(5.0, 2_000.0), "view": Kind(0.5)}
     return recipe_of(Model(**settings), "ials", Input(kinds=kinds), SHARE)
 
 
-DECAYING = {"half_life_h": 500.0, "zero_threshold": 0.1, "max_age_h": 2_000.0}
+DECAYING = {"alpha": 0.3, "unobserved_weight": 0.3, "half_life_h": 500.0, "zero_threshold": 0.1, "max_age_h": 2_000.0}
 
 
 def run(spark: SparkSession, history: str, rows: Sequence[Row], folder: Path, how: Recipe) -> Trained:
@@ -153,7 +153,7 @@ def test_a_generation_has_the_folds_law_and_says_how_well_it_foresaw_the_newest(
         assert list(evaluated[ranker].values()) == pytest.approx(np.mean(theirs, axis=0).tolist())
     assert evaluated["model"]["ndcg@10"] > evaluated["popularity"]["ndcg@10"]
     assert trained.metrics["epochs"]["warm_start"]
-    assert (evaluated["epochs"], trained.epochs) == (3, 1)
+    assert (evaluated["epochs"], trained.epochs) == (6, 2)
     assert how.hyperparameters["test_fraction"] == SHARE
 
 
