@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from batch_layer.engine import Ranges, Written
 from batch_layer.rows import READ_SCHEMA, Slice, read_slices, slice_ranges
+from batch_layer.spark.history import spark_path
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaConsumer
 
@@ -22,6 +23,7 @@ __all__ = ["Source", "write_rows"]
 
 _SLICE = 500_000
 """Offsets that one task reads and one file holds: some seconds of work, some tens of megabytes."""
+_DAY_MS = 86_400_000
 _TASK = 50_000
 """Offsets below which another task costs more than it brings."""
 
@@ -36,18 +38,30 @@ class Source:
 
 
 def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: int, into: str) -> Written:
-    """Write the rows of these offsets as Parquet files; see `Engine.write_rows`."""
+    """Write the rows of these offsets as Parquet files; see `Engine.write_rows`.
+
+    Each file has the rows of one day of arrival (UTC), below ``day=2026-07-31/``, so that whole files go when they are
+    old; in the order of their offsets, which compresses best.
+    """
     slices = slice_ranges(dict(ranges), _SLICE)
     offsets = sum(part.stop - part.start for part in slices)
     tasks = max(1, min(len(slices), -(-offsets // _TASK)))
     counted = Observation()
-    read_frame(spark, source, slices, partitions, tasks).observe(
+    read = read_frame(spark, source, slices, partitions, tasks).observe(
         counted,
         F.count(F.lit(1)).alias("records"),
         F.count(F.when(F.col("rejected"), 1)).alias("rejected"),
-    ).where(~F.col("rejected")).drop("rejected").write.parquet(into)
+    )
+    rows = read.where(~F.col("rejected")).drop("rejected").withColumn("day", _day("kafka_ms"))
+    rows.sortWithinPartitions("day", "partition", "offset").write.partitionBy("day").parquet(spark_path(into))
     rejected = int(counted.get["rejected"])
     return Written(rows=int(counted.get["records"]) - rejected, rejected=rejected)
+
+
+def _day(milliseconds: str) -> Column:
+    """The day in UTC, whatever the session's time zone, as `batch_layer.history.describing.day_of` says it."""
+    since_1970 = F.floor(F.greatest(F.col(milliseconds), F.lit(0)) / _DAY_MS).cast("int")
+    return F.date_from_unix_date(since_1970).cast("string")
 
 
 def read_frame(spark: SparkSession, source: Source, slices: Sequence[Slice], partitions: int, tasks: int) -> DataFrame:
