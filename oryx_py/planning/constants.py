@@ -13,12 +13,12 @@ __all__ = ["MEASURED", "Constants"]
 class Constants:
     """Bytes and seconds; the defaults are those measured."""
 
-    topic_bytes: float = 62.0
-    """Of a record in a segment of the embedded broker, uncompressed: a value of 35 bytes, its frame and its key."""
-    history_bytes: float = 14.0
-    """Of a row in the history's Parquet (zstd), rows by user: `write_rows`' own columns of a drawn world."""
+    topic_bytes: float = 44.0
+    """Of a record in the topic, uncompressed: a CSV value with short IDs, its key, 18 bytes of frame."""
+    history_bytes: float = 12.0
+    """Of a row in the history's Parquet (zstd), its columns, rows by user and item, of a drawn world."""
     read_s: float = 9e-6
-    """Of a row, from the topic to the history's files: parsing in the tasks' Python, sorting and writing Parquet."""
+    """Of a row, from the topic to the history's files: 6 µs of parsing in the tasks' Python; the rest is a guess."""
     shuffle_bytes: float = 40.0
     """Of a row in Spark's shuffle files (lz4), by users."""
     part_bytes: float = 14.0
@@ -29,22 +29,22 @@ class Constants:
     """A Python worker and its share of the JVM while they fold a part of a million rows."""
     jvm_bytes: float = 2.6e9
     """Spark's driver with its default heap of 2 GB, and what Java has beside it."""
-    train_pair_s: float = 6.5e-10
+    train_pair_s: float = 6e-9
     """Of a pair and a feature in one epoch: both half sweeps."""
-    train_row_s: float = 2.2e-10
+    train_row_s: float = 6e-11
     """Of a row of factors and a feature squared in one epoch: Gram matrices and turning."""
     round_s: float = 0.25
     """Of a job of Spark's in rounds, beside its work."""
-    solve_pair_s: float = 2e-9
+    solve_pair_s: float = 1.2e-8
     """Of a pair and a feature in the exact solve at the end: some ten steps of conjugate gradients."""
     id_bytes: float = 8.0
     """Of an ID, in UTF-8; an assumption, not measured: give --id-bytes."""
-    serving_item_bytes: float = 40.0
-    """Of an item on the heap of each serving process: norms, their order, popularity."""
-    serving_bytes: float = 2.5e8
-    """Of a serving process without a model."""
-    speed_bytes: float = 2.0e8
-    """Of the speed layer's process without a model."""
+    serving_item_bytes: float = 12.0
+    """Of an item on the heap of each serving process: norms, their order (`ExactIndex`), popularity."""
+    serving_bytes: float = 8.5e7
+    """Of a serving process without a model, its modules loaded."""
+    speed_bytes: float = 1.2e8
+    """Of the speed layer's process without a model, its modules loaded."""
     speed_user_bytes: float = 700.0
     """On the heap of serving and of speed each, of a user touched since the generation, beside its vector and pairs."""
     disk_s: float = 1 / 400e6

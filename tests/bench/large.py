@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         steps["world"] = step(["world", *size, "--out", str(world)], folder)
     broker = subprocess.Popen([*ORYX, "broker"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until_it_answers(folder)
+        until_it_answers(broker, folder)
         files = sorted(str(path) for path in (world / "interactions").glob("*.parquet"))
         steps["import"] = step(["history", "import", "--format", "parquet", *files], folder)
         steps["batch"] = step(["batch", "--once"], folder)
@@ -110,12 +110,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def until_it_answers(folder: Path) -> None:
+def until_it_answers(broker: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Make the topics, as soon as the broker is there."""
     deadline = time.monotonic() + 300
     while subprocess.run([*ORYX, "setup"], check=False, cwd=folder, capture_output=True).returncode:
-        if time.monotonic() > deadline:
-            raise SystemExit("the broker did not start; its log is below data/broker")
+        if broker.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"the broker did not start; its log is in {folder}/data/broker/logs")
         time.sleep(1)
 
 
