@@ -1,6 +1,7 @@
 """What the plan is computed from: figures measured on one machine, each with where it comes from.
 
-`python -m tests.bench.constants` measures them anew and prints them beside these. Seconds are of one core, in the sum
+`python -m tests.bench.constants` measures them anew and prints them beside these; where it says "estimated", these
+are by experience and by arithmetic. Seconds are of one core, in the sum
 over all that work (so n cores take an n-th of it), of a virtual machine of 2020 or later at about 3 GHz.
 """
 
@@ -20,21 +21,21 @@ class Constants:
     read_s: float = 9e-6
     """Of a row, from the topic to the history's files: 6 µs of parsing in the tasks' Python; the rest is a guess."""
     shuffle_bytes: float = 40.0
-    """Of a row in Spark's shuffle files (lz4), by users."""
+    """Of a row in Spark's shuffle files (lz4), by users; estimated."""
     part_bytes: float = 14.0
-    """Of a pair in the parts that the fold leaves in the working directory."""
+    """Of a pair in the parts that the fold leaves in the working directory; estimated."""
     prepare_s: float = 9e-6
-    """Of a row, from the history's files to mapped histories: Spark's scan, shuffle and sort, the fold, the rest."""
+    """Of a row, from the history's files to mapped histories: Spark's scan, shuffle and sort, the fold, the rest; estimated."""
     prepare_task_bytes: float = 700e6
-    """A Python worker and its share of the JVM while they fold a part of a million rows."""
+    """A Python worker and its share of the JVM while they fold a part of a million rows; estimated."""
     jvm_bytes: float = 2.6e9
-    """Spark's driver with its default heap of 2 GB, and what Java has beside it."""
+    """Spark's driver with its default heap of 2 GB, and what Java has beside it; estimated."""
     train_pair_s: float = 6e-9
     """Of a pair and a feature in one epoch: both half sweeps."""
     train_row_s: float = 6e-11
     """Of a row of factors and a feature squared in one epoch: Gram matrices and turning."""
     round_s: float = 0.25
-    """Of a job of Spark's in rounds, beside its work."""
+    """Of a job of Spark's in rounds, beside its work; estimated."""
     solve_pair_s: float = 1.2e-8
     """Of a pair and a feature in the exact solve at the end: some ten steps of conjugate gradients."""
     id_bytes: float = 8.0
@@ -46,7 +47,7 @@ class Constants:
     speed_bytes: float = 1.2e8
     """Of the speed layer's process without a model, its modules loaded."""
     speed_user_bytes: float = 700.0
-    """On the heap of serving and of speed each, of a user touched since the generation, beside its vector and pairs."""
+    """On the heap of serving and of speed each, of a user touched since the generation, beside its vector and pairs; estimated."""
     disk_s: float = 1 / 400e6
     """Of a byte that does not fit the page cache, read or written in a row; an assumption: a cloud's network disk."""
     network_s: float = 1 / 600e6
