@@ -1,8 +1,8 @@
 """What the plan is computed from: figures measured on one machine, each with where it comes from.
 
-`python -m tests.bench.constants` measures them anew and prints them beside these; where it says "estimated", these
-are by experience and by arithmetic. Seconds are of one core, in the sum
-over all that work (so n cores take an n-th of it), of a virtual machine of 2020 or later at about 3 GHz.
+`python -m tests.bench.constants` measures them anew and prints them beside these; where it says "estimated", these are
+by experience and by arithmetic. Seconds are of one core, in the sum over all that work (so n cores take an n-th of it),
+of a virtual machine of 2020 or later at about 3 GHz.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Constants:
     part_bytes: float = 14.0
     """Of a pair in the parts that the fold leaves in the working directory; estimated."""
     prepare_s: float = 9e-6
-    """Of a row, from the history's files to mapped histories: Spark's scan, shuffle and sort, the fold, the rest; estimated."""
+    """Of a row, from the history's files to mapped histories: scan, shuffle, sort, fold and the rest; estimated."""
     prepare_task_bytes: float = 700e6
     """A Python worker and its share of the JVM while they fold a part of a million rows; estimated."""
     jvm_bytes: float = 2.6e9
@@ -47,7 +47,7 @@ class Constants:
     speed_bytes: float = 1.2e8
     """Of the speed layer's process without a model, its modules loaded."""
     speed_user_bytes: float = 700.0
-    """On the heap of serving and of speed each, of a user touched since the generation, beside its vector and pairs; estimated."""
+    """Of a user touched since the generation, on the heap of each process, beside vector and pairs; estimated."""
     disk_s: float = 1 / 400e6
     """Of a byte that does not fit the page cache, read or written in a row; an assumption: a cloud's network disk."""
     network_s: float = 1 / 600e6
