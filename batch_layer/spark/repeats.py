@@ -51,9 +51,7 @@ def without(rows: DataFrame, repeats: DataFrame) -> DataFrame:
     return rows.join(repeats, ["partition", "offset"], "left_anti")
 
 
-def window_starts(
-    rows: DataFrame, settings: FoldSettings, before: Clocks = _BEGINNING
-) -> dict[int, tuple[int, int]]:
+def window_starts(rows: DataFrame, settings: FoldSettings, before: Clocks = _BEGINNING) -> dict[int, tuple[int, int]]:
     """Return what `window_start` says of each input partition that has rows with an ID; ``before`` as above."""
     summed = (
         _with_id(rows)

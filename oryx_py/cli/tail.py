@@ -88,7 +88,9 @@ def records_of(
         try:
             events = consumer.poll(_BATCH, _POLL_S)
         except LogGap as gap:
-            raise LogGap(f"{gap}: what came before was trimmed meanwhile; run it again to begin at what is left") from gap
+            raise LogGap(
+                f"{gap}: what came before was trimmed meanwhile; run it again to begin at what is left"
+            ) from gap
         for event in events:
             if isinstance(event, Record):
                 yield event

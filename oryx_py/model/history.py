@@ -114,8 +114,8 @@ class History:
     ``files`` in the order of the commits that named them, each with its ``origin``. ``start`` and ``offsets``: by input
     partition the first offset covered, and the first one not covered any more. ``rows`` in all files; ``rejected``
     records, which are in none. ``imported``: by partition the end of the imported rows' offsets, where there are any.
-    ``imports`` are the commits of imported rows. ``refolded``: the newest commit after which the fold is not that of the commit before with new rows behind it, since
-    it put rows before others or dropped some; 0 for none.
+    ``imports`` are the commits of imported rows. ``refolded``: the newest commit after which the fold is not that of
+    the commit before with new rows behind it, since it put rows before others or dropped some; 0 for none.
     """
 
     number: int = 0
