@@ -103,7 +103,7 @@ def import_(
     among it, counts on top. All files are imported at once or, if anything
     fails, not at all. Rows that cannot be used are listed and left out; the
     command then ends with 1. The input topic must be there, since it decides
-    which partition is whose; the batch layer should not be in a run.
+    which partition is whose; a run of the batch layer is waited for.
 
     csv: user, item, strength, timestamp, kind; what comes last may be left
     out, a first line with names gives the order. An empty strength deletes.
