@@ -16,6 +16,7 @@ from batch_layer.spark.evaluation import evaluate
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import parts_for, prepare
+from batch_layer.spark.session import spread
 
 __all__ = ["train"]
 
@@ -52,6 +53,7 @@ def train(
     fit = fit_mllib if recipe.trainer == "mllib" else fit_generation
     evaluated = None
     parts = parts or parts_for(spark, rows)
+    spread(spark, rows)
     with ExitStack() as kept:
         on_progress(Progress(step="count", of=rows))
         base = usable(spark, base, recipe)

@@ -20,10 +20,13 @@ from pyspark.sql import SparkSession
 from oryx_py.errors import UserError
 from oryx_py.local.java import find_java
 
-__all__ = ["close_session", "is_alive", "open_session"]
+__all__ = ["close_session", "is_alive", "open_session", "spread"]
 
 _ARROW_ROWS = 65_536
 """Rows of a batch that goes between the JVM and Python: large enough that NumPy's work outweighs the call's."""
+
+_SHUFFLED = "spark.sql.shuffle.partitions"
+_ROWS_A_PARTITION = 500_000
 
 _EXIT_S = 10.0
 _CHATTER = ("WARNING:", "Using Spark's", "Setting default log level", "To adjust logging level")
@@ -83,6 +86,16 @@ def is_alive(spark: SparkSession) -> bool:
         return not spark.sparkContext._jsc.sc().isStopped()
     except (PySparkException, Py4JError, OSError):
         return False
+
+
+def spread(spark: SparkSession, rows: int) -> None:
+    """Have as many partitions after a shuffle as the rows are worth, and one a core; a property of the user's wins.
+
+    Spark's own 200 would cost a turn of a Python worker each: half a minute, however few the rows.
+    """
+    context = spark.sparkContext
+    if not context.getConf().contains(_SHUFFLED):
+        spark.conf.set(_SHUFFLED, str(max(context.defaultParallelism, -(-rows // _ROWS_A_PARTITION))))
 
 
 def _end_orphan() -> None:
