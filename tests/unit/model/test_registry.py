@@ -158,7 +158,7 @@ def test_unknown_keys_are_ignored() -> None:
 
 def test_people_can_read_it() -> None:
     assert json.loads(encode_entries(STORY[2])) == [
-        {"entry": "generation", "generation": G1, "state": "published", "reason": ""},
+        {"entry": "generation", "generation": G1, "state": "published", "reason": "", "deleted": False},
         {"entry": "epoch", "epoch": 1, "generation": G1, "start": {"0": 10}, "time_ms": 1000, "reason": ""},
     ]
 

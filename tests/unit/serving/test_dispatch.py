@@ -38,6 +38,11 @@ PATHS = [
 SHORT = {"/recommend/ann", "/estimate/ann/a/b/c", "/recommendWithContext/ann/a=2", "/because/ann/a"}
 
 
+def told_by(response):
+    """Headers but for the time, which may have gone on."""
+    return {name: value for name, value in response.headers.items() if name != "Date"}
+
+
 @pytest.mark.parametrize("root", ["", "/api", "/a/b"])
 async def test_both_ways_give_the_same_answer(model, root):
     harness = Harness(FixedModels(model), context_path=root or "/")
@@ -55,7 +60,7 @@ async def test_both_ways_give_the_same_answer(model, root):
                 target = path if path.startswith("http") else root + path
                 straight = await dispatch(make_mocked_request(method, target, app=app))
                 usual = await app._handle(make_mocked_request(method, target, app=app))
-                assert (straight.status, straight.headers) == (usual.status, usual.headers), (method, target)
+                assert (straight.status, told_by(straight)) == (usual.status, told_by(usual)), (method, target)
                 if not straight.prepared:
                     assert straight.body == usual.body, (method, target)
         assert not {("GET", root + path) for path in SHORT} & asked_otherwise
