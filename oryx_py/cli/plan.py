@@ -38,9 +38,10 @@ def plan(
     """Compute what a model of some size takes: bytes, time, machines.
 
     "memory" has to be there. "mapped" files are read through the page cache:
-    the more of them fits, the faster. Time and bytes follow from figures that
-    were measured (python -m tests.bench.constants measures them again); take
-    them as within a factor of two.
+    the more of them fits, the faster. Bytes and time follow from figures of one
+    machine, of which some are estimates (python -m tests.bench.constants
+    measures them on yours): the bytes of what is mapped are exact but for IDs,
+    seconds may be a few times more or less.
 
     Examples:
 
