@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 import uuid
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +39,7 @@ _ASK_S = 2.0
 _opener = build_opener(ProxyHandler({}))  # what runs on this machine is never behind a proxy
 
 
-class _Server:
+class _Server(ABC):
     """One process, with its data in a folder that outlives it and every ``kill -9``.
 
     One thread at a time may start and stop it. It must live as long as the process, which the kernel kills with it
@@ -130,14 +131,16 @@ class _Server:
     ) -> None:
         self.stop()
 
+    @abstractmethod
     def _configure(self) -> None:
-        raise NotImplementedError
+        """Write the settings' files."""
 
-    def _format(self, java: list[str], timeout_s: float) -> None:
+    def _format(self, java: list[str], timeout_s: float) -> None:  # noqa: B027 - a DataNode's needs nothing done
         """Make the data folder what it has to be, once."""
 
+    @abstractmethod
     def _ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it answers as it should."""
 
     def _java(self, java: Java, classpath: str) -> list[str]:
         command = [

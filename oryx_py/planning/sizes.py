@@ -47,11 +47,6 @@ class ModelSize:
         return 4 * self.rows * self.features
 
     @property
-    def fixed_bytes(self) -> int:
-        """Of the larger side's factors, which a half sweep reads at random."""
-        return 4 * max(self.users, self.items) * self.features
-
-    @property
     def history_bytes(self) -> int:
         """Of the histories by users and by items: an index and a strength a pair, an offset a row."""
         return 2 * 12 * self.pairs + 8 * (self.rows + 2)
