@@ -1,12 +1,36 @@
 """Fixtures that several kinds of tests share."""
 
+import io
+import logging
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.local.hdfs import EmbeddedHdfs
+from oryx_py.runtime.telemetry import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a test sets of logging: a command that runs in the test's process sets it for the whole process."""
+    root = logging.getLogger()
+    handlers, level, configured = list(root.handlers), root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.configure(**configured)
+
+
+@pytest.fixture
+def logged(logging_as_before: None) -> io.StringIO:
+    """What is logged during the test, one JSON object a line."""
+    stream = io.StringIO()
+    configure_logging(format="json", stream=stream)
+    return stream
 
 
 @pytest.fixture(scope="session")

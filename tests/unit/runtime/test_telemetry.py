@@ -4,10 +4,8 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
-import pytest
 import structlog
 
 from oryx_py.runtime.telemetry import configure_logging
@@ -16,17 +14,6 @@ from oryx_py.runtime.telemetry import configure_logging
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
