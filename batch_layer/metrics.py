@@ -47,6 +47,11 @@ class Metrics:
             registry=registry,
         )
         self._failures = Counter("oryx_batch_failures", "Runs that failed and are tried again", registry=registry)
+        self._run_seconds = Gauge("oryx_batch_last_run_seconds", "What the last run took", registry=registry)
+        self._run_ended = Gauge("oryx_batch_last_run_timestamp_seconds", "When the last run ended", registry=registry)
+        self._run_next = Gauge(
+            "oryx_batch_next_run_timestamp_seconds", "When the run after the last is due", registry=registry
+        )
 
     def rows(self, rows: int, rejected: int) -> None:
         """Count what one commit of the history took in."""
@@ -93,6 +98,12 @@ class Metrics:
         self._left.set(0)
         self._progress_rows.set(0)
         self._progress_epoch.set(0)
+
+    def run_ended(self, *, now_ms: int, seconds: float, next_in_s: float) -> None:
+        """Say when a run ended, what it took, and when the next one is due."""
+        self._run_seconds.set(seconds)
+        self._run_ended.set(now_ms / 1000)
+        self._run_next.set(now_ms / 1000 + next_in_s)
 
     def failure(self) -> None:
         """Count a run that failed."""

@@ -48,7 +48,10 @@ def repeat(
         if patiently(partial(run, force), wait=wait, metrics=metrics) is None:
             return
         force = False
-        if wait(max(0.0, interval_s - (clock.monotonic() - began))):
+        seconds = clock.monotonic() - began
+        pause_s = max(0.0, interval_s - seconds)
+        metrics.run_ended(now_ms=clock.now_ms(), seconds=seconds, next_in_s=pause_s)
+        if wait(pause_s):
             return
 
 

@@ -193,6 +193,7 @@ class SpeedLayer:
         if run.phase is Phase.FOLLOW:
             self._announce(run)
             if first:
+                self._metrics.announced(run.announced)
                 self._metrics.observe_batch(records, updates, self._clock.now_ms())
 
     def _fold(self, run: EpochRun, records: Sequence[Record]) -> list[Outgoing]:

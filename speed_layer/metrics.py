@@ -1,6 +1,6 @@
 """What the speed layer counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -39,6 +39,14 @@ class Metrics:
             registry=registry,
             buckets=(1, 10, 100, 1_000, 10_000),
         )
+        self.last_batch = Gauge("oryx_speed_last_batch_records", "Records of the last micro-batch", registry=registry)
+        self._position = Gauge(
+            "oryx_speed_position",
+            "Input offset below which all is in updates that are acknowledged",
+            ["partition"],
+            registry=registry,
+        )
+        self._announced: set[int] = set()
         self.epoch = Gauge("oryx_speed_epoch", "The newest epoch followed", registry=registry)
 
     def observe_batch(self, records: Sequence[Record], updates: Sequence[Update], now_ms: int) -> None:
@@ -47,4 +55,13 @@ class Metrics:
         if records:
             self.interactions.inc(len(records))
             self.batch_records.observe(len(records))
+            self.last_batch.set(len(records))
             self.latency_seconds.observe(max(0.0, (now_ms - records[0].timestamp_ms) / 1000))
+
+    def announced(self, positions: Mapping[int, int]) -> None:
+        """Say by input partition up to where updates are acknowledged; partitions that are another's now go."""
+        for partition in self._announced - positions.keys():
+            self._position.remove(str(partition))
+        self._announced = set(positions)
+        for partition, offset in positions.items():
+            self._position.labels(str(partition)).set(offset)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oryx_py.client import Client, Scored
     from oryx_py.config import Settings
 
-__all__ = ["AsJson", "HowMany", "Offset", "Url", "connect", "given_items", "show_json", "show_scored", "url_of"]
+__all__ = ["AsJson", "HowMany", "Offset", "Url", "at", "connect", "given_items", "show_json", "show_scored", "url_of"]
 
 Url = Annotated[
     str | None,
@@ -47,11 +47,15 @@ def connect(call: Invocation, url: str | None, *, patience_s: float = 0.0) -> "C
 
 def url_of(settings: "Settings") -> str:
     """Return the address of these settings' service, as seen from this machine."""
-    host = settings.serving.host
+    address = at(settings.serving.host, settings.serving.port)
+    return f"http://{address}{settings.serving.api.context_path.rstrip('/')}"
+
+
+def at(host: str, port: int) -> str:
+    """Return ``host:port`` of a server that listens there, as seen from this machine."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address of this machine, the loopback among them
         host = "127.0.0.1"
-    host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{settings.serving.port}{settings.serving.api.context_path.rstrip('/')}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def given_items(texts: Sequence[str]) -> list[str | tuple[str, float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oryx_py.adapters.kafka import KafkaAdmin
 from oryx_py.adapters.setup_topics import ensure_topics
-from oryx_py.cli.asking import url_of
+from oryx_py.cli.asking import at, url_of
 from oryx_py.cli.topics import specs_of
 from oryx_py.client import Client, NoAnswer, Refusal, Retries, Unreachable
 from oryx_py.config import Settings
@@ -19,7 +19,7 @@ from oryx_py.local.hdfs import is_writable
 from oryx_py.local.hdfs_home import DATANODE, NAMENODE, HdfsHome
 from oryx_py.local.runfile import read_runfile, runfile_path
 
-__all__ = ["LAYERS", "check_free", "children", "command", "has_own_broker", "set_up_topics"]
+__all__ = ["LAYERS", "addresses", "check_free", "children", "command", "has_own_broker", "set_up_topics"]
 
 LAYERS = ("batch", "speed", "serve")
 """In the order of starting; they are stopped in the reverse order, so that what comes in last is still taken."""
@@ -64,6 +64,28 @@ def set_up_topics(settings: Settings) -> None:
     """
     admin = KafkaAdmin(resolve_bootstrap(settings), settings.kafka.client)
     ensure_topics(admin, specs_of(settings), create=True)
+
+
+def addresses(settings: Settings, layers: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return where these layers answer, by name, and what they need in their environment to do so there.
+
+    A layer that has no port for ``/ready`` and ``/metrics`` by its settings gets a free one of the loopback.
+    """
+    found = {"serve": url_of(settings).removeprefix("http://")}
+    environ: dict[str, str] = {}
+    taken = {settings.serving.port}
+    for layer in ("batch", "speed"):
+        group = settings.batch if layer == "batch" else settings.speed
+        host, port = group.metrics_host, group.metrics_port
+        if not port:
+            host, port = ports.HOST, ports.choose((), taken)
+            environ |= {
+                f"ORYX__{layer.upper()}__METRICS_HOST": host,
+                f"ORYX__{layer.upper()}__METRICS_PORT": str(port),
+            }
+        taken.add(port)
+        found[layer] = at(host, port)
+    return {layer: found[layer] for layer in layers}, environ
 
 
 def children(

@@ -26,6 +26,7 @@ from oryx_py.cli import (
 from oryx_py.cli.demo import command as demo
 from oryx_py.cli.failures import OryxGroup
 from oryx_py.cli.invocation import Invocation
+from oryx_py.cli.status import command as status
 
 __all__ = ["app", "main"]
 
@@ -66,6 +67,7 @@ def options(
       oryx ingest ratings.csv    history in
       oryx batch --once          train now
       oryx recommend ann         ask
+      oryx status                how all of it is
 
     Settings come from oryx.toml and from ORYX__GROUP__KEY in the environment;
     `oryx config reference` explains each. Exit codes: 0 done, 1 failed, 2
@@ -90,6 +92,7 @@ app.command("because", rich_help_panel=_DATA)(explaining.because)
 app.command("estimate", rich_help_panel=_DATA)(explaining.estimate)
 app.command("tail", rich_help_panel=_DATA)(tail.tail)
 app.command("world", rich_help_panel=_DATA)(world.world)
+app.command("status", rich_help_panel=_CARE)(status.status)
 app.command("setup", rich_help_panel=_CARE)(setup.setup)
 app.command("plan", rich_help_panel=_CARE)(plan.plan)
 app.command("generations", rich_help_panel=_CARE)(generations.generations)

@@ -47,6 +47,10 @@ class Screen:
         """Print one line of a result."""
         _print(self.out, text, style)
 
+    def clear(self) -> None:
+        """Empty the terminal that results go to."""
+        self.out.clear()
+
     def note(self, text: str, style: str = "dim") -> None:
         """Print one line about what happens, to standard error."""
         _print(self.err, text, style)

@@ -43,6 +43,7 @@ def up(
 
     from oryx_py.cli import machine
     from oryx_py.local.jars import HDFS
+    from oryx_py.local.layers_file import announced
     from oryx_py.local.lines import PrefixedLines
     from oryx_py.local.supervisor import Supervisor
     from oryx_py.runtime.stopping import Stopping
@@ -64,11 +65,12 @@ def up(
     if readable:
         environ["ORYX__LOG__FORMAT"] = "console"
     layers = [layer for layer in machine.LAYERS if not (no_batch and layer == "batch")]
-    programs = machine.children(settings, layers, call.config, environ)
+    addresses, ports = machine.addresses(settings, layers)
+    programs = machine.children(settings, layers, call.config, environ | ports)
     show = PrefixedLines(sys.stdout, [*(program.name for program in programs), "oryx"], colours=call.screen.interactive)
     supervisor = Supervisor(programs, show=show, say=lambda name, text: show("oryx", f"{name} {text}"))
     stopping = Stopping()
-    with stopping.on_signals():
+    with announced(settings.local_dir, addresses), stopping.on_signals():
         supervisor.run(stopping.wait, on_ready=lambda: _welcome(settings, show))
     call.screen.line("all stopped")
 
@@ -79,6 +81,7 @@ def _welcome(settings: "Settings", show: Callable[[str, str], None]) -> None:
         show("oryx", "history and generations are in HDFS: commands elsewhere find them with local.hdfs = true")
     for text in (
         f"everything runs: {url} answers, {url}/ready says what recommendations wait for",
-        "next, in another terminal: oryx ingest FILE, then oryx recommend USER; Ctrl-C here stops all",
+        "next, in another terminal: oryx ingest FILE, then oryx recommend USER; oryx status shows how it goes",
+        "Ctrl-C here stops all",
     ):
         show("oryx", text)

@@ -78,6 +78,14 @@ def test_a_run_longer_than_the_interval_is_followed_at_once(metrics: Metrics) ->
     assert runs.began == [0, 150]
 
 
+def test_when_the_last_run_ended_and_the_next_begins_is_told(metrics: Metrics, counted: CollectorRegistry) -> None:
+    time = Time(stop_at=200)
+    repeat(Runs(time, seconds=30).told, force=False, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    names = ("seconds", "timestamp_seconds")
+    assert [counted.get_sample_value(f"oryx_batch_last_run_{name}") for name in names] == [30, 130]
+    assert counted.get_sample_value("oryx_batch_next_run_timestamp_seconds") == 200
+
+
 def test_what_passes_is_tried_again_after_growing_pauses(metrics: Metrics, counted: CollectorRegistry) -> None:
     time = Time()
     runs = Runs(time, *[BrokerUnavailable] * 8)

@@ -33,6 +33,15 @@ def test_everything_starts_in_order_with_the_broker_first(tmp_path: Path) -> Non
         assert program.environ == {"A": "b"}
 
 
+def test_layers_without_a_port_of_their_own_get_a_free_one_for_status() -> None:
+    settings = load(None, {"ORYX__SPEED__METRICS_HOST": "0.0.0.0", "ORYX__SPEED__METRICS_PORT": "9101"}).settings
+    found, environ = machine.addresses(settings, ["batch", "speed", "serve"])
+    port = environ["ORYX__BATCH__METRICS_PORT"]
+    assert found == {"batch": f"127.0.0.1:{port}", "speed": "127.0.0.1:9101", "serve": "127.0.0.1:8080"}
+    assert environ == {"ORYX__BATCH__METRICS_HOST": "127.0.0.1", "ORYX__BATCH__METRICS_PORT": port}
+    assert list(machine.addresses(settings, ["speed"])[0]) == ["speed"]
+
+
 def test_a_cluster_needs_no_broker_and_no_settings_file_is_made_up() -> None:
     settings = load(None, {"ORYX__KAFKA__BOOTSTRAP_SERVERS": "kafka:9092"}).settings
     (program,) = machine.children(settings, ["speed"], None, {})

@@ -1,0 +1,1 @@
+"""``oryx status``: how all layers are, in one table."""
