@@ -17,6 +17,7 @@ from serving_layer.api.arguments import Place
 from serving_layer.api.operation import Operation
 from serving_layer.api.operations import OPERATIONS
 from serving_layer.api.run import AiohttpHandler, answering
+from serving_layer.at_once import AT_ONCE, answers_at_once
 from serving_layer.batch_turns import BatchTurns
 from serving_layer.bodies import ByteBudget
 from serving_layer.cross_site import refuse_cross_site
@@ -115,6 +116,7 @@ def build_app(
                     app.router.add_get(root, answer)  # people leave the slash out
             else:
                 app.router.add_route(declared.method, root + path, answer)
+    app[AT_ONCE] = answers_at_once(app, OPERATIONS, write)
     return app
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from serving_layer.malformed import (
@@ -154,12 +155,21 @@ class Connection(web.RequestHandler):
         if self._refused:
             return
         in_body = not self._last_payload.is_eof()
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            waiter = None
+        else:
+            self._waiter = None  # the task is woken below, and only where it is needed
         super().data_received(data)
+        if waiter is not None:
+            self._waiter = waiter
         self._received += len(data)
         if self._requests_seen != self._request_count:
             self._requests_seen = self._request_count
             self._head_bytes = 0
             self._last_payload = self._messages[-1][1]
+            if waiter is not None and (len(self._messages) > 1 or not self._answer_at_once()):
+                waiter.set_result(None)
         elif not in_body and data:
             self._head_bytes += len(data)
             settings = self._registered.settings
@@ -253,6 +263,29 @@ class Connection(web.RequestHandler):
         error = kw.get("exc_info")
         if not isinstance(error, Problem):
             log.error("connection_failed", reason=str(args[0]), exc_info=error)
+
+    def _answer_at_once(self) -> bool:
+        """Answer the one request that there is, if it is one of those, and leave all as the task would have left it."""
+        message, payload = self._messages[0]
+        if payload is not EMPTY_PAYLOAD or not isinstance(message, RawRequestMessage) or self._upgraded or self.unsent:
+            return False
+        answer = self._registered.at_once(message)
+        if answer is None:
+            return False
+        assert self._parser is not None
+        assert self._manager is not None
+        assert self.transport is not None
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self._manager.requests_count += 1
+        self._answered += 1
+        self.transport.write(answer)
+        now = self._quiet_since = self._loop.time()
+        self._keepalive = True
+        self._next_keepalive_close_time = now + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+        return True
 
     def _takes_too_slowly(self, now: float) -> bool:
         unsent = self.unsent

@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from oryx_py.config import Connections
+from serving_layer.at_once import AnswersAtOnce
 from serving_layer.connection import Connection, Place
 
 __all__ = ["Registered"]
@@ -27,6 +28,9 @@ class Registered:
         self.settings = settings
         self.new_request_id = new_request_id
         self.refused: Callable[[str, int], None] = lambda request_id, status: None  # noqa: ARG005
+        """Counts and logs, by ID and status, answers that are given where there is no request to observe."""
+        self.at_once: AnswersAtOnce = lambda message: None  # noqa: ARG005
+        """Answers what is quickly answered; None for everything else."""
         self._open: set[Connection] = set()
         self._refused: set[Connection] = set()
         self._unsent: dict[Connection, None] = {}
@@ -74,10 +78,6 @@ class Registered:
     def flows(self, connection: Connection) -> None:
         """Forget that an answer was not taken."""
         self._unsent.pop(connection, None)
-
-    def record_by(self, refused: Callable[[str, int], None]) -> None:
-        """Have answers counted and logged, by ID and status, that are given where there is no request to observe."""
-        self.refused = refused
 
     def ended(self, reason: str) -> None:
         """Count a connection that is ended."""

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from oryx_py.errors import ConfigError
+from serving_layer.at_once import AT_ONCE
 from serving_layer.connection import Connection, answer_as_http11
 from serving_layer.connections import Registered
 from serving_layer.dispatch import Dispatch, Refuse, dispatching, refusing
@@ -48,7 +49,8 @@ async def listen(runner: web.AppRunner, registered: Registered, host: str, port:
     server = runner.server
     assert server is not None, "it was set up"
     dispatch = dispatching(runner.app, cast("Dispatch", server.request_handler))
-    registered.record_by(runner.app[RECORDER].refused)
+    registered.refused = runner.app[RECORDER].refused
+    registered.at_once = runner.app[AT_ONCE]
     server.request_handler = _bounded(dispatch, refusing(runner.app), registered.settings.max_path_segments)
     loop = asyncio.get_running_loop()
     site = _Site(runner, host, port, lambda: Connection(registered, server, loop))

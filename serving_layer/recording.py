@@ -11,6 +11,7 @@ from oryx_py.ports import Clock
 from serving_layer import keys
 from serving_layer.access_log import AccessLog, RequestLine
 from serving_layer.metrics import Metrics
+from serving_layer.served import ServedModel
 
 __all__ = ["RECORDER", "Recorder"]
 
@@ -49,6 +50,16 @@ class Recorder:
         self._count(route, method, response.status, seconds)
         if _log_level.isEnabledFor(logging.DEBUG if route.endswith(_PROBES) else logging.INFO):
             self._log(self._line(request, route, method, response.status, seconds))
+
+    def record_plain(self, route: str, path: str, request_id: str, model: ServedModel, seconds: float) -> None:
+        """Count and log a GET that was answered with 200 by this model."""
+        self._count(route, "GET", 200, seconds)
+        if _log_level.isEnabledFor(logging.INFO):
+            taken = (model.generation, model.epoch, dict(model.state.progress()))
+            ms = round(seconds * 1000, 3)
+            self._log(
+                RequestLine(self._clock.now_ms(), request_id, "GET", route, path[:_PATH_CHARACTERS], 200, ms, *taken)
+            )
 
     def refused(self, request_id: str, status: int) -> None:
         """Count and log the answer to what is no request."""

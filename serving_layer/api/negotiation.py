@@ -5,11 +5,12 @@ from http import HTTPStatus
 from typing import Literal, NamedTuple, TypeAlias
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDictProxy
 
 from serving_layer import keys
 from serving_layer.problems import Problem, quoted
 
-__all__ = ["Form", "Kind", "form"]
+__all__ = ["Form", "Kind", "form", "form_of"]
 
 Kind: TypeAlias = Literal["json", "csv"]
 
@@ -48,14 +49,23 @@ def form(request: web.Request) -> Form:
     Raises:
         Problem: 406, there is none that the client takes.
     """
-    accept = ",".join(request.headers.getall(hdrs.ACCEPT, ()))
-    chosen = _choose(accept, request.app[keys.API].default_format)
+    chosen = form_of(request.headers, request.app[keys.API].default_format)
     if chosen is None:
+        accept = _accept(request.headers)
         raise Problem(
             HTTPStatus.NOT_ACCEPTABLE,
             f"answers are application/json or text/csv, and Accept is {quoted(accept)}",
         )
     return chosen
+
+
+def form_of(headers: CIMultiDictProxy[str], default: Kind) -> Form | None:
+    """Choose the form of an answer to a request with these headers; None where there is none that the client takes."""
+    return _choose(_accept(headers), default)
+
+
+def _accept(headers: CIMultiDictProxy[str]) -> str:
+    return ",".join(headers.getall(hdrs.ACCEPT, ()))
 
 
 @lru_cache(_CACHED)

@@ -17,12 +17,13 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, get_args
 
-from serving_layer.api.answers import Described
+from serving_layer.api.answers import Answer, Described
 from serving_layer.api.arguments import Group, Parameter, Place
 
-__all__ = ["Argument", "Body", "Handler", "Operation", "operation"]
+__all__ = ["Argument", "Body", "Handler", "Operation", "operation", "read_path"]
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
+AtOnce: TypeAlias = Callable[..., Answer]
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
@@ -75,6 +76,7 @@ class Operation:
         produces: by media type the JSON Schema of an answer of its own.
         body: what it takes.
         refusals: by status, why.
+        at_once: makes the answer to a plain request, without a query, of the model and what stands in the path.
         writes: whether it stores anything: refused where the service is read-only.
         operating: whether it is for those who run the service: answered however busy it is, and without a model.
         paced: whether it bounds its own time, by progress.
@@ -92,6 +94,7 @@ class Operation:
     produces: Mapping[str, Any] = field(default_factory=dict)
     body: Body | None = None
     refusals: Mapping[int, str] = field(default_factory=dict)
+    at_once: AtOnce | None = None
     writes: bool = False
     operating: bool = False
     paced: bool = False
@@ -109,6 +112,16 @@ class Operation:
         """Of a success."""
         return HTTPStatus.OK if self.answer is not None or self.produces else HTTPStatus.NO_CONTENT
 
+    @property
+    def in_path(self) -> list[Argument]:
+        """The arguments that stand in the path, in its order."""
+        return [found for found in self.arguments if found.place is not Place.QUERY]
+
+    @property
+    def fixed_segments(self) -> int:
+        """How many segments the path has before these."""
+        return sum(not part.startswith("{") for part in self.path.split("/")[1:])
+
     def parameters(self) -> Iterator[Parameter]:
         """Return everything that it takes in the path and the query."""
         for argument in self.arguments:
@@ -123,6 +136,7 @@ def operation(
     produces: Mapping[str, Any] = _NOTHING,
     body: Body | None = None,
     refusals: Mapping[int, str] = _NOTHING,
+    at_once: AtOnce | None = None,
     writes: bool = False,
     operating: bool = False,
     paced: bool = False,
@@ -143,6 +157,7 @@ def operation(
             produces=produces,
             body=body,
             refusals=refusals,
+            at_once=at_once,
             writes=writes,
             operating=operating,
             paced=paced,
@@ -154,6 +169,22 @@ def operation(
         return declared
 
     return declare
+
+
+def read_path(arguments: Sequence[Argument], texts: list[str]) -> dict[str, Any]:
+    """Return by name what stands in a path.
+
+    Args:
+        arguments: of the path, in its order.
+        texts: the path's segments from the first argument on, still escaped.
+
+    Raises:
+        Problem: 400, one of them cannot be read.
+    """
+    values: dict[str, Any] = {}
+    for at, argument in enumerate(arguments):
+        values[argument.name] = argument.read(texts[at : at + 1] if argument.place is Place.SEGMENT else texts[at:])
+    return values
 
 
 def _arguments(signature: inspect.Signature) -> Iterator[Argument]:

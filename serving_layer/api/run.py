@@ -16,7 +16,7 @@ from serving_layer import keys
 from serving_layer.api.answers import NoContent, Texts
 from serving_layer.api.arguments import Group, Place
 from serving_layer.api.negotiation import Form, form
-from serving_layer.api.operation import Argument, Operation
+from serving_layer.api.operation import Argument, Operation, read_path
 from serving_layer.api.segments import segments
 from serving_layer.common_headers import accepted_codings, add_common_headers
 from serving_layer.compression import choose, compressed_pieces
@@ -44,8 +44,8 @@ def answering(declared: Operation, *, prefix: int, write: Texts) -> AiohttpHandl
         write: how numbers are written in CSV.
     """
     negotiates, handle = declared.answer is not None, declared.handle
-    passed_over = prefix + sum(not part.startswith("{") for part in declared.path.split("/")[1:])
-    in_path = [found for found in declared.arguments if found.place is not Place.QUERY]
+    passed_over = prefix + declared.fixed_segments
+    in_path = declared.in_path
     in_query = [found for found in declared.arguments if found.place is Place.QUERY]
     defaults = {found.name: found.default for found in in_query}
 
@@ -53,7 +53,7 @@ def answering(declared: Operation, *, prefix: int, write: Texts) -> AiohttpHandl
         raw_path = request.raw_path
         values = dict(defaults)
         if in_path:
-            values.update(_of_path(in_path, segments(raw_path, passed_over)))
+            values.update(read_path(in_path, segments(raw_path, passed_over)))
         if "?" in raw_path:
             values.update(_of_query(in_query, request))
         # Before the work: an answer that the client cannot take is not computed.
@@ -71,13 +71,6 @@ def answering(declared: Operation, *, prefix: int, write: Texts) -> AiohttpHandl
         return web.Response(body=body, headers=_headers(written))
 
     return answer
-
-
-def _of_path(arguments: list[Argument], texts: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for at, argument in enumerate(arguments):
-        values[argument.name] = argument.read(texts[at : at + 1] if argument.place is Place.SEGMENT else texts[at:])
-    return values
 
 
 def _of_query(arguments: list[Argument], request: web.Request) -> dict[str, Any]:

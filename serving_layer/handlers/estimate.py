@@ -10,6 +10,7 @@ from serving_layer.handlers.folding import anonymous_query
 from serving_layer.handlers.lookups import item_handles, item_query, user_query
 from serving_layer.handlers.ranked import ranked_known
 from serving_layer.ranking import exact_scores
+from serving_layer.served import ServedModel
 from serving_layer.wait_after import take_model
 
 __all__ = ["estimate", "estimate_for_anonymous", "most_surprising"]
@@ -17,7 +18,24 @@ __all__ = ["estimate", "estimate_for_anonymous", "most_surprising"]
 _TAG = "Scores"
 
 
-@operation("GET", "/estimate/{user}/{items}", tag=_TAG, refusals={404: "the user is unknown, or has no vector yet"})
+def estimates(model: ServedModel, user: str, items: list[str]) -> Numbers:
+    """Return the dot products of a user and items, in order.
+
+    Raises:
+        Problem: 404, the user is unknown, or has no vector.
+    """
+    _, query = user_query(model, user)
+    vectors = model.state.item_vectors.gather(np.array(item_handles(model, items), np.int64))
+    return Numbers(exact_scores(query, vectors, "dot"))
+
+
+@operation(
+    "GET",
+    "/estimate/{user}/{items}",
+    tag=_TAG,
+    refusals={404: "the user is unknown, or has no vector yet"},
+    at_once=estimates,
+)
 async def estimate(
     request: web.Request,
     user: User,
@@ -28,10 +46,7 @@ async def estimate(
 
     Dot products, in order; an item that is unknown, or has no vector yet, gives 0.
     """
-    model = await take_model(request, after, user)
-    _, query = user_query(model, user)
-    vectors = model.state.item_vectors.gather(np.array(item_handles(model, items), np.int64))
-    return Numbers(exact_scores(query, vectors, "dot"))
+    return estimates(await take_model(request, after, user), user, items)
 
 
 @operation(
