@@ -96,6 +96,7 @@ class Follower:
         self._unread = {partition for partition, offset in end.items() if start.get(partition, 0) < offset}
         self._told = False
         self._fraction = 0.0
+        self._consumer: Consumer | None = None
         self._deliver = deliver
         self._stalled = stalled
         self._loop = asyncio.get_running_loop()
@@ -112,27 +113,35 @@ class Follower:
         """Wait for the thread's end; not on the loop."""
         self._thread.join()
 
-    def _run(self) -> None:
-        reason, final = None, False
+    def round(self) -> bool:
+        """Read once and hand over what came; False when nothing more will come. For the thread."""
         try:
-            consumer = self._new_consumer()
-            try:
-                self._follow(consumer)
-            finally:
-                consumer.close()
+            if not self._stop.is_set():
+                self._read_once()
+                return True
+            reason, final = None, False
         except OryxError as error:
             reason, final = str(error), isinstance(error, Stop)
         except Exception as error:
             log.exception("follower_failed", epoch=self._epoch)
-            reason = f"following the update topic failed: {error!r}"
+            reason, final = f"following the update topic failed: {error!r}", False
+        if self._consumer is not None:
+            self._consumer.close()
         if reason is not None:
             self._call(lambda: None if self._stop.is_set() else self._stalled(reason, final))
+        return False
 
-    def _follow(self, consumer: Consumer) -> None:
-        consumer.assign({(self._topic, partition): self._start.get(partition, 0) for partition in self._end})
-        while not self._stop.is_set():
-            for chunk in self._chunks(consumer.poll(CHUNK_RECORDS, _POLL_S), consumer):
-                self._hand_over(chunk)
+    def _run(self) -> None:
+        while self.round():
+            pass
+
+    def _read_once(self) -> None:
+        if self._consumer is None:
+            self._consumer = self._new_consumer()
+            start = {(self._topic, partition): self._start.get(partition, 0) for partition in self._end}
+            self._consumer.assign(start)
+        for chunk in self._chunks(self._consumer.poll(CHUNK_RECORDS, _POLL_S), self._consumer):
+            self._hand_over(chunk)
 
     def _chunks(self, events: Sequence[Record | EndOfPartition], consumer: Consumer) -> Iterator[Chunk]:
         """Split what was read where it has many items; the last chunk says how far it all goes."""

@@ -191,7 +191,8 @@ class ModelManager:
         self._trouble = None
 
     def _closed(self) -> set[int]:
-        under_way = any(held is not self._served for held in list(self._held.values()))
+        # One that only waits for the speed layer is none: that may have left it for the one that was refused.
+        under_way = any(held is not self._served and not held.caught_up for held in list(self._held.values()))
         return self._refusals.closed(self._clock.monotonic(), under_way=under_way) - set(self._held)
 
     def _hold(self) -> None:

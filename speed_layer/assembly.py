@@ -85,7 +85,7 @@ def assemble(
 
     def input_reader() -> Consumer:
         consumer = new_consumer(None)
-        return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past)
+        return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past, clock=clock)
 
     def load(started: EpochStarted) -> EpochRun:
         generation = Generation.open(store.local(started.generation))

@@ -1,6 +1,5 @@
 """Reads a topic also below where it was trimmed: there from the history."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Protocol
@@ -8,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from oryx_py.errors import LogGap, Transient
-from oryx_py.ports import Consumer, EndOfPartition, Partition, Record, TopicAdmin
+from oryx_py.ports import Clock, Consumer, EndOfPartition, Partition, Record, TopicAdmin
 
 __all__ = ["LogOrHistory", "Past"]
 
@@ -42,10 +41,11 @@ class LogOrHistory:
         topic: which.
         admin: for where the topic begins.
         past: the history.
+        clock: to wait by while the history cannot be read.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, *, admin: TopicAdmin, past: Past) -> None:
-        self._consumer, self._topic, self._admin, self._past = consumer, topic, admin, past
+    def __init__(self, consumer: Consumer, topic: str, *, admin: TopicAdmin, past: Past, clock: Clock) -> None:
+        self._consumer, self._topic, self._admin, self._past, self._clock = consumer, topic, admin, past, clock
         self._ahead: dict[int, int] = {}
         """By partition that is read from the history: the next offset."""
         self._stop: dict[int, int] = {}
@@ -69,7 +69,7 @@ class LogOrHistory:
             if not self._troubled:
                 log.warning("history_unreadable", reason=str(trouble), hint="it is tried again")
             self._troubled, self._reading = True, None
-            time.sleep(timeout_s)
+            self._clock.sleep(timeout_s)
             return []
 
     def positions(self) -> dict[Partition, int]:

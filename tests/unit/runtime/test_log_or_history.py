@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap, StoreUnavailable
 from oryx_py.messages.inbound import id_of, read_input
@@ -68,7 +69,7 @@ def read(consumer: LogOrHistory, most: int = 3) -> dict[int, list[int]]:
 def test_every_record_comes_once_and_in_order(log: FakeLog, trimmed: dict[int, int], most: int) -> None:
     past = Kept(log, {0: ALL, 1: 12}) if trimmed.get(1, 0) <= 12 else Kept(log, {0: ALL, 1: ALL})
     log.trim("in", trimmed)
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past)
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past, clock=SystemClock())
     consumer.assign({("in", 0): 0, ("in", 1): 2})
     assert read(consumer, most) == {0: list(range(ALL)), 1: list(range(2, ALL))}
     assert consumer.positions() == {("in", 0): ALL, ("in", 1): ALL}
@@ -78,7 +79,7 @@ def test_every_record_comes_once_and_in_order(log: FakeLog, trimmed: dict[int, i
 def test_what_the_history_left_out_is_passed_over(log: FakeLog) -> None:
     past = Kept(log, {0: 10, 1: 10}, without=frozenset({0, 4, 9}))
     log.trim("in", {0: 10, 1: 8})
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past)
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past, clock=SystemClock())
     consumer.assign({("in", 0): 0, ("in", 1): 0})
     expected = [n for n in range(ALL) if n not in {0, 4, 9}]
     assert read(consumer) == {0: expected, 1: expected}
@@ -86,7 +87,7 @@ def test_what_the_history_left_out_is_passed_over(log: FakeLog) -> None:
 
 def test_a_log_that_is_trimmed_under_the_reader_is_no_gap(log: FakeLog) -> None:
     past = Kept(log, {0: 15, 1: 15})
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past)
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past, clock=SystemClock())
     consumer.assign({("in", 0): 0, ("in", 1): 0})
     first = [event.offset for event in consumer.poll(3, 0.0) if isinstance(event, Record)]
     log.trim("in", {0: 11, 1: 15})
@@ -97,7 +98,9 @@ def test_a_log_that_is_trimmed_under_the_reader_is_no_gap(log: FakeLog) -> None:
 
 def test_a_new_assignment_forgets_the_history(log: FakeLog) -> None:
     log.trim("in", {0: 5, 1: 5})
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=Kept(log, {0: ALL, 1: ALL}))
+    consumer = LogOrHistory(
+        FakeConsumer(log), "in", admin=FakeAdmin(log), past=Kept(log, {0: ALL, 1: ALL}), clock=SystemClock()
+    )
     consumer.assign({("in", 0): 0})
     consumer.poll(1, 0.0)
     consumer.assign({("in", 0): 18, ("in", 1): 19})
@@ -107,7 +110,7 @@ def test_a_new_assignment_forgets_the_history(log: FakeLog) -> None:
 def test_what_neither_has_is_a_gap_that_says_what_to_do(log: FakeLog) -> None:
     past = Kept(log, {0: 4})
     log.trim("in", {0: 5})
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past)
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past, clock=SystemClock())
     consumer.assign({("in", 0): 2})
     with pytest.raises(LogGap, match=r"in:0 begins at 5 and the history ends at 4, 2 is needed"):
         consumer.poll(1, 0.0)
@@ -127,7 +130,7 @@ def test_a_broker_that_does_not_say_where_the_log_begins_is_asked_again(log: Fak
 
     past, admin = Kept(log, {0: ALL, 1: ALL}), Silent(log)
     log.trim("in", {0: 5})
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=admin, past=past)
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=admin, past=past, clock=SystemClock())
     consumer.assign({("in", 0): 0, ("in", 1): 0})
     assert all(not isinstance(event, Record) or event.partition for event in consumer.poll(100, 0.0))
     assert consumer.poll(100, 0.0) == []
@@ -151,7 +154,7 @@ def test_a_history_that_cannot_be_read_for_a_while_loses_nothing(log: FakeLog) -
 
     past = Failing(log, {0: 12, 1: 12})
     log.trim("in", {0: 10})
-    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past)
+    consumer = LogOrHistory(FakeConsumer(log), "in", admin=FakeAdmin(log), past=past, clock=SystemClock())
     consumer.assign({("in", 0): 0, ("in", 1): 0})
     assert read(consumer) == {0: list(range(ALL)), 1: list(range(ALL))}
     assert past.left == 0

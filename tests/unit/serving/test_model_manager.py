@@ -293,6 +293,21 @@ async def test_a_damaged_generation_is_refused_and_the_old_one_goes_on(publisher
     assert manager.readiness().waiting_for == []
 
 
+async def test_a_refused_epoch_is_tried_again_though_the_one_below_it_waits_for_the_speed_layer(publisher, start):
+    """The speed layer has left the one below for the newest: waiting for it would never end."""
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.publish("g2")
+    await until(lambda: "epoch 2 (generation g2) waits for the speed layer" in manager.readiness().reason)
+    publisher.start_epoch("g3")
+    await until(lambda: "epoch 3 (generation g3) cannot be loaded" in manager.readiness().reason)
+    await until(lambda: "epoch 2 (generation g2) waits for the speed layer" in manager.readiness().reason)
+    publisher.write("g3")
+    publisher.go_live(3)
+    await serving(manager, 3)
+
+
 async def test_a_generation_that_is_not_there_is_served_once_it_is_restored(publisher, start):
     publisher.start_epoch("g1")
     manager = start(publisher.manager())

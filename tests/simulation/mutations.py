@@ -1,0 +1,227 @@
+"""Takes one rule of `consistency.md` away at a time, to see that the simulation notices.
+
+Each replaces one function of the code, as an engineer might have written it who did not know the rule.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import batch_layer.housekeeping
+import batch_layer.layer
+import batch_layer.recovery
+import serving_layer.epochs
+import serving_layer.registry_source
+import speed_layer.assembly
+from batch_layer.history_folder import HistoryFolder
+from oryx_py.events import FoldSettings
+from oryx_py.messages import ModelRef, UserGone, decode
+from oryx_py.model.registry import EpochStarted
+from oryx_py.model.state import ModelState
+from serving_layer.registry_source import RegistrySource
+from speed_layer.dead_letters import DeadLetters
+from speed_layer.epoch_run import EpochRun, Phase
+from speed_layer.folding import EpochFold
+from speed_layer.layer import SpeedLayer
+from speed_layer.outgoing import dead_letter
+from speed_layer.pending import Pending
+from speed_layer.repeats import Repeats
+from tests.simulation.clock import SimClock
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One rule less."""
+
+    name: str
+    rule: str
+    """Its number in `consistency.md`."""
+    patch: Callable[[], Any]
+    """Makes the context in which it is gone."""
+    near: int
+    """A seed from which on it was found; the test looks from there, and must find it."""
+
+
+def _in_place_of(owner: Any, name: str, function: Callable[..., Any]) -> Callable[[], Any]:
+    """Replace a function by one that is given the original first."""
+    original = getattr(owner, name)
+    return lambda: mock.patch.object(owner, name, lambda *args, **words: function(original, *args, **words))
+
+
+def _backwards(
+    _: Any, self: SpeedLayer, run: EpochRun, records: Sequence[Any], original: Any = SpeedLayer._fold
+) -> Any:
+    return original(self, run, list(reversed(records)))
+
+
+def _own_settings(original: Any, self: Pending, *args: Any) -> None:
+    original(self, *args)
+    self._settings, self._weighs = FoldSettings(feedback=self._settings.feedback), False
+
+
+def _own_time(original: Any, self: Pending, *args: Any) -> None:
+    original(self, *args)
+    self._as_of_ms = SimClock.START_MS + 60_000
+
+
+def _level3_feeds_back(original: Any, self: EpochFold, *args: Any) -> Any:
+    level3, self._level3 = self._level3, set()
+    try:
+        return original(self, *args)
+    finally:
+        self._level3 = level3
+
+
+def _forgets_in_one_partition(original: Any, self: Pending, name: str, partition: int, offset: int) -> None:
+    if partition == 0:
+        original(self, name, partition, offset)
+
+
+def _never_new_again(_: Any, self: EpochFold, item: int) -> bool:
+    return item < self.state.items.base
+
+
+def _no_announcement_when_it_starts(original: Any, registry: Any, store: Any, publisher: Any) -> Any:
+    with mock.patch.object(publisher, "announce", return_value=[]):
+        return original(registry, store, publisher)
+
+
+def _epochs_of_the_topic(original: Any, self: RegistrySource, *args: Any, **words: Any) -> None:
+    original(self, *args, **words)
+    consumer = self._new_consumer()
+    start = self._admin.start_offsets(self._topic)
+    consumer.assign({(self._topic, partition): offset for partition, offset in start.items()})
+    for record in consumer.poll(10_000, 0.0):
+        if getattr(record, "key", None) == b"MODEL-REF":
+            ref = decode(record.key, record.value, record.headers)  # type: ignore[union-attr]
+            assert isinstance(ref, ModelRef)
+            if ref.epoch > max((entry.epoch for entry in self._registry.epochs), default=0):
+                entry = EpochStarted(ref.epoch, ref.generation, dict(ref.start), 0)
+                self._registry = replace(self._registry, epochs=(*self._registry.epochs, entry))
+
+
+def _does_not_replay(original: Any, self: EpochRun, *args: Any) -> bool:
+    return self.phase is Phase.REPLAY or original(self, *args)
+
+
+def _progress_first(original: Any, self: SpeedLayer, *args: Any) -> None:
+    later: list[Any] = []
+    with mock.patch.object(self, "_deliver", lambda *records: later.append(records)):
+        original(self, *args)
+    for records in later:
+        self._deliver(*records)
+
+
+def _only_what_is_known(original: Any, self: EpochRun, *args: Any) -> list[Any]:
+    was = self.phase
+    updates = original(self, *args)
+    return updates if was is Phase.FOLLOW else [update for update in updates if not isinstance(update, UserGone)]
+
+
+def _writes_again(_: Any, self: DeadLetters, record: Any, reason: str) -> Any:
+    return dead_letter(record, reason, self._dead_letter_topic)
+
+
+def _highest(_: Any, start: Mapping[int, int], needed: Sequence[Mapping[int, int]]) -> dict[int, int]:
+    return {
+        p: max(n.get(p, 0) for n in needed) for p in start if needed and max(n.get(p, 0) for n in needed) > start[p]
+    }
+
+
+def _live_at_once(original: Any, candidate: Any, served: Any, partitions: Any, **words: Any) -> bool:
+    return bool(original(candidate, served, partitions, **{**words, "require_live": False}))
+
+
+def _starts_with_the_oldest(_: Any, epochs: Sequence[EpochStarted], *args: Any, **words: Any) -> int | None:
+    return epochs[0].epoch if epochs else None
+
+
+def _needs_no_letters(_: Any, self: Any) -> dict[int, int]:
+    return dict(self._admin.end_offsets(self._input))
+
+
+@contextmanager
+def _sweeps_nothing() -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(batch_layer.recovery, "sweep_halves", return_value=None))
+        stack.enter_context(mock.patch.object(HistoryFolder, "sweep", return_value=[]))
+        yield
+
+
+MUTATIONS = [
+    Mutation("records-in-another-order", "1", _in_place_of(SpeedLayer, "_fold", _backwards), 0),
+    Mutation("own-fold-settings", "2", _in_place_of(Pending, "__init__", _own_settings), 0),
+    Mutation("own-time-for-decay", "3", _in_place_of(Pending, "__init__", _own_time), 0),
+    Mutation("level-3-feeds-back", "4", _in_place_of(EpochFold, "_solve_items", _level3_feeds_back), 0),
+    Mutation(
+        "no-look-back-for-keys",
+        "5",
+        lambda: mock.patch.object(
+            speed_layer.assembly,
+            "read_back",
+            lambda _consumer, _topic, settings, *_args, **_words: Repeats(settings, {}),
+        ),
+        0,
+    ),
+    Mutation(
+        "item-forgotten-in-one-partition", "6", _in_place_of(Pending, "_forget_item", _forgets_in_one_partition), 0
+    ),
+    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(EpochFold, "_is_level0", _never_new_again), 0),
+    Mutation(
+        "model-ref-is-not-sent-again",
+        "7",
+        _in_place_of(batch_layer.layer, "recover", _no_announcement_when_it_starts),
+        0,
+    ),
+    Mutation("half-files-are-not-swept", "7", _sweeps_nothing, 0),
+    Mutation(
+        "finished-candidate-is-left",
+        "7",
+        lambda: mock.patch.object(batch_layer.recovery, "unregistered", return_value=[]),
+        0,
+    ),
+    Mutation("epochs-from-the-topic", "8", _in_place_of(RegistrySource, "look", _epochs_of_the_topic), 0),
+    Mutation("no-replay-from-n", "9", _in_place_of(EpochRun, "add", _does_not_replay), 0),
+    Mutation("swap-before-live", "9", _in_place_of(serving_layer.registry_source, "may_serve", _live_at_once), 0),
+    Mutation(
+        "swap-to-what-is-behind",
+        "9",
+        _in_place_of(
+            serving_layer.epochs,
+            "missing_partitions",
+            lambda original, candidate, _served, partitions: original(candidate, None, partitions),
+        ),
+        0,
+    ),
+    Mutation(
+        "start-with-the-oldest-epoch",
+        "9",
+        _in_place_of(serving_layer.registry_source, "first_choice", _starts_with_the_oldest),
+        0,
+    ),
+    Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
+    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 0),
+    Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
+    Mutation(
+        "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 0
+    ),
+    Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
+    Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 0),
+    Mutation(
+        "trims-what-letters-need",
+        "15",
+        _in_place_of(batch_layer.housekeeping.Housekeeping, "_dead_letters_written", _needs_no_letters),
+        0,
+    ),
+    Mutation(
+        "history-is-not-asked",
+        "15",
+        lambda: mock.patch.object(speed_layer.assembly, "LogOrHistory", lambda consumer, *_args, **_words: consumer),
+        0,
+    ),
+    Mutation("dead-letters-twice", "17", _in_place_of(DeadLetters, "of", _writes_again), 0),
+]

@@ -1,0 +1,114 @@
+"""What a seed is like. Each draws which faults strike at all, so that some strike often where others are absent."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from oryx_py.events import FoldSettings
+from oryx_py.events.fold import KindSettings
+from oryx_py.numerics.objective import Objective
+
+__all__ = ["K", "Plan", "draw", "draw_fold"]
+
+K = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes, and by how much each thing happens; chances are those of one effect or one step."""
+
+    partitions: int
+    update_partitions: int
+    replicas: int
+    users: int
+    items: int
+    records: int
+    runs: int
+    """Of the batch layer, at most."""
+    steps: int
+    objective: Objective
+    """Its feedback also says how strengths fold."""
+    kill: float
+    pause: float
+    zombie: float
+    """Of a speed process that is paused: it is replaced, and wakes up."""
+    outage: float
+    give_up: float
+    short_poll: float
+    stale: float
+    """Of one step: a message comes of somebody who has been replaced."""
+    batch: float
+    rollback: float
+    settings: float
+    """That the next generation is made by other settings."""
+    trim: bool
+    forgets: float
+    deletes: float
+    repeats: float
+    unreadable: float
+    new_items: float
+    rest_on_log: bool
+    """Whether the run ends with input that no generation covers."""
+
+
+def draw(seed: int, *, zombies: bool = False) -> Plan:
+    """Return a seed's plan; ``zombies``: whether processes that were replaced may wake up."""
+    rng = random.Random(f"plan {seed}")
+
+    def some(most: float, often: float = 0.6) -> float:
+        return rng.random() * most if rng.random() < often else 0.0
+
+    return Plan(
+        partitions=rng.randint(2, 4),
+        update_partitions=rng.choice([1, 1, 2]),
+        replicas=rng.choice([1, 2]),
+        users=rng.randint(4, 8),
+        items=rng.randint(6, 10),
+        records=rng.randint(10, 60),
+        runs=rng.randint(2, 6),
+        steps=rng.randint(150, 350),
+        objective=rng.choice(
+            [
+                Objective.mllib_implicit(lambda_=0.1, alpha=2.0),
+                Objective.mllib_implicit(lambda_=0.1, alpha=0.5, log_strength=True, epsilon=0.1),
+                Objective.ials(alpha0=0.1, lambda_=0.05),
+                Objective.mllib_explicit(lambda_=0.2),
+            ]
+        ),
+        kill=some(0.012, 0.8),
+        pause=some(0.06, 0.8),
+        zombie=some(0.5) if zombies else 0.0,
+        outage=some(0.01),
+        give_up=some(0.05, 0.4),
+        short_poll=some(0.7),
+        stale=some(0.1, 0.5),
+        batch=rng.uniform(0.2, 0.8),
+        rollback=some(0.2, 0.4),
+        settings=some(0.5, 0.5),
+        trim=rng.random() < 0.6,
+        forgets=some(0.2),
+        deletes=some(0.3),
+        repeats=some(0.4),
+        unreadable=some(0.2),
+        new_items=rng.uniform(0.0, 0.6),
+        rest_on_log=rng.random() < 0.7,
+    )
+
+
+def draw_fold(rng: random.Random, plan: Plan) -> FoldSettings:
+    """Return how interactions fold in the generations from now on: other seconds than in earnest, as runs are short."""
+    dedupe: dict[str, Any] = {
+        "dedupe_window_s": rng.choice([0.0, 2.0, 20.0, 86_400.0]) if plan.repeats else 0.0,
+        "dedupe_records": rng.choice([1_000_000, 1_000_000, 3]),
+        "max_age_s": rng.choice([0.0, 0.0, 15.0]),
+    }
+    if plan.objective.feedback == "explicit":
+        return FoldSettings(feedback="explicit", **dedupe)
+    kinds = {"buy": KindSettings(3.0), "view": KindSettings(0.4, 5.0)}
+    return FoldSettings(
+        feedback="implicit",
+        half_life_s=rng.choice([0.0, 0.0, 4.0, 40.0]),
+        kinds=rng.choice([{}, kinds]),
+        zero_threshold=rng.choice([0.0, 0.0, 0.3]),
+        **dedupe,
+    )

@@ -1,0 +1,89 @@
+"""The speed layer as a process."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from oryx_py.errors import OryxError, Transient
+from speed_layer.assembly import assemble
+from speed_layer.layer import SpeedLayer
+from speed_layer.metrics import Metrics
+from tests.simulation.ports import Ports
+from tests.simulation.process import Action, Failure, Process
+
+__all__ = ["SpeedProcess"]
+
+_METRICS = Metrics(CollectorRegistry())
+
+
+class Loader:
+    """Does what it is given when the world says so; in the place of a thread."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Take a call."""
+        future: Future[Any] = Future()
+        self.waiting.append((future, function, arguments))
+        return future
+
+
+class SpeedProcess(Process):
+    """`speed_layer.bootstrap`, step by step."""
+
+    def __init__(self, world: Any, name: str) -> None:
+        super().__init__(world, name)
+        self._ports = Ports(self, world.folder)
+        self._loader = Loader()
+        self.layer: SpeedLayer | None = None
+
+    def actions(self) -> list[Action]:
+        """Start; or do a round, or what the loader's thread has to do."""
+        if self.layer is None:
+            return [(3.0, "start", self._start)]
+        load: list[Action] = [(3.0, "load", self._load)] if self._loader.waiting else []
+        return [(6.0, "step", self._step), *load]
+
+    def stop(self) -> None:
+        """End as on SIGTERM."""
+        if self.layer is not None:
+            self.layer.close()
+
+    def _start(self) -> None:
+        ports = self._ports
+        try:
+            self.layer = assemble(
+                self.world.settings,
+                admin=ports.admin,
+                producer=ports.producer,
+                new_consumer=ports.new_consumer,
+                store=ports.store,
+                registry=ports.registry,
+                clock=ports.clock,
+                stopping=lambda: False,
+                loader=self._loader,  # type: ignore[arg-type]  # submits, which is all that is asked of it
+                metrics=_METRICS,
+                past=ports.past,
+            )
+        except Transient as trouble:
+            self.world.note(self.name, "cannot start yet", reason=str(trouble))
+            self.world.clock.sleep(0.2)
+
+    def _step(self) -> None:
+        assert self.layer is not None
+        try:
+            self.layer.step(0.05)
+        except OryxError as error:
+            raise Failure(f"the speed layer stops: {error!r}") from error
+
+    def _load(self) -> None:
+        future, function, arguments = self._loader.waiting.pop(0)
+        try:
+            result = function(*arguments)
+        except OryxError as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
