@@ -42,8 +42,7 @@ def cluster_sums(clusters: IntVector, values: DoubleMatrix, draws: int, rng: np.
     """
     _, of_row = np.unique(clusters, return_inverse=True)
     count = int(of_row.max(initial=-1)) + 1
-    sums = np.zeros((count, values.shape[1]))
-    np.add.at(sums, of_row, values)
+    sums = np.stack([np.bincount(of_row, weights=column, minlength=count) for column in values.T], axis=1)
     found = np.zeros((draws, values.shape[1]))
     if not count:
         return found
