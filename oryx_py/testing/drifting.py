@@ -96,7 +96,7 @@ class Cast(NamedTuple):
             late=late,
             joins=np.where(newcomer, joins, 0.0),
             kinds=_unit(rng.standard_normal((world.items, world.rank))),
-            popularity=(1.0 + rng.permutation(world.items)) ** -_ZIPF,
+            popularity=np.power(1.0 + rng.permutation(world.items), -_ZIPF),
             appears=np.where(new, appears, 0.0),
             new=new,
         )
@@ -136,9 +136,7 @@ def draw_drifting(world: DriftingWorld) -> Iterator[Interaction]:
         yield Interaction(f"u{user:05d}", f"m{item:05d}", 1.0, world.start_ms + int(moment * world.span_ms))
 
 
-def _times(
-    world: DriftingWorld, joins: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[list[int], list[float]]:
+def _times(world: DriftingWorld, joins: NDArray[np.float64], rng: np.random.Generator) -> tuple[list[int], list[float]]:
     """Who does something and when: ascending in [0, 1)."""
     activity = rng.lognormal(0.0, _ACTIVITY, world.users)
     # Who joins late has less time, and so fewer sessions.

@@ -112,7 +112,7 @@ class Replay:
         clocks: Clocks | None = None,
     ) -> None:
         self._log, self._trained, self._trainer = log, trained, trainer
-        self._names, self._every, self._warm = tuple(names), every, warm
+        self.names, self._every, self._warm = tuple(names), every, warm
         self._clocks = clocks or Clocks()
         self.first = Part()
         """The training of the first part."""
@@ -127,7 +127,7 @@ class Replay:
         with self.first.measured(self._clocks):
             self.generation = generation = self._trainer.train(self._log.first(self._trained))
         known = Known(self._log, self._trained, self._trainer.recipe.fold)
-        arms = make_arms(self._names, self._log, known, generation)
+        arms = make_arms(self.names, self._log, known, generation)
         cases: list[int] = []
         ranks: list[list[int]] = []
         for done, at in enumerate(range(self._trained, len(self._log))):
@@ -190,10 +190,10 @@ class Replay:
             for table, ids in ((first.users, self._log.user_ids), (first.items, self._log.item_ids))
         )
         return Outcomes(
-            arms=self._names,
+            arms=self.names,
             at=at,
             users=users.astype(np.int64),
-            ranks=np.array(ranks, np.int64).reshape(len(at), len(self._names)).T,
+            ranks=np.array(ranks, np.int64).reshape(len(at), len(self.names)).T,
             known_user=in_users[users],
             known_item=in_items[items],
         )

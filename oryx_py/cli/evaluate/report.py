@@ -1,17 +1,21 @@
 """What ``oryx evaluate prequential`` says: as tables for people, as one object for programs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from batch_layer.recipe import Recipe
 from oryx_py.cli.evaluate.arms import TITLES, ArmName
 from oryx_py.cli.evaluate.figures import DRAWS, GROUPS, METRICS, Difference, Figures, Mean, Recovered
 from oryx_py.cli.evaluate.replay import Costs, Part, Replay
 from oryx_py.cli.screen import Screen
+from oryx_py.errors import NearSingular
+from oryx_py.model.generation import Generation
 from oryx_py.numerics.resampling import Interval
+from speed_layer.oryx_steps import Solvers
 
-__all__ = ["METHOD", "as_object", "show"]
+__all__ = ["METHOD", "as_object", "headline", "notes", "show"]
 
 METHOD: Final = (
     f"paired bootstrap: {DRAWS:,} draws of as many users as there are, with replacement and all their interactions; "
@@ -21,14 +25,14 @@ METHOD: Final = (
 _NAMES: Final = {"ndcg@10": "nDCG@10", "hit_rate@10": "hit rate@10", "mrr": "MRR"}
 
 
-def show(screen: Screen, replay: Replay, found: Figures, every: int, notes: list[str]) -> None:
+def show(screen: Screen, replay: Replay, found: Figures, every: int) -> None:
     """Print it as tables."""
     counts = replay.counts
     screen.line(
         f"{counts.trained:,} interactions trained on, then {counts.replayed:,} replayed: "
         f"{counts.ranked:,} ranked, {counts.repeats:,} with an item known already, {counts.others:,} others"
     )
-    for note in notes:
+    for note in notes(replay.generation, replay.names):
         screen.line(note)
     screen.heading("What the arms foresee")
     screen.table(
@@ -64,6 +68,28 @@ def as_object(replay: Replay, found: Figures, about: Mapping[str, Any]) -> dict[
         "first_training": asdict(replay.first),
         "costs": {name: asdict(cost) for name, cost in replay.costs.items()},
     }
+
+
+def headline(recipe: Recipe) -> str:
+    """Say how the models are trained."""
+    objective = recipe.objective
+    kind = "MLlib's loss" if objective.rho == 0 else "the loss of iALS"
+    return (
+        f"{recipe.features} features, {recipe.iterations} sweeps, {objective.feedback} feedback, {kind}: "
+        f"lambda {objective.lambda_:g}, alpha {objective.alpha:g}, nu {objective.nu:g}"
+        + (f", unobserved_weight {objective.g:g}" if objective.rho else "")
+        + f"; seed {recipe.seed}"
+    )
+
+
+def notes(generation: Generation, names: Sequence[ArmName]) -> list[str]:
+    """What has to be known of the first model to read the figures."""
+    if "oryx" in names:
+        try:
+            Solvers.of(generation.user_gram, generation.item_gram)
+        except NearSingular as reason:
+            return [f"Oryx's rule folds nothing in here: {reason}"]
+    return []
 
 
 def _told(figure: Mean | Difference | Recovered, value: str) -> dict[str, Any]:
