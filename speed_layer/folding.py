@@ -19,6 +19,7 @@ from oryx_py.messages import ItemGone, ItemVector, Update
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior
 from speed_layer.batch_updates import removals, user_update
+from speed_layer.levels import level_sets
 from speed_layer.pending import Pending
 from speed_layer.systems import History, solve
 
@@ -44,9 +45,8 @@ class EpochFold:
         self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
         self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
         self._pending = self._nothing()
-        self._holders: dict[int, set[int]] = {}
-        """By item of level 2: the users who know it."""
-        self._level3: set[int] = set()
+        # By item of level 2: the users who know it; and the users of level 3.
+        self._holders, self._level3 = level_sets(state)
 
     @property
     def pending(self) -> int:

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from oryx_py.adapters.paths import GENERATION, checked_generation
 from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
 from oryx_py.model.files import check_size, make_directories, storage, sync_directory
-from oryx_py.model.manifest import MANIFEST, Manifest, read_manifest
+from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest, read_listing, read_raw
 
 __all__ = ["LocalStore"]
 
@@ -64,7 +64,7 @@ class LocalStore:
         with storage(path):
             if (path / MANIFEST).exists():
                 raise CommitConflict(f"{path} exists: a generation is written once")
-            for name, entry in read_manifest(staged / MANIFEST).files.items():
+            for name, entry in read_listing(staged / MANIFEST).items():
                 check_size(staged / name, entry)
             if path.exists():  # without a manifest: somebody's broken copy
                 self._discard(path)
@@ -92,7 +92,18 @@ class LocalStore:
             ConfigError, CorruptGeneration: as `local`.
             UnsupportedFormat: it was written by a newer version.
         """
-        return read_manifest(self.local(uri_or_generation) / MANIFEST)
+        return decode_manifest(self.raw_manifest(uri_or_generation), self.local(uri_or_generation) / MANIFEST)
+
+    def raw_manifest(self, uri_or_generation: str) -> bytes:
+        """The bytes of the manifest.
+
+        Raises:
+            ConfigError, CorruptGeneration: as `local`.
+            StoreUnavailable: the disk does not give it.
+        """
+        path = self.local(uri_or_generation) / MANIFEST
+        with storage(path):
+            return read_raw(path)
 
     def _name_in(self, uri: str) -> str:
         try:

@@ -22,7 +22,7 @@ from oryx_py.adapters.generation_cache import GenerationCache
 from oryx_py.adapters.paths import GENERATION, checked_generation
 from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
 from oryx_py.model.files import REMEDY, FileEntry, check_size, make_directories, storage
-from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest, read_manifest
+from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest, read_listing
 from oryx_py.ports.files import Files
 
 __all__ = ["RemoteStore"]
@@ -75,7 +75,7 @@ class RemoteStore:
         staged = self._staging / checked_generation(generation)
         if self._is_committed(generation):
             raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
-        files = read_manifest(staged / MANIFEST).files
+        files = read_listing(staged / MANIFEST)
         for name, entry in files.items():
             check_size(staged / name, entry)
         self._files.delete(generation)  # without a manifest: somebody's broken copy
@@ -109,10 +109,19 @@ class RemoteStore:
             UnsupportedFormat: it was written by a newer version.
         """
         name = self._name(uri_or_generation)
+        return decode_manifest(self.raw_manifest(name), self._files.uri(f"{name}/{MANIFEST}"))
+
+    def raw_manifest(self, uri_or_generation: str) -> bytes:
+        """The bytes of the manifest.
+
+        Raises:
+            ConfigError, CorruptGeneration, StoreUnavailable: as `local`.
+        """
+        name = self._name(uri_or_generation)
         raw = self._files.read(f"{name}/{MANIFEST}")
         if raw is None:
             raise self._missing(name)
-        return decode_manifest(raw, self._files.uri(f"{name}/{MANIFEST}"))
+        return raw
 
     def generations(self) -> list[str]:
         """Names of the committed generations, ascending."""
@@ -142,7 +151,7 @@ class RemoteStore:
     def _copy(self, name: str, into: Path) -> None:
         with storage(into):
             self._download(name, MANIFEST, into / MANIFEST)
-            for file, entry in read_manifest(into / MANIFEST).files.items():
+            for file, entry in read_listing(into / MANIFEST).items():
                 make_directories((into / file).parent)
                 self._download(name, file, into / file, entry)
 

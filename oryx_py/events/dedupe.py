@@ -8,6 +8,7 @@ repeat. So the answer is a function of the log alone, and of no more of it than 
 
 from array import array
 from bisect import bisect_left
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from oryx_py.events.fold import FoldSettings
 
-__all__ = ["SeenIds", "reaches"]
+__all__ = ["IdWindow", "SeenIds", "reaches"]
 
 _Integers = TypeVar("_Integers", int, NDArray[np.int64])
 
@@ -35,6 +36,33 @@ def reaches(elapsed_ms: _Integers, records: _Integers, settings: FoldSettings) -
     return (elapsed_ms <= settings.dedupe_window_ms) & (records <= settings.dedupe_records)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IdWindow:
+    """What `SeenIds` remember, as arrays.
+
+    ``high`` and ``low`` uint64[n]: the halves of each key, ascending by ``high``, none twice. ``numbers`` int64[n]: of
+    each key's last record, below ``first`` where no record can repeat it any more. ``clocks`` int64[c]: of the records
+    from number ``first`` on. ``clock_ms``: of the partition.
+    """
+
+    high: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+    numbers: NDArray[np.int64]
+    clocks: NDArray[np.int64]
+    first: int
+    clock_ms: int
+
+    def number(self, key: int) -> int | None:
+        """Return the number of a key's last record, None for a key that is not there."""
+        high, low = key >> 64, key & 0xFFFF_FFFF_FFFF_FFFF
+        at = int(self.high.searchsorted(np.uint64(high)))
+        while at < len(self.high) and self.high[at] == high:
+            if self.low[at] == low:
+                return int(self.numbers[at])
+            at += 1
+        return None
+
+
 class SeenIds:
     """The IDs of one partition that a later record may still repeat; told every record with an ID, in order.
 
@@ -48,6 +76,8 @@ class SeenIds:
 
     def __init__(self, settings: FoldSettings, clock_ms: int = -1) -> None:
         self._settings = settings
+        self._earlier: IdWindow | None = None
+        """What was loaded at once; `_last` goes before it."""
         self._last: dict[int, int] = {}
         """By user and ID: the number of its last record, ascending."""
         self._clocks = array("q")
@@ -57,7 +87,35 @@ class SeenIds:
         self._sweep_at = _SWEEP_RECORDS
 
     def __len__(self) -> int:
-        return len(self._last)
+        return len(self._last) + (0 if self._earlier is None else len(self._earlier.high))
+
+    @classmethod
+    def of(cls, settings: FoldSettings, window: IdWindow) -> "SeenIds":
+        """Return what was dumped; the window's keys stay in its arrays until they are repeated or too old."""
+        seen = cls(settings, window.clock_ms)
+        seen._earlier = window
+        seen._clocks = array("q", window.clocks.tobytes())
+        seen._first = window.first
+        seen._sweep_at = len(seen._clocks) + max(_SWEEP_RECORDS, len(seen._clocks) // 4)
+        return seen
+
+    def dump(self) -> IdWindow:
+        """Return all that is remembered, in arrays of their own."""
+        raw = b"".join(key.to_bytes(16, "big") for key in self._last)
+        keys = np.frombuffer(raw, ">u8").astype(np.uint64).reshape(-1, 2)
+        high, low = keys[:, 0], keys[:, 1]
+        numbers = np.fromiter(self._last.values(), np.int64, len(self._last))
+        if self._earlier is not None:  # before the newer ones, so that of equal keys the last is the newest
+            high = np.concatenate([self._earlier.high, high])
+            low = np.concatenate([self._earlier.low, low])
+            numbers = np.concatenate([self._earlier.numbers, numbers])
+        order = np.lexsort((np.arange(len(high)), low, high))
+        high, low, numbers = high[order], low[order], numbers[order]
+        is_last = np.ones(len(high), np.bool_)
+        is_last[:-1] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        kept = is_last & (numbers >= self._first)
+        clocks = np.array(self._clocks, np.int64)
+        return IdWindow(high[kept], low[kept], numbers[kept], clocks, self._first, self._clock_ms)
 
     def is_repeat(self, user: str, id: bytes, kafka_ms: int) -> bool:  # noqa: A002 - the header's name
         """Take in the partition's next record with an ID; say whether it is to be ignored.
@@ -71,6 +129,10 @@ class SeenIds:
         self._clock_ms = max(self._clock_ms, kafka_ms)
         number = self._first + len(self._clocks)
         last = self._last.pop(key, None)
+        if last is None and self._earlier is not None:
+            last = self._earlier.number(key)
+            if last is not None and last < self._first:
+                last = None
         self._last[key] = number
         self._clocks.append(self._clock_ms)
         elapsed_ms = 0 if last is None else self._clock_ms - self._clocks[last - self._first]
@@ -87,4 +149,6 @@ class SeenIds:
         if first > self._first:
             del self._clocks[: first - self._first]
             self._first = first
+        if self._earlier is not None and not (self._earlier.numbers >= first).any():
+            self._earlier = None
         self._sweep_at = len(self._clocks) + max(_SWEEP_RECORDS, len(self._clocks) // 4)

@@ -1,7 +1,9 @@
 """What has changed in one user's history since the generation."""
 
+from __future__ import annotations
+
 from array import array
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,24 @@ class ChangedPairs:
         self._strengths = array("d")
         self._replaced = array("q")
         self._dropped = 0
+
+    @classmethod
+    def of(cls, items: NDArray[np.int32], strengths: NDArray[np.float64], row: NDArray[np.int32]) -> Self:
+        """Return changes that were `columns` before; ``row`` int32[n], ascending: the items of the generation's row."""
+        pairs = cls()
+        pairs._at = dict(zip(items.tolist(), range(len(items)), strict=True))
+        pairs._items = array("q", items.astype(np.int64).tobytes())
+        pairs._strengths = array("d", strengths.tobytes())
+        if len(row):
+            places = row.searchsorted(items)
+            pairs._replaced = array("q", places[row.take(places, mode="clip") == items].astype(np.int64).tobytes())
+        return pairs
+
+    def columns(self) -> tuple[array[int], array[float]]:
+        """Return the items and their strengths, NaN for what is no longer known; not for changing."""
+        if self._dropped:
+            self._close_up()
+        return self._items, self._strengths
 
     def __contains__(self, item: int) -> bool:
         return item in self._at

@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 
 from oryx_py.errors import CorruptLog
-from oryx_py.model.manifest import check_format
 from oryx_py.model.registry import NumberedCommit
+from oryx_py.model.summed import check_format
 
 __all__ = [
     "FORMAT",

@@ -57,6 +57,12 @@ class IdSpace:
             self._names.append(id)
         return handle
 
+    def extend(self, ids: Iterable[str]) -> None:
+        """Give the next handles to IDs that have none yet, in their order; not checked."""
+        first = len(self)
+        self._names += ids
+        self._new.update(zip(self._names[first - self.base :], range(first, len(self)), strict=True))
+
     def since(self) -> list[str]:
         """Return the IDs that are not the generation's, by handle from `base` on; a copy, for any thread."""
         return self._names.copy()

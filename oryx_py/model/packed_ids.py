@@ -83,6 +83,18 @@ class PackedIds:
         whole = self.data.tobytes()
         return [whole[start:end] for start, end in pairwise(self.offsets.tolist())]
 
+    def decoded(self) -> list[str]:
+        """The IDs as strings.
+
+        Raises:
+            ValueError: offsets do not ascend from 0 to the end, or an ID is no UTF-8.
+        """
+        if not len(self.offsets) or self.offsets[0] != 0 or self.offsets[-1] != len(self.data):
+            raise ValueError("the IDs' offsets do not go from 0 to the end")
+        if (self.lengths < 0).any():
+            raise ValueError("the IDs' offsets do not ascend")
+        return [name.decode() for name in self.encoded()]
+
     def disorder(self) -> int:
         """The first row whose ID is not bytewise below the next row's; -1 where all ascend.
 

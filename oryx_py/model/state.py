@@ -4,7 +4,7 @@ Speed and serving hold the same state and change it by the same function, so tha
 other serves (invariant 3 of the design).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +14,7 @@ from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, U
 from oryx_py.model.generation import Generation
 from oryx_py.model.histories import Histories
 from oryx_py.model.id_space import IdSpace
+from oryx_py.model.state_changes import Offsets, StateChanges
 from oryx_py.model.vectors import VectorTable
 
 __all__ = ["ModelState"]
@@ -125,6 +126,39 @@ class ModelState:
             for partition, offset in offsets.items()
         )
 
+    def dump(self) -> StateChanges:
+        """Return what is not the generation's, in arrays that no later change alters, but for what was announced."""
+        return StateChanges(
+            new_users=self.users.since(),
+            new_items=self.items.since(),
+            user_vectors=self.user_vectors.dump(),
+            item_vectors=self.item_vectors.dump(),
+            histories=self.histories.dump(),
+            forgotten_items=np.array(sorted(self.forgotten_items), np.int64),
+            user_inputs=_columns(self._user_input),
+            item_inputs=_columns(self._item_input),
+        )
+
+    def load(self, changes: StateChanges, input: Mapping[int, int], live: Iterable[int]) -> None:  # noqa: A002
+        """Take over what another state of the same generation dumped; nothing may have been applied here before.
+
+        Args:
+            changes: all of them; its histories are used as they are, mapped ones too.
+            input: by input partition, the offset below which everything is in them, as was announced in every update
+                partition.
+            live: input partitions announced live.
+        """
+        self.users.extend(changes.new_users)
+        self.items.extend(changes.new_items)
+        self.user_vectors.load(changes.user_vectors)
+        self.item_vectors.load(changes.item_vectors)
+        self.histories.load(changes.histories)
+        self.forgotten_items.update(changes.forgotten_items.tolist())
+        self._user_input = _by_handle(changes.user_inputs)
+        self._item_input = _by_handle(changes.item_inputs)
+        for partition in range(self._update_partitions):
+            self._apply_progress(Progress(dict(input), dict.fromkeys(live, True), self.epoch), partition)
+
     def _is_stale(self, user: int, offset: int | None) -> bool:
         return offset is not None and self._user_input.get(user, -1) > offset
 
@@ -172,3 +206,15 @@ class ModelState:
         live = self._live[update_partition]
         for partition, value in ((p, v) for p, v in update.live.items() if p in progress):
             live[partition] = live.get(partition, False) or value
+
+
+def _columns(offsets: Mapping[int, int]) -> Offsets:
+    handles = np.fromiter(offsets, np.int64, len(offsets))
+    values = np.fromiter(offsets.values(), np.int64, len(offsets))
+    order = np.argsort(handles)
+    return handles[order], values[order]
+
+
+def _by_handle(offsets: Offsets) -> dict[int, int]:
+    handles, values = offsets
+    return dict(zip(handles.tolist(), values.tolist(), strict=True))

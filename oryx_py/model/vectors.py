@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.errors import BadMessage
+from oryx_py.model.state_changes import VectorChanges
 
 __all__ = ["VectorTable"]
 
@@ -117,6 +118,23 @@ class VectorTable:
         self._present[slot] = vector is not None
         self.version += 1
         self._changed[slot] = self.version
+
+    def dump(self) -> VectorChanges:
+        """Return the delta, in arrays of its own."""
+        return VectorChanges(self.delta_handles.copy(), self.delta_matrix.copy(), self.delta_present.copy())
+
+    def load(self, changes: VectorChanges) -> None:
+        """Take over the delta of another table of the same base; nothing may have been set here before."""
+        assert not self._slots
+        count = len(changes.handles)
+        room = max(8, 2 * count)  # of zeros, which take memory only when they are written
+        self._matrix, self._handles = np.zeros((room, self.features), np.float32), np.zeros(room, np.int64)
+        self._present, self._changed = np.zeros(room, np.bool_), np.zeros(room, np.int64)
+        self._slots = dict(zip(changes.handles.tolist(), range(count), strict=True))
+        self._matrix[:count], self._handles[:count] = changes.matrix, changes.handles
+        self._present[:count] = changes.present
+        self.version += 1
+        self._changed[:count] = self.version
 
     def _moved(self, handles: Handles) -> tuple[Handles, Handles]:
         """Return the positions of those handles that the delta has, and the slot of each; both int64[d]."""

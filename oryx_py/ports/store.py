@@ -15,6 +15,9 @@ class ArtefactStore(Protocol):
 
     A generation exists from the moment its ``manifest.json`` is visible, which is the last of its files to become so.
     One process writes a generation; any number may read. Calls block on the disk or the network.
+
+    Checkpoints of the speed layer are kept the same way, in a store of their own: what is said here of generations
+    holds for these, except for `manifest`, which is a generation's.
     """
 
     def uri(self, generation: str) -> str:
@@ -36,6 +39,13 @@ class ArtefactStore(Protocol):
 
         Raises:
             CorruptGeneration: there is no such generation, or its files are not all there.
+        """
+
+    def raw_manifest(self, uri_or_generation: str) -> bytes:
+        """Return the bytes of a committed generation's ``manifest.json``, without getting the rest.
+
+        Raises:
+            CorruptGeneration: there is no such generation.
         """
 
     def manifest(self, uri_or_generation: str) -> Manifest:

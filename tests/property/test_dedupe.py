@@ -122,3 +122,26 @@ def test_the_window_starts_no_earlier_than_time_and_number_ask_for() -> None:
     assert window_start(stretches, fold) == (940, 93_000)
     assert window_start(stretches, msgspec.structs.replace(fold, dedupe_records=21)) == (970, 96_000)
     assert window_start(stretches, msgspec.structs.replace(fold, dedupe_window_s=1e6)) == (0, -1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    rows=st.lists(records, max_size=40), fold=folds, cuts=st.sets(st.integers(0, 40)), sweep=st.sampled_from([1, 4096])
+)
+def test_what_was_dumped_and_loaded_goes_on_as_if_nothing_had_been(
+    rows: list[tuple[int, str, bytes, int]], fold: FoldSettings, cuts: set[int], sweep: int
+) -> None:
+    """At any record, also several times; whether or not old keys were swept before."""
+    log = [record for record in log_of([(0, *row[1:]) for row in rows]) if record.id]
+    wanted = repeated(log, fold)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dedupe_module, "_SWEEP_RECORDS", sweep)
+        seen = SeenIds(fold)
+        for at, record in enumerate(log):
+            if at in cuts:
+                window = seen.dump()
+                assert (window.numbers >= window.first).all()
+                seen = SeenIds.of(fold, window)
+            repeats = seen.is_repeat(record.user, record.id, record.kafka_ms)
+            if fold.dedupes:
+                assert repeats == ((record.partition, record.offset) in wanted)

@@ -26,14 +26,32 @@ def base() -> Csr:
     return Csr.from_pairs(users, items, np.ones(len(pairs)), USERS)
 
 
+def reloaded(histories: Histories) -> Histories:
+    rows = base()
+    again = Histories(rows, rows.transposed(ITEMS))
+    changes = histories.dump()
+    assert changes.rows.fault(USERS + 1, ITEMS + 1) is None
+    again.load(changes)
+    return again
+
+
 @settings(deadline=None)
-@given(steps, st.booleans())
-def test_histories_are_a_dictionary_of_pairs(done: list, many: bool) -> None:
+@given(steps, st.booleans(), st.sets(st.integers(0, 120)))
+def test_histories_are_a_dictionary_of_pairs(done: list, many: bool, cuts: set[int]) -> None:
+    """Also where they are dumped and loaded at any point, and again."""
     rows = base()
     histories = Histories(rows, rows.transposed(ITEMS))
     known = {user: dict.fromkeys(BASE.get(user, []), 1.0) for user in range(USERS + 1)}
     churn = [step for item in range(ITEMS) for step in (("put", 0, item, 1.5), ("remove", 0, item, None))]
-    for what, user, item, strength in [*done, *churn * many, *done]:
+    for number, (what, user, item, strength) in enumerate([*done, *churn * many, *done]):
+        if number in cuts:
+            before = histories
+            histories = reloaded(before)
+            for each in range(USERS + 1):
+                assert [column.tolist() for column in histories.of_user(each)] == [
+                    column.tolist() for column in before.of_user(each)
+                ]
+            assert sorted(histories.changed()) == sorted(before.changed())
         if what == "put":
             histories.put(user, item, strength)
             known[user][item] = strength

@@ -51,9 +51,11 @@ class ArtefactStoreContract:
         publish(store, FIRST)
         assert open_store().manifest(FIRST).generation == FIRST
         assert open_store().manifest(store.uri(FIRST)) == Generation.open(store.local(FIRST)).manifest
+        assert open_store().raw_manifest(FIRST) == (store.local(FIRST) / MANIFEST).read_bytes()
         write_small_generation(store.stage(SECOND), SECOND)
-        with pytest.raises(CorruptGeneration, match=SECOND):
-            store.manifest(SECOND)
+        for read in (store.manifest, store.raw_manifest):
+            with pytest.raises(CorruptGeneration, match=SECOND):
+                read(SECOND)
 
     def test_a_uri_names_a_scheme_and_the_generation(self, open_store: Callable[[], ArtefactStore]) -> None:
         """It is known before the generation is written."""

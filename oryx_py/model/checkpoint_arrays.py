@@ -1,0 +1,144 @@
+"""The arrays of a checkpoint's files, and what they mean; the table is in `oryx_py.model.checkpoint`."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.model.changed_rows import ChangedRows
+from oryx_py.model.histories import HistoryChanges
+from oryx_py.model.packed_ids import PackedIds
+from oryx_py.model.state_changes import Offsets, StateChanges, VectorChanges
+
+__all__ = ["Arrays", "arrays_of", "changes_in", "dtypes_and_shapes", "fault_of"]
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+DtypeAndShape: TypeAlias = tuple[Any, tuple[int | None, ...]]
+
+
+def arrays_of(changes: StateChanges) -> dict[str, NDArray[Any]]:
+    """Return the arrays, by the names of their files without the ending."""
+    rows, histories = changes.histories.rows, changes.histories
+    arrays: dict[str, NDArray[Any]] = {
+        "pairs.users": rows.users,
+        "pairs.indptr": rows.indptr,
+        "pairs.items": rows.items,
+        "pairs.strengths": rows.strengths,
+    }
+    for side, new, vectors, forgotten, counts, inputs in (
+        (
+            "users",
+            changes.new_users,
+            changes.user_vectors,
+            histories.forgotten,
+            histories.activity,
+            changes.user_inputs,
+        ),
+        (
+            "items",
+            changes.new_items,
+            changes.item_vectors,
+            changes.forgotten_items,
+            histories.popularity,
+            changes.item_inputs,
+        ),
+    ):
+        packed = PackedIds.of(new)
+        arrays |= {
+            f"{side}.new.offsets": packed.offsets,
+            f"{side}.new.bytes": packed.data,
+            f"{side}.vectors": vectors.matrix,
+            f"{side}.vectors.handles": vectors.handles,
+            f"{side}.vectors.present": vectors.present,
+            f"{side}.forgotten": forgotten,
+            f"{side}.counts": counts[1],
+            f"{side}.counts.handles": counts[0],
+            f"{side}.inputs": inputs[1],
+            f"{side}.inputs.handles": inputs[0],
+        }
+    return arrays
+
+
+def dtypes_and_shapes(features: int) -> dict[str, DtypeAndShape]:
+    """Return what every array has to be; None in a shape stands for any length."""
+    column: DtypeAndShape = (np.int64, (None,))
+    parts: dict[str, DtypeAndShape] = {
+        "pairs.users": column,
+        "pairs.indptr": column,
+        "pairs.items": (np.int32, (None,)),
+        "pairs.strengths": (np.float64, (None,)),
+    }
+    for side in ("users", "items"):
+        parts |= {
+            f"{side}.new.offsets": column,
+            f"{side}.new.bytes": (np.uint8, (None,)),
+            f"{side}.vectors": (np.float32, (None, features)),
+            f"{side}.vectors.handles": column,
+            f"{side}.vectors.present": (np.bool_, (None,)),
+            f"{side}.forgotten": column,
+            f"{side}.counts": column,
+            f"{side}.counts.handles": column,
+            f"{side}.inputs": column,
+            f"{side}.inputs.handles": column,
+        }
+    return parts
+
+
+def changes_in(arrays: Arrays) -> StateChanges:
+    """Return the changes that these arrays are.
+
+    Raises:
+        ValueError: the new IDs are no UTF-8, or their offsets are no such.
+    """
+    rows = ChangedRows(*(arrays[f"pairs.{part}"] for part in ("users", "indptr", "items", "strengths")))
+
+    def pair_of(what: str) -> Offsets:
+        return arrays[f"{what}.handles"], arrays[what]
+
+    def vectors(side: str) -> VectorChanges:
+        parts = (arrays[f"{side}.vectors{part}"] for part in (".handles", "", ".present"))
+        return VectorChanges(*parts)
+
+    def new(side: str) -> list[str]:
+        return PackedIds(arrays[f"{side}.new.offsets"], arrays[f"{side}.new.bytes"]).decoded()
+
+    return StateChanges(
+        new_users=new("users"),
+        new_items=new("items"),
+        user_vectors=vectors("users"),
+        item_vectors=vectors("items"),
+        histories=HistoryChanges(
+            rows, arrays["users.forgotten"], activity=pair_of("users.counts"), popularity=pair_of("items.counts")
+        ),
+        forgotten_items=arrays["items.forgotten"],
+        user_inputs=pair_of("users.inputs"),
+        item_inputs=pair_of("items.inputs"),
+    )
+
+
+def fault_of(changes: StateChanges, base_users: int, base_items: int) -> str | None:
+    """Say what would lead astray whoever loads these changes; None where nothing would."""
+    users, items = base_users + len(changes.new_users), base_items + len(changes.new_items)
+    histories = changes.histories
+    wrong = histories.rows.fault(users, items)
+    if wrong is not None:
+        return f"of the changed pairs, {wrong}"
+    for what, handles, count in (
+        ("forgotten users", (histories.forgotten,), users),
+        ("forgotten items", (changes.forgotten_items,), items),
+        ("activity", histories.activity, users),
+        ("popularity", histories.popularity, items),
+        ("offsets of users", changes.user_inputs, users),
+        ("offsets of items", changes.item_inputs, items),
+        ("vectors of users", (changes.user_vectors.handles, changes.user_vectors.matrix), users),
+        ("vectors of items", (changes.item_vectors.handles, changes.item_vectors.matrix), items),
+    ):
+        given = handles[0]
+        if len({len(column) for column in handles}) != 1:
+            return f"{what}: columns differ in length"
+        if len(given) and not (given.min() >= 0 and given.max() < count):
+            return f"{what}: {given.min()} to {given.max()} are not all in 0 … {count - 1}"
+    if not (np.isfinite(changes.user_vectors.matrix).all() and np.isfinite(changes.item_vectors.matrix).all()):
+        return "vectors are not finite"
+    return None

@@ -1,0 +1,66 @@
+"""Which users and items an epoch's state has below the generation's level, from the state alone.
+
+The levels are those of the consistency rules (`speed_layer.folding`): items that are new, or forgotten in the epoch,
+are of level 2; users who know no others are of level 3.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.model.changed_rows import ChangedRows
+from oryx_py.model.state import ModelState
+
+__all__ = ["level_sets"]
+
+
+def level_sets(state: ModelState) -> tuple[dict[int, set[int]], set[int]]:
+    """Return by item of level 2 the users who know it, and the users of level 3.
+
+    What has changed is gone through as arrays; only pairs with items of level 2 take a step each.
+    """
+    if not (len(state.items) > state.items.base or state.forgotten_items or state.histories.changed()):
+        return {}, set()
+    rows = state.histories.rows()
+    forgotten = np.array(sorted(state.forgotten_items), np.int64)
+    is_level0 = (rows.items < state.items.base) & ~np.isin(rows.items, forgotten)
+    holders: dict[int, set[int]] = {item: set() for item in range(state.items.base, len(state.items))}
+    old_items = forgotten[forgotten < state.items.base].tolist()
+    holders |= {item: set(state.histories.users_of(item)) for item in old_items}
+    of_level2 = rows.known & ~is_level0
+    for item, who in _grouped(rows.items[of_level2], rows.user_of_pairs()[of_level2]):
+        holders[item].update(who)
+    without = _without_changed(rows, rows.known & is_level0)
+    # Of what the generation says of a user, each pair that no longer counts has changed, or its item is forgotten.
+    degrees = state.generation.user_histories.indptr
+    gone = np.diff(np.concatenate([[0], np.cumsum(~rows.known)])[rows.indptr])[without]
+    users = rows.users[without]
+    base = np.zeros(len(users), np.int64)
+    old = users < state.users.base
+    base[old] = degrees[users[old] + 1] - degrees[users[old]]
+    candidates = set(users[base <= gone + len(forgotten)].tolist())
+    candidates.update(users[np.isin(users, state.histories.forgotten())].tolist())
+    for item in old_items:
+        candidates.update(holders[item])
+    return holders, {user for user in candidates if _is_level3(state, user)}
+
+
+def _without_changed(rows: ChangedRows, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return int64[n]: the rows in which no pair is counted."""
+    sums = np.concatenate([[0], np.cumsum(counted)])[rows.indptr]
+    return np.flatnonzero(np.diff(sums) == 0)
+
+
+def _is_level3(state: ModelState, user: int) -> bool:
+    items = state.history(user)[0]
+    level0 = [item for item in items[items < state.items.base].tolist() if item not in state.forgotten_items]
+    return len(items) > 0 and not level0
+
+
+def _grouped(items: NDArray[np.int32], users: NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
+    order = np.argsort(items, kind="stable")
+    items, users = items[order], users[order]
+    starts = np.flatnonzero(np.diff(items, prepend=-1))
+    for start, part in zip(starts.tolist(), np.split(users, starts[1:]), strict=True) if len(items) else ():
+        yield int(items[start]), part.tolist()
