@@ -24,6 +24,7 @@ from oryx_py.cli import (
     world,
 )
 from oryx_py.cli.demo import command as demo
+from oryx_py.cli.evaluate import command as evaluate
 from oryx_py.cli.failures import OryxGroup
 from oryx_py.cli.invocation import Invocation
 from oryx_py.cli.status import command as status
@@ -92,6 +93,7 @@ app.command("because", rich_help_panel=_DATA)(explaining.because)
 app.command("estimate", rich_help_panel=_DATA)(explaining.estimate)
 app.command("tail", rich_help_panel=_DATA)(tail.tail)
 app.command("world", rich_help_panel=_DATA)(world.world)
+app.add_typer(evaluate.app, name="evaluate", rich_help_panel=_DATA)
 app.command("status", rich_help_panel=_CARE)(status.status)
 app.command("setup", rich_help_panel=_CARE)(setup.setup)
 app.command("plan", rich_help_panel=_CARE)(plan.plan)

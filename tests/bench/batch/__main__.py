@@ -9,6 +9,7 @@ on the machine hides. nDCG@10 ranks all items for the tested users against what 
     python -m tests.bench.batch                               810k at 64 and 256 features, ML-100K where --data says
     python -m tests.bench.batch --worlds 810k,8.1m --trainers oryx --features 64      ten times as much of everything
     python -m tests.bench.batch --worlds 20m --driver-memory 6g --rounds 1 --json
+    python -m tests.bench.batch --features 256 --mllib-epochs 2      MLlib's 15 take an hour there: a lower bound
     python -m tests.bench.batch --quick                       a minute, to see that it runs
 
 `implicit` is no part of the project: `pip install implicit`, or it is left out.
@@ -95,7 +96,10 @@ def _world(
                 parameters, tried = search(trainer, folder / "validation", validation, features)
                 how = "searched for in this run"
                 say("\n".join(tried))
-            chosen[trainer.name] = (parameters, how)
+            cut_short = trainer.name == "mllib" and options.mllib_epochs < parameters["epochs"]
+            if cut_short:
+                parameters = {**parameters, "epochs": options.mllib_epochs}
+            chosen[trainer.name] = (parameters, how, cut_short)
             found["prepare_s"][trainer.name] = round(trainer.prepare(folder / "final"), 2)
         rounds: dict[str, list[tuple[Fit, float]]] = {trainer: [] for trainer in trainers}
         for number in range(options.rounds):
@@ -117,7 +121,9 @@ def _score(sample: Sample, fit: Fit) -> float:
     return ndcg_of(sample, *(np.load(fit.factors / file, mmap_mode="r") for file in ("users.npy", "items.npy")))
 
 
-def _summary(rounds: list[tuple[Fit, float]], parameters: dict[str, float], how: str, pairs: int) -> dict[str, Any]:
+def _summary(
+    rounds: list[tuple[Fit, float]], parameters: dict[str, float], how: str, cut_short: bool, pairs: int
+) -> dict[str, Any]:
     fits = [fit for fit, _ in rounds]
     totals = [fit.seconds["total"] for fit in fits]
     seconds = statistics.median(totals)
@@ -134,6 +140,7 @@ def _summary(rounds: list[tuple[Fit, float]], parameters: dict[str, float], how:
         "ns_a_pair_and_epoch": round(seconds / parameters["epochs"] / pairs * 1e9, 1),
         "hyperparameters": parameters,
         "found": how,
+        "cut_short": cut_short,
     }
 
 
@@ -165,6 +172,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--trainers", default=",".join(TRAINERS), help=f"({','.join(TRAINERS)})")
     parser.add_argument("--rounds", type=int, help="of each (3)")
     parser.add_argument("--driver-memory", default="2g", help="of Spark (2g, as in batch.spark)")
+    parser.add_argument(
+        "--mllib-epochs", type=int, default=15, help="no more than so many of MLlib's: its time is then a lower bound"
+    )
     parser.add_argument("--tune", action="store_true", help="search for hyperparameters first; takes long")
     parser.add_argument("--quick", action="store_true", help="a tiny world, 16 features, one round")
     parser.add_argument("--quiet", action="store_true", help="nothing while it runs")
