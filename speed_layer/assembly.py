@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 
 import numpy as np
 import structlog
@@ -87,11 +88,12 @@ def assemble(
         consumer = new_consumer(None)
         return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past, clock=clock)
 
-    def load(started: EpochStarted) -> EpochRun:
+    def load(started: EpochStarted, *, begun: bool = False) -> EpochRun:
         generation = Generation.open(store.local(started.generation))
         state = ModelState(generation, started.epoch, topics.update_partitions)
         announced = announcements.of(started.epoch)
-        check_end(topic, admin.end_offsets(topic), state.progress(), announced.input)
+        end = admin.end_offsets(topic)
+        check_end(topic, end, state.progress(), announced.input)
         fold = open_fold(
             settings.speed.fold_in, state, topics.input_partitions, announced.input, lambda: sent_since(started)
         )
@@ -108,7 +110,14 @@ def assemble(
                 clock=clock,
             )
             run = EpochRun(
-                started, fold, repeats, consumer, topic=topic, announced=announced.input, live=announced.live
+                started,
+                fold,
+                repeats,
+                consumer,
+                topic=topic,
+                announced=announced.input,
+                live=announced.live,
+                until=end if begun else None,
             )
             undo.pop_all()  # from here on the run closes it
         return run
@@ -125,7 +134,7 @@ def assemble(
     )
     limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s)
     with ExitStack() as undo:
-        runs = _loaded(held, load, undo)
+        runs = _loaded(held, partial(load, begun=True), undo)
         group = new_consumer(settings.speed.group_id)
         undo.callback(group.close)
         layer = SpeedLayer(

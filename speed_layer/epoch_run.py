@@ -18,7 +18,7 @@ class Phase(Enum):
     """What an epoch's run is doing."""
 
     SILENT = "folding again what was announced before a restart"
-    REPLAY = "replaying the input onto a new generation"
+    REPLAY = "folding the input that came before its start"
     EMIT = "sending what the replay changed"
     FOLLOW = "following the input"
 
@@ -27,8 +27,14 @@ class EpochRun:
     """Reads the input for one epoch and says what to send; owns the epoch's fold and its consumer.
 
     Begins in SILENT where the update topic has announced positions of this epoch before: up to there the input is
-    folded and nothing sent, and then every vector of levels 2 and 3 once more. Begins in REPLAY otherwise: the input is
-    folded without solving until `caught_up_at` is reached, and then each touched user is sent once.
+    folded and nothing sent. Then, and from the beginning otherwise, it is in REPLAY: the input is folded and nothing
+    solved until the target and ``until`` are reached, and then each touched user is sent once, before anything is
+    announced.
+
+    A process that died may have sent something of all input that there was. Whoever follows it folds the log by other
+    micro-batches, of which readers would drop what is below an offset they have, and with it what only that message
+    says. So all that is sent first has the newest offsets, and after it every vector of levels 2 and 3 comes once more:
+    a vector that was sent of another cut of the log is replaced, or taken back.
 
     Args:
         started: the epoch.
@@ -38,6 +44,8 @@ class EpochRun:
         topic: the input topic.
         announced: by input partition, the positions announced before; empty for a new epoch.
         live: input partitions announced live before.
+        until: by input partition, the input's end when this process began with the epoch; None where no process has
+            been at it before.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class EpochRun:
         topic: str,
         announced: Mapping[int, int],
         live: Iterable[int],
+        until: Mapping[int, int] | None = None,
     ) -> None:
         self.started = started
         self.fold = fold
@@ -65,6 +74,8 @@ class EpochRun:
         self.announced = dict(self.positions)
         """By input partition: below these offsets all updates are acknowledged."""
         self._silent_until = dict(announced)
+        self._resumes = until is not None
+        self._until = dict(until or {})
         self.phase = Phase.SILENT if announced else Phase.REPLAY
         self._assign()
 
@@ -111,11 +122,11 @@ class EpochRun:
             self.fold.flush(max_users)
             if self.fold.pending:
                 return []
-            self.phase = Phase.FOLLOW
+            self.phase = Phase.REPLAY
             self._assign()
-            return self.fold.resend()
+            return []
         if self.phase is Phase.REPLAY:
-            if not self.caught_up(target):
+            if not (self.caught_up(target) and self.caught_up(self._until)):
                 return []
             self.phase = Phase.EMIT
         if self.phase is Phase.FOLLOW:
@@ -124,6 +135,8 @@ class EpochRun:
         updates = self.fold.flush(max_users)
         if not self.fold.pending:
             self.phase = Phase.FOLLOW
+            if self._resumes:
+                updates += self.fold.resend()
         return updates
 
     def close(self) -> None:

@@ -14,9 +14,10 @@ class Interrupted(OryxError):
 
 
 class Outbox:
-    """Delivers records at least once, in the order given as far as the broker takes them.
+    """Delivers records at least once, those of a partition in the order given.
 
-    A record that is given up by the producer is sent again: readers drop what they have, so repeats are harmless.
+    A record that is given up by the producer is sent again, and with it all that were sent after it to its partition:
+    readers drop what they have, so repeats are harmless; what was overtaken would not be.
 
     Args:
         producer: where to.
@@ -75,7 +76,9 @@ class _Attempt:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open = 0
-        self._failed: list[tuple[Outgoing, OryxError]] = []
+        self._sent: list[Outgoing] = []
+        self._failed: dict[int, OryxError] = {}
+        """By the number in `_sent`."""
 
     @property
     def open(self) -> bool:
@@ -85,21 +88,34 @@ class _Attempt:
     def expect(self, record: Outgoing) -> Callable[[Delivery], None]:
         with self._lock:
             self._open += 1
+            number = len(self._sent)
+            self._sent.append(record)
 
         def done(delivery: Delivery) -> None:
             with self._lock:
                 self._open -= 1
                 if delivery.error is not None:
-                    self._failed.append((record, delivery.error))
+                    self._failed[number] = delivery.error
 
         return done
 
     def forget(self) -> None:
         with self._lock:
             self._open -= 1
+            self._sent.pop()
 
     def failed(self) -> list[Outgoing]:
-        for _, error in self._failed:
+        """Return what is to be sent again, in order."""
+        for error in self._failed.values():
             if not isinstance(error, Transient):
                 raise error
-        return [record for record, _ in self._failed]
+        again: list[Outgoing] = []
+        broken: set[tuple[str, int | None, bytes | None]] = set()
+        for number, record in enumerate(self._sent):
+            # Without a partition the key decides: records of one key lie in one.
+            where = (record.topic, record.partition, record.key if record.partition is None else None)
+            if number in self._failed:
+                broken.add(where)
+            if where in broken:
+                again.append(record)
+        return again

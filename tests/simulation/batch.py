@@ -51,7 +51,7 @@ class BatchProcess(Process):
         plan = self.world.plan
         if self.world.runs >= plan.runs:
             return []
-        return [(plan.batch, "run", self._run), (plan.batch * plan.rollback, "rollback", self._roll_back)]
+        return [(plan.batch, "run", self._run), (plan.rollback, "rollback", self._roll_back)]
 
     def recover(self) -> None:
         """Start, and be asked to stop before anything new is read."""

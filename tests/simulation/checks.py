@@ -30,13 +30,15 @@ class Checks:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._served: dict[str, int] = {}
+        self._covered: dict[tuple[str, int, int], int] = {}
+        """By replica, update and input partition."""
         self._rests: dict[str, Rest] = {}
         self._letters: set[str] = set()
         self.reads = 0
         """How many reads after writes were compared."""
 
     def served(self, replica: ServingProcess) -> None:
-        """No replica ever serves an epoch below one that it has served (9)."""
+        """No replica ever serves an epoch below one that it has served, nor less of the input than before (9)."""
         model = replica.served()
         if model is None:
             return
@@ -47,6 +49,15 @@ class Checks:
         if model.epoch > before:
             self._world.note(replica.name, "serves", epoch=model.epoch, generation=model.generation)
         self._served[slot] = model.epoch
+        for partition in range(self._world.plan.update_partitions):
+            for of_input, offset in model.state.progress(partition).items():
+                place = (replica.name, partition, of_input)
+                if offset < self._covered.get(place, 0):
+                    raise Failure(
+                        f"{replica.name}, epoch {model.epoch}: {of_input} is covered to {offset} only, before "
+                        f"it was to {self._covered[place]}"
+                    )
+                self._covered[place] = offset
 
     def reads_own_write(self, replica: ServingProcess, told: Told) -> None:
         """Whoever waits for what he wrote, sees it (12), or what came after it."""
