@@ -129,5 +129,5 @@ def prequential(
         call.screen.line(msgspec.json.encode(as_object(replay, found, about)).decode())
         return
     call.screen.line(visible(source, 200))
-    call.screen.line(headline(trainer.recipe))
+    call.screen.line(headline(trainer.recipe, replay.generation))
     show(call.screen, replay, found, retrain_every)

@@ -70,9 +70,9 @@ def as_object(replay: Replay, found: Figures, about: Mapping[str, Any]) -> dict[
     }
 
 
-def headline(recipe: Recipe) -> str:
-    """Say how the models are trained."""
-    objective = recipe.objective
+def headline(recipe: Recipe, generation: Generation) -> str:
+    """Say how the models are trained, and for what loss the first of them was."""
+    objective = generation.manifest.objective
     kind = "MLlib's loss" if objective.rho == 0 else "the loss of iALS"
     return (
         f"{recipe.features} features, {recipe.iterations} sweeps, {objective.feedback} feedback, {kind}: "
