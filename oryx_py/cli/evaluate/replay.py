@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from oryx_py.model.generation import Generation
 from oryx_py.numerics.arrays import BoolVector, FloatVector, IntVector
 
 __all__ = ["Clocks", "Counts", "Outcomes", "Part", "Replay", "rank_of"]
+
+MakeArms: TypeAlias = Callable[[Sequence[ArmName], Log, Known, Generation], Sequence[Arm]]
 
 
 class Clocks(NamedTuple):
@@ -97,6 +99,7 @@ class Replay:
         names: of the arms.
         every: interactions from one retraining to the next; it takes no time of the replay's.
         warm: a retraining begins with the vectors of the one before.
+        make: makes the arms of these names.
         clocks: what measures.
     """
 
@@ -109,11 +112,12 @@ class Replay:
         *,
         every: int,
         warm: bool = False,
+        make: MakeArms = make_arms,
         clocks: Clocks | None = None,
     ) -> None:
         self._log, self._trained, self._trainer = log, trained, trainer
         self.names, self._every, self._warm = tuple(names), every, warm
-        self._clocks = clocks or Clocks()
+        self._make, self._clocks = make, clocks or Clocks()
         self.first = Part()
         """The training of the first part."""
         self.generation: Generation
@@ -127,7 +131,7 @@ class Replay:
         with self.first.measured(self._clocks):
             self.generation = generation = self._trainer.train(self._log.first(self._trained))
         known = Known(self._log, self._trained, self._trainer.recipe.fold)
-        arms = make_arms(self.names, self._log, known, generation)
+        arms = self._make(self.names, self._log, known, generation)
         cases: list[int] = []
         ranks: list[list[int]] = []
         for done, at in enumerate(range(self._trained, len(self._log))):
