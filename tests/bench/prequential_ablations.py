@@ -122,20 +122,24 @@ def pooled(outcomes: Sequence[Outcomes], seed: int) -> list[dict[str, Any]]:
     known = np.concatenate([one.known_user for one in outcomes])
     rows = []
     for group, cases in (("all", np.ones(len(users), np.bool_)), ("known users", known), ("new users", ~known)):
+        if not cases.any():
+            continue
         for metric, values in zip(("ndcg@10", "hit_rate@10"), gains(ranks[:, cases]), strict=False):
             columns = np.concatenate([np.ones((1, values.shape[1])), values]).T
             drawn = cluster_sums(users[cases], columns, DRAWS, np.random.default_rng(seed))
             means, replicates = values.mean(axis=1), (drawn[:, 1:] / drawn[:, :1]).T
             none, retrain, speed = (NAMES.index(name) for name in ("none", "retrain", "speed"))
             for at, name in enumerate(NAMES):
-                share = (replicates[at] - replicates[none]) / (replicates[retrain] - replicates[none])
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    share = (replicates[at] - replicates[none]) / (replicates[retrain] - replicates[none])
+                    told = (means[at] - means[none]) / (means[retrain] - means[none])
                 rows.append(
                     {
                         "group": group,
                         "metric": metric,
                         "arm": name,
                         "mean": float(means[at]),
-                        "share": float((means[at] - means[none]) / (means[retrain] - means[none])),
+                        "share": float(told),
                         "share_interval": list(interval(share)),
                         "over_speed": float(means[at] - means[speed]),
                         "over_speed_interval": list(interval(replicates[at] - replicates[speed])),

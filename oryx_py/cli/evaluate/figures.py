@@ -129,7 +129,8 @@ def _recovered(group: str, metric: str, of_arm: dict[ArmName, _Sampled]) -> Iter
     for arm in ("speed", "oryx", "speed+retrain"):
         if arm in of_arm:
             part = _minus(of_arm[arm], of_arm["none"])
-            share = interval(part.replicates / whole.replicates)
+            with np.errstate(divide="ignore", invalid="ignore"):  # a few draws may be without any gain
+                share = interval(part.replicates / whole.replicates)
             yield Recovered(group, metric, arm, part.value / whole.value, share)
 
 

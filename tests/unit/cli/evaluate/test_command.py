@@ -92,6 +92,16 @@ def test_parts_and_arms_can_be_chosen(tmp_path: Path) -> None:
     assert told(path, "--max-interactions", "50")["counts"]["trained"] == 40
 
 
+def test_retraining_begins_warm_where_the_option_or_the_settings_say_so(tmp_path: Path) -> None:
+    path, often = csv(tmp_path / "some.csv", rows()), ("--retrain-every", "10", "--arms", "retrain")
+    cold, warm = told(path, *often), told(path, *often, "--warm")
+    assert (cold["warm"], warm["warm"]) == (False, True)
+    assert cold["means"] != warm["means"]
+    (tmp_path / "oryx.toml").write_text(SETTINGS + "warm_start = true\n")
+    assert told(path, *often)["means"] == warm["means"]
+    assert told(path, *often, "--cold")["means"] == cold["means"]
+
+
 def test_files_in_the_formats_of_imports_are_read(tmp_path: Path) -> None:
     lines = [f"{row.user}::{row.item}::{row.strength}::{(row.timestamp_ms or 0) // 1000}" for row in rows()]
     (tmp_path / "ratings.dat").write_text("\n".join(lines) + "\n")
