@@ -1,6 +1,6 @@
 """Puts the speed layer together for generations of our own, as a start finds them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
@@ -10,7 +10,7 @@ import structlog
 
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
-from oryx_py.errors import CorruptGeneration, UnsupportedFormat
+from oryx_py.errors import CorruptGeneration, LogGap, UnsupportedFormat
 from oryx_py.model.epochs import Announcements, epochs_to_hold
 from oryx_py.model.generation import Generation
 from oryx_py.model.registry import EpochStarted
@@ -176,17 +176,32 @@ def _announcements(
     epochs: tuple[EpochStarted, ...], topics: Topics, admin: TopicAdmin, consumer: Consumer, clock: Clock
 ) -> Announcements:
     """Read what was announced, going back epoch by epoch until a live one is found, or nothing older is there."""
+    with closing(consumer):
+        while True:
+            first = admin.start_offsets(topics.update)
+            try:
+                return _announced_since(first, epochs, topics, admin, consumer, clock)
+            except LogGap:
+                if admin.start_offsets(topics.update) == first:
+                    raise
+                log.info("update_topic_was_trimmed_meanwhile")
+
+
+def _announced_since(
+    first: Mapping[int, int],
+    epochs: tuple[EpochStarted, ...],
+    topics: Topics,
+    admin: TopicAdmin,
+    consumer: Consumer,
+    clock: Clock,
+) -> Announcements:
     announcements = Announcements()
-    first, end = admin.start_offsets(topics.update), admin.end_offsets(topics.update)
-    partitions = range(topics.input_partitions)
-    try:
-        for oldest in reversed(epochs[:-1] or epochs):
-            start = {partition: max(oldest.start.get(partition, 0), offset) for partition, offset in first.items()}
-            announcements = read_announcements(consumer, topics.update, start, end, clock=clock)
-            if start == first or any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
-                break
-    finally:
-        consumer.close()
+    end, partitions = admin.end_offsets(topics.update), range(topics.input_partitions)
+    for oldest in reversed(epochs[:-1] or epochs):
+        start = {partition: max(oldest.start.get(partition, 0), offset) for partition, offset in first.items()}
+        announcements = read_announcements(consumer, topics.update, start, end, clock=clock)
+        if start == first or any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
+            break
     return announcements
 
 

@@ -94,8 +94,10 @@ class BatchProcess(Process):
             world.clock.sleep(0.2)
 
     def _roll_back(self) -> None:
+        stored = self.world.generations()
+        target = self.world.rng.choice(stored) if stored and self.world.rng.random() < 0.5 else None
         try:
-            epoch = roll_back(self.ports.registry, self.ports.store, self._publisher, None)
+            epoch = roll_back(self.ports.registry, self.ports.store, self._publisher, target)
         except (UserError, Transient) as trouble:
             self.world.note(self.name, "no rollback", reason=repr(trouble))
         else:
@@ -113,7 +115,7 @@ class BatchProcess(Process):
             input_topic=world.INPUT,
             update_topic=world.UPDATE,
             group_id=world.settings.speed.group_id,
-            kept=Kept(trim=world.plan.trim, trim_keep_s=0.0, generations=2, overlap_s=world.OVERLAP_S),
+            kept=Kept(trim=world.plan.trim, trim_keep_s=0.0, generations=3, overlap_s=world.OVERLAP_S),
         )
         parts = Parts(
             registry=ports.registry,

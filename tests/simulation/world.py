@@ -39,6 +39,7 @@ _MOST_EFFECTS = 200_000
 _ROUNDS = 400
 _QUIET_ROUNDS = 30
 _ROUND_S = 0.2
+_SENDING = 3
 _DEPTH = 2
 """How many processes may be paused at once, the one in the midst of the other's pause."""
 
@@ -188,9 +189,11 @@ class World:
             process.alive = process.alive and process.effects_left > 0
         if process.alive and not self.calm and process is not self._clients:
             dice = self.rng.random()
-            if dice < self.plan.kill:
+            # What matters most is what was sent of something and what was not.
+            kill = self.plan.kill * (_SENDING if what.startswith("produce") else 1)
+            if dice < kill:
                 process.alive = False
-            elif dice < self.plan.kill + self.plan.pause and self._depth < _DEPTH:
+            elif dice < kill + self.plan.pause and self._depth < _DEPTH:
                 self._pause(process, what)
         if not process.alive:
             self.note(process.name, "killed before", effect=what)
@@ -289,13 +292,12 @@ class World:
         self._ready_all()
         batch = self._batch.current
         assert isinstance(batch, BatchProcess)
-        if self.plan.rest_on_log:
-            batch.recover()
-        else:
+        if not self.plan.rest_on_log:
             for _ in range(3):
                 with suppress(Transient):
                     batch.run()
                     break
+        batch.recover()
         quiet = 0
         for _ in range(_ROUNDS):
             self._round()

@@ -159,3 +159,29 @@ def test_what_is_sent_again_does_not_come_after_what_followed_it() -> None:
     stored = [[record.value for record in partition.records] for partition in log.topic("up").partitions]
     assert stored[0][-2:] == [b"YD", b"Y"]
     assert stored[1] == [b"XD", b"X"], "that was acknowledged, and is another partition's"
+
+
+class TrimsMeanwhile(FakeAdmin):
+    """Says where the update topic begins, and then the batch layer trims it."""
+
+    def __init__(self, log: FakeLog) -> None:
+        super().__init__(log)
+        self.before: dict[int, int] = {}
+
+    def start_offsets(self, topic: str) -> dict[int, int]:
+        found = super().start_offsets(topic)
+        if topic.endswith("update") and self.before:
+            self.trim(topic, self.before)
+            self.before = {}
+        return found
+
+
+def test_a_start_survives_that_the_update_topic_is_trimmed_meanwhile(world: SpeedWorld, producer: Mortal) -> None:
+    """A third epoch has come since the registry was read, and the first one has gone."""
+    for name in ("g1", "g2"):
+        epoch = world.publish(name, BASE, ITEMS, {})
+        world.settle(world.start(), epoch)
+    admin = world.admin = TrimsMeanwhile(producer._log)
+    admin.before = {0: world.registry.read().epochs[1].start[0]}
+    world.settle(world.start(), 2)
+    assert admin.start_offsets(world.settings.update.topic)[0] > 0
