@@ -18,7 +18,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -83,6 +83,15 @@ class GenerationCache:
             if (held := self._held.pop(name, None)) is not None:
                 os.close(held)
             self._evict(name)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Drop the copies of all other generations, which the store has deleted: nobody will ask for them again.
+
+        What had them mapped keeps its pages; what another process holds goes when that one loads another generation.
+        """
+        for path in self._copies():
+            if path.name not in names:
+                self.drop(path.name)
 
     def _copied(self, name: str, path: Path, copy: Callable[[Path], object]) -> int:
         """A shared lock on a copy that is there."""

@@ -99,7 +99,17 @@ class RemoteStore:
         if not self._is_committed(name):
             self._cache.drop(name)
             raise self._missing(name)
-        return self._cache.get(name, lambda into: self._copy(name, into))
+        copied = False
+
+        def copy(into: Path) -> None:
+            nonlocal copied
+            copied = True
+            self._copy(name, into)
+
+        path = self._cache.get(name, copy)
+        if copied:  # so seldom that a look at the store costs nothing
+            self._cache.keep(self.generations())
+        return path
 
     def manifest(self, uri_or_generation: str) -> Manifest:
         """The manifest alone.

@@ -26,6 +26,7 @@ from oryx_py.cli import (
 from oryx_py.cli.demo import command as demo
 from oryx_py.cli.evaluate import command as evaluate
 from oryx_py.cli.failures import OryxGroup
+from oryx_py.cli.forget import command as forget
 from oryx_py.cli.invocation import Invocation
 from oryx_py.cli.status import command as status
 
@@ -87,6 +88,7 @@ app.command("serve", rich_help_panel=_LAYERS)(layers.serve)
 app.command("ingest", rich_help_panel=_DATA)(ingest.ingest)
 # What is unknown as an option may be a negative number.
 app.command("pref", rich_help_panel=_DATA, context_settings={"ignore_unknown_options": True})(pref.pref)
+app.command("forget", rich_help_panel=_DATA)(forget.forget)
 app.command("recommend", rich_help_panel=_DATA)(recommend.recommend)
 app.command("similar", rich_help_panel=_DATA)(recommend.similar)
 app.command("because", rich_help_panel=_DATA)(explaining.because)

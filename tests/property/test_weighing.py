@@ -202,6 +202,23 @@ def test_the_speed_layers_state_is_the_next_generations_at_the_same_time(
     assert bits(slow_fold(rows, fold, as_of_ms)) == bits(wanted)
 
 
+@settings(deadline=None, max_examples=60)
+@given(drawn=events(moderate), fold=folds)
+def test_a_kind_that_the_settings_do_not_have_is_as_none(drawn: list, fold: FoldSettings) -> None:
+    """One by one, in the batch layer's columns, and live: nobody's messages become invalid by what settings say."""
+    rows = rows_of(drawn)
+    without = [row | {"kind": row["kind"] if row["kind"] in fold.kinds else None} for row in rows]
+    as_of_ms = max((row["kafka_ms"] for row in rows), default=0)
+    assert bits(batch_fold(rows, fold, as_of_ms)) == bits(batch_fold(without, fold, as_of_ms))
+    assert bits(slow_fold(rows, fold, as_of_ms)) == bits(slow_fold(without, fold, as_of_ms))
+    for row, other in zip(rows, without, strict=True):
+        if row["strength"] is not None:
+            time_ms = time_of(row["timestamp_ms"], row["kafka_ms"])
+            assert weigh(row["strength"], row["kind"], time_ms, fold, as_of_ms) == weigh(
+                other["strength"], other["kind"], time_ms, fold, as_of_ms
+            )
+
+
 @settings(deadline=None, max_examples=40)
 @given(drawn=events(moderate), fold=folds, passed_ms=st.integers(0, 100 * HOUR_MS))
 def test_what_does_not_count_never_counts_again(drawn: list, fold: FoldSettings, passed_ms: int) -> None:

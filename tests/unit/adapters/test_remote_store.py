@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from oryx_py.adapters.generation_cache import GenerationCache
@@ -52,6 +53,20 @@ def test_the_writer_has_its_copy_already(remote: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "host" / "staged" / NAME).exists()
     (remote / "items.npy").unlink()
     assert (open_store(tmp_path).local(NAME) / "items.npy").is_file()
+
+
+def test_copies_of_what_the_store_has_deleted_go_when_another_is_copied(remote: Path, tmp_path: Path) -> None:
+    """So that what was forgotten does not stay on a host for as long as its disk is large enough."""
+    other, reader = "20260801T000000000-00000000", open_store(tmp_path, "reader")
+    mapped = np.load(reader.local(NAME) / "items.npy", mmap_mode="r")
+    store = open_store(tmp_path)
+    write_small_generation(store.stage(other), other)
+    store.commit(other)
+    store.delete(NAME)
+    assert (tmp_path / "reader/cache" / NAME).is_dir()
+    assert reader.local(other).is_dir()
+    assert not (tmp_path / "reader/cache" / NAME).exists()
+    assert np.isfinite(mapped).all()
 
 
 def test_a_commit_that_broke_off_is_swept_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

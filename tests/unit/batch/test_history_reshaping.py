@@ -19,7 +19,7 @@ from batch_layer.history.retention import Limits
 from batch_layer.layer import Outcome
 from batch_layer.rows import HISTORY_SCHEMA
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.events import FoldSettings
+from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
 from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile
 from tests.support.batch import BatchWorld, pairs_of, slow_fold
@@ -254,3 +254,15 @@ def test_imports_have_no_ids_to_look_back_for(world: BatchWorld) -> None:
     history = imported(world, "eve")
     manifest = msgspec.structs.replace(world.newest().manifest, history=history.number)
     assert [file.origin for file in in_window(manifest, history, 1)] == [1]
+
+
+def test_a_kind_that_nobody_knew_counts_when_the_settings_name_it(world: BatchWorld) -> None:
+    """Records without a kind, and with one that the settings lack, are interactions as any; the rows keep the name."""
+    world.send("ann,tea,2", "ann,jam,2,,buy", "ann,egg,2,,view")
+    world.run()
+    assert pairs_of(world.newest()) == {"ann": {"tea": 2.0, "jam": 2.0, "egg": 2.0}}
+    fold = msgspec.structs.replace(world.recipe.fold, kinds={"buy": KindSettings(weight=5.0)})
+    world.use(msgspec.structs.replace(world.recipe, fold=fold))
+    world.run()
+    assert pairs_of(world.newest()) == {"ann": {"tea": 2.0, "jam": 10.0, "egg": 2.0}}
+    assert world.newest().manifest.fold == fold

@@ -21,7 +21,7 @@ COMMANDS = [
     *(["up"], ["demo"], ["broker"], ["batch"], ["speed"], ["serve"], ["ingest"], ["recommend"], ["tail"], ["setup"]),
     *(["pref"], ["similar"], ["because"], ["estimate"]),
     *(["generations"], ["rollback"], ["config"], ["config", "show"], ["config", "check"], ["config", "reference"]),
-    *(["version"], ["world"], ["plan"], ["status"]),
+    *(["version"], ["world"], ["plan"], ["status"], ["forget"]),
 ]
 
 

@@ -1,0 +1,214 @@
+"""What files still have of somebody forgotten: the history's rows, generations and their copies, in bounded memory."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.adapters.file_reading import open_reading
+from oryx_py.adapters.paths import GENERATION
+from oryx_py.cli.forget.proof import Held
+from oryx_py.cli.forget.subject import Forgotten, Subject
+from oryx_py.errors import OryxError
+from oryx_py.model.ids import id_files
+from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest
+from oryx_py.ports.files import Files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+__all__ = ["Folder", "Unreadable", "below", "folders", "forgets_of", "generation_has", "rows_of", "table_has"]
+
+_BATCH_ROWS = 65_536
+_HEADER_BYTES = 4096
+
+
+class Unreadable(OryxError):
+    """A file cannot be looked into, so that nothing is known of what it has."""
+
+
+def below(files: Files, path: str) -> Iterator[str]:
+    """Iterate over the paths of all files below a directory, hidden ones among them."""
+    for entry in files.list(path):
+        inner = f"{path}/{entry.name}" if path else entry.name
+        if entry.is_dir:
+            yield from below(files, inner)
+        else:
+            yield inner
+
+
+def forgets_of(files: Files, path: str, forgotten: Forgotten) -> None:
+    """Tell of the subject's forgets among a history file's rows; row groups without any forget are not read.
+
+    Raises:
+        Unreadable: it is no whole Parquet file.
+    """
+    subject = forgotten.subject
+    own, other = ("user", "item") if subject.kind == "user" else ("item", "user")
+    columns = ["partition", "offset", "kafka_ms", "id", own, other]
+    for batch in _batches(files, path, other, "", columns):
+        found = batch.filter(_is(batch, own, subject.id) & _is(batch, other, ""))
+        for row in found.to_pylist():
+            forgotten.add(row["partition"], row["offset"], row["kafka_ms"], row["id"])
+
+
+def rows_of(files: Files, path: str, forgotten: Forgotten) -> Held:
+    """Count a history file's rows of the subject, forgets left out; row groups that cannot have any are not read.
+
+    Raises:
+        Unreadable: it is no whole Parquet file.
+    """
+    subject, held = forgotten.subject, Held()
+    own, other = ("user", "item") if subject.kind == "user" else ("item", "user")
+    # The last one is for partitions that the topic does not have.
+    limits = np.full(forgotten.partitions + 1, np.iinfo(np.int64).max)
+    for partition, offset in forgotten.offsets.items():
+        limits[partition] = offset
+    for batch in _batches(files, path, own, subject.id, ["partition", "offset", "kafka_ms", own, other]):
+        found = batch.filter(_is(batch, own, subject.id) & ~_is(batch, other, ""))
+        if found.num_rows:
+            partitions, offsets, times = (found.column(name).to_numpy() for name in ("partition", "offset", "kafka_ms"))
+            old = offsets < limits[np.minimum(partitions, forgotten.partitions)]
+            held.add(int(times[old].max(initial=-1)), int(old.sum()))
+            held.again += int((~old).sum())
+    return held
+
+
+def _batches(files: Files, path: str, column: str, wanted: str, columns: list[str]) -> "Iterator[pa.RecordBatch]":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_reading(files, path) as source, pq.ParquetFile(source) as parquet:
+            for group in range(parquet.num_row_groups):
+                if _may_have(parquet.metadata.row_group(group), column, wanted):
+                    yield from parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise Unreadable(f"{files.uri(path)}: {error}") from error
+
+
+def _may_have(group: "pq.RowGroupMetaData", column: str, wanted: str) -> bool:
+    """Say no only where a row group's statistics exclude a value."""
+    for number in range(group.num_columns):
+        described = group.column(number)
+        if described.path_in_schema == column and described.statistics is not None:
+            least, most = described.statistics.min, described.statistics.max
+            if described.statistics.has_min_max and isinstance(least, str) and isinstance(most, str):
+                return least <= wanted <= most  # by code points, which is bytewise in UTF-8, as Parquet has it
+    return True
+
+
+def _is(batch: "pa.RecordBatch", name: str, value: str) -> NDArray[np.bool_]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found: NDArray[np.bool_] = pc.equal(batch.column(name), pa.scalar(value)).to_numpy(zero_copy_only=False)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory of a generation, or of what is left of one; ``manifest`` None where it has none that can be read."""
+
+    path: str
+    name: str
+    files: tuple[str, ...]
+    manifest: Manifest | None
+
+
+def folders(files: Files) -> Iterator[Folder]:
+    """Iterate over the generations below a root, and over what is staged, half copied or half removed there."""
+    for entry in files.list():
+        if entry.is_dir and not GENERATION.fullmatch(entry.name):
+            names = [f"{entry.name}/{inner.name}" for inner in files.list(entry.name) if inner.is_dir]
+        else:
+            names = [entry.name] if entry.is_dir else []
+        for path in names:
+            found = tuple(below(files, path))
+            if found:
+                yield Folder(path, path.rpartition("/")[2], found, _manifest(files, path))
+
+
+def _manifest(files: Files, path: str) -> Manifest | None:
+    raw = files.read(f"{path}/{MANIFEST}")
+    try:
+        return None if raw is None else decode_manifest(raw, path)
+    except OryxError:
+        return None
+
+
+def generation_has(files: Files, folder: Folder, subject: Subject) -> bool:
+    """Say whether a generation has a row for the subject, or names it in what its manifest says of the training.
+
+    Histories name rows, so who has none is in none of them.
+
+    Raises:
+        Unreadable: its table of IDs cannot be read.
+    """
+    if folder.manifest is not None and subject.id in set(_texts(folder.manifest.metrics)):
+        return True
+    return table_has(files, folder.path, f"{subject.kind}s", subject.id)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def table_has(files: Files, path: str, side: str, wanted: str) -> bool:
+    """Say whether a table of IDs (`oryx_py.model.ids`) has one, by bisection: its IDs ascend bytewise.
+
+    Raises:
+        Unreadable: it is missing or damaged.
+    """
+    offsets, data, *_ = (f"{path}/{name}" for name in id_files(side))
+    try:
+        count, first = _array(files, offsets, np.dtype(np.int64))
+        _, start = _array(files, data, np.dtype(np.uint8))
+
+        def id_of(row: int) -> bytes:
+            begin, end = np.frombuffer(_read(files, offsets, first + 8 * row, 16), np.int64).tolist()
+            return _read(files, data, start + begin, end - begin)
+
+        low, high, encoded = 0, count - 1, wanted.encode()
+        while low < high:
+            middle = (low + high) // 2
+            if id_of(middle) < encoded:
+                low = middle + 1
+            else:
+                high = middle
+        return low < count - 1 and id_of(low) == encoded
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Unreadable(f"{files.uri(path)}: {error}") from error
+
+
+def _array(files: Files, path: str, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The length of an array of one dimension in NumPy's format, and where its numbers begin."""
+    size = files.size(path)
+    if size is None:
+        raise ValueError(f"there is no {path}")
+    head = io.BytesIO(_read(files, path, 0, min(size, _HEADER_BYTES)))
+    if np.lib.format.read_magic(head) != (1, 0):
+        raise ValueError(f"{path} is in another format")
+    shape, _, found = np.lib.format.read_array_header_1_0(head)
+    if found != dtype or len(shape) != 1 or head.tell() + shape[0] * dtype.itemsize != size:
+        raise ValueError(f"{path} is no table of IDs, or not whole")
+    return int(shape[0]), head.tell()
+
+
+def _read(files: Files, path: str, start: int, length: int) -> bytes:
+    found = files.read(path, start, length) if length else b""
+    if found is None or len(found) != length:
+        raise ValueError(f"{path} went, or ends too early")
+    return found

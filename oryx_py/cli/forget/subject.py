@@ -1,0 +1,116 @@
+"""Who is to be forgotten, what names it, and up to where it is forgotten. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from oryx_py.errors import BadInteraction
+from oryx_py.events import Interaction, parse_value
+from oryx_py.events.csv_line import split_line
+from oryx_py.messages import partition_of
+
+__all__ = ["Forgotten", "Subject", "fields_of", "may_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A user or an item, compared bytewise."""
+
+    kind: Literal["user", "item"]
+    id: str
+
+    @property
+    def encoded(self) -> bytes:
+        """UTF-8."""
+        return self.id.encode()
+
+    def of(self, interaction: Interaction) -> bool:
+        """Say whether an interaction, delete or forget is the subject's."""
+        return (interaction.user if self.kind == "user" else interaction.item) == self.id
+
+    def is_forget(self, interaction: Interaction) -> bool:
+        """Say whether this forgets the subject."""
+        return self.of(interaction) and not (interaction.item if self.kind == "user" else interaction.user)
+
+    def named_by(self, key: bytes | None, value: bytes | None) -> bool:
+        """Say whether a record of the input topic names the subject, be it readable or not."""
+        if self.kind == "user" and key == self.encoded:
+            return True
+        if not may_name(value, self.encoded):
+            return False
+        try:
+            return self.of(parse_value(value))
+        except BadInteraction:
+            fields = fields_of(value or b"")
+            place = 0 if self.kind == "user" else 1
+            return len(fields) > place and fields[place] == self.id
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """By input partition the newest forget of a subject.
+
+    One that only repeats another, by its idempotency key, is none. Told in the order of each partition's offsets, as
+    often as one likes.
+
+    Args:
+        subject: of whom.
+        partitions: of the input topic.
+    """
+
+    subject: Subject
+    partitions: int
+    offsets: dict[int, int] = field(default_factory=dict)
+    at_ms: int = -1
+    """Kafka's timestamp of the newest."""
+    _keys: dict[tuple[int, bytes], int] = field(default_factory=dict)
+
+    def add(self, partition: int, offset: int, at_ms: int, key: bytes | None) -> None:
+        """Take one forget."""
+        if key and self._keys.setdefault((partition, key), offset) < offset:
+            return
+        if partition in self.home and offset > self.offsets.get(partition, -1 << 62):
+            self.offsets[partition] = offset
+            self.at_ms = max(self.at_ms, at_ms)
+
+    @property
+    def home(self) -> range:
+        """The partitions that have to be told: a user's own, all for an item."""
+        if self.subject.kind == "item":
+            return range(self.partitions)
+        own = partition_of(self.subject.id, self.partitions)
+        return range(own, own + 1)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every partition that has to be told was told."""
+        return all(partition in self.offsets for partition in self.home)
+
+    def is_old(self, partition: int, offset: int) -> bool:
+        """Say whether what came at a place should be gone: also where no forget came, or none can."""
+        return offset < self.offsets.get(partition, 1 << 62)
+
+    def is_covered_by(self, ends: Mapping[int, int]) -> bool:
+        """Say whether who has had the input up to these offsets has had every forget."""
+        return self.complete and all(ends.get(partition, 0) > offset for partition, offset in self.offsets.items())
+
+
+def may_name(value: bytes | None, wanted: bytes) -> bool:
+    """Say no only where a value cannot name an ID: it neither has its bytes, nor could write it in another way."""
+    return value is not None and (wanted in value or b"\\" in value or (b'"' in wanted and b'"' in value))
+
+
+def fields_of(value: bytes) -> list[str]:
+    """Return the first fields of what is no interaction, as far as there are any: some are cut off, or no UTF-8."""
+    if value[:1] == b"[":
+        try:
+            return [field if isinstance(field, str) else "" for field in msgspec.json.decode(value, type=list[object])]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return []
+    text = value.decode(errors="replace").partition("\n")[0]
+    try:
+        return split_line(text)
+    except BadInteraction:
+        return text.split(",")

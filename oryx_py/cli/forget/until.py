@@ -1,0 +1,72 @@
+"""Until when a place keeps what was forgotten, in words. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from oryx_py.cli.forget.proof import Held
+from oryx_py.config import Settings
+
+__all__ = ["Until"]
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Says it by the settings.
+
+    Args:
+        settings: of the layers.
+        forgotten: whether it was forgotten at all; what was not is kept.
+    """
+
+    settings: Settings
+    forgotten: bool
+
+    def input(self, held: Held) -> str:
+        """Of records of the input topic."""
+        return self._trimmed(held, "trims the input, when the history and a generation have it")
+
+    def updates(self, held: Held) -> str:
+        """Of records of the update topic and of item states."""
+        return self._trimmed(held, "trims the topic, below the epoch before the newest")
+
+    def dead_letters(self) -> str:
+        """Of dead letters."""
+        return self._kept("for ever: nothing trims dead letters; remove them with Kafka's own kafka-delete-records")
+
+    def history(self) -> str:
+        """Of committed files of rows."""
+        return self._kept("the next generation, before which the file is rewritten: `oryx batch --once` makes one now")
+
+    def rubbish(self) -> str:
+        """Of files that no commit names, and of generations that are not whole."""
+        return self._kept("the next run of the batch layer, which sweeps it: `oryx batch --once` does one now")
+
+    def generation(self, newer: int) -> str:
+        """Of a generation after which so many were published."""
+        kept = max(2, self.settings.store.keep_generations)
+        more = max(1, kept - newer)
+        return self._kept(
+            f"{more} more generation{'s' if more > 1 else ''} are published: store.keep_generations = "
+            f"{self.settings.store.keep_generations}, and two at least"
+        )
+
+    def copy(self, *, stored: bool) -> str:
+        """Of a copy on this host of a generation that the store has, or no longer has."""
+        if stored:
+            return self._kept("the store has deleted the generation, and this host loads another one")
+        return self._kept("this host loads another generation; or stop its layers and remove the folder")
+
+    def work(self) -> str:
+        """Of what a run of the batch layer has left."""
+        return self._kept("the batch layer's process ends, or begins its next run")
+
+    def _trimmed(self, held: Held, then: str) -> str:
+        batch = self.settings.batch
+        if not batch.trim:
+            return self._kept("for ever: batch.trim = false")
+        earliest = held.newest_ms / 1000 + batch.trim_keep_s
+        when = f"{datetime.fromtimestamp(earliest, UTC):%Y-%m-%d %H:%M} UTC" if held.newest_ms >= 0 else "some time"
+        return self._kept(f"a run of the batch layer after {when} {then} (batch.trim_keep_s = {batch.trim_keep_s:g})")
+
+    def _kept(self, text: str) -> str:
+        return text if self.forgotten else "it is forgotten: `oryx forget` does it"

@@ -1,0 +1,238 @@
+"""Looks for somebody forgotten wherever this project keeps anything.
+
+1. the newest forget, in the history and in the input topic;
+2. what the input topic has below it;
+3. what the history's files have below it, those that no commit names among them;
+4. updates, item states, dead letters;
+5. generations in the store, whole and not, this host's copies of them, what runs left in the work folder.
+
+Live data are looked at while they change: what comes or goes meanwhile may be seen or not.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of
+from oryx_py.cli.forget import files as on_files
+from oryx_py.cli.forget import topics as on_topics
+from oryx_py.cli.forget.files import Folder, Unreadable
+from oryx_py.cli.forget.proof import Held, Left, Proof
+from oryx_py.cli.forget.subject import Forgotten, Subject
+from oryx_py.cli.forget.until import Until
+from oryx_py.config import Settings
+from oryx_py.errors import TopicsChanged
+from oryx_py.model.registry import Registry
+from oryx_py.ports import Consumer, Record, TopicAdmin
+from oryx_py.ports.files import Files
+
+__all__ = ["Verifier"]
+
+_DATA = "data"
+_OF_THE_STORE = frozenset({"generations", "registry", "lease"})
+"""Folders of the store; the latter two name generations and hosts alone."""
+
+
+class Verifier:
+    """Does so, once.
+
+    Args:
+        settings: with their places located.
+        subject: who.
+        admin, new_consumer: Kafka.
+        on_step: told what is being looked at, and how much of it was.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        subject: Subject,
+        *,
+        admin: TopicAdmin,
+        new_consumer: Callable[[], Consumer],
+        on_step: Callable[[str, int], None] = lambda _what, _done: None,
+    ) -> None:
+        self._settings, self._subject = settings, subject
+        self._admin, self._new_consumer, self._on_step = admin, new_consumer, on_step
+        self._clock = SystemClock()
+        reach = reach_of(settings)
+        self._history_log = history_log(settings.history_uri, reach)
+        self._history = open_files(settings.history_uri, "history.uri", reach)
+        self._registry_log = open_registry(settings.registry_uri, reach)
+        self._generations = open_files(f"{settings.store_uri.rstrip('/')}/generations", "store.uri", reach)
+        self._store = open_files(settings.store_uri, "store.uri", reach)
+        self._left: list[Left] = []
+        self._looked_at: list[str] = []
+        self._again = 0
+
+    def __call__(self) -> Proof:
+        """Look everywhere.
+
+        Raises:
+            OryxError: a place cannot be reached, so nothing is proven.
+        """
+        settings, subject = self._settings, self._subject
+        partitions = self._admin.partitions(settings.input.topic)
+        if partitions is None:
+            raise TopicsChanged(f"there is no topic {settings.input.topic}: `oryx setup --check` says what is missing")
+        forgotten = Forgotten(subject, partitions)
+        committed = [file.path for file in self._history_log.read().files]
+        for number, path in enumerate(committed):
+            self._on_step("the history for forgets", number)
+            on_files.forgets_of(self._history, path, forgotten)
+        told = on_topics.scan_input(self._records(settings.input.topic), subject, forgotten)
+        until = Until(settings, forgotten.complete)
+        self._take(settings.input.topic, "records", told, until.input)
+        self._again = sum(held.again for held in told.values())
+        self._look_at_topics(forgotten, until)
+        self._look_at_history(set(committed), forgotten, until)
+        self._look_at_generations(forgotten, until)
+        return Proof(
+            kind=subject.kind,
+            id=subject.id,
+            proven=not self._left,
+            forgotten=dict(forgotten.offsets),
+            left=tuple(self._left),
+            again=self._again,
+            looked_at=tuple(self._looked_at),
+            notes=_notes(forgotten),
+        )
+
+    def _records(self, topic: str) -> Iterator[Record]:
+        seen, consumer = 0, self._new_consumer()
+
+        def count() -> None:
+            nonlocal seen
+            seen += 1
+            if not seen % 1000:
+                self._on_step(topic, seen)
+
+        try:
+            yield from on_topics.retained(consumer, self._admin, topic, self._clock, count)
+        finally:
+            consumer.close()
+        self._looked_at.append(f"{seen:,} records of {topic}")
+
+    def _take(self, place: str, what: str, found: Mapping[int, Held], until: Callable[[Held], str]) -> None:
+        all_ = Held(sum(held.count for held in found.values()), max((h.newest_ms for h in found.values()), default=-1))
+        if all_.count:
+            self._left.append(
+                Left(place, f"{all_.count:,} {what} (by partition {on_topics.in_words(found)})", until(all_))
+            )
+
+    def _look_at_topics(self, forgotten: Forgotten, until: Until) -> None:
+        settings, subject = self._settings, self._subject
+        for topic, what, scan, end in (
+            (settings.update.topic, "updates", on_topics.scan_updates, until.updates),
+            (settings.items.topic, "item states", on_topics.scan_items, until.updates),
+            (
+                settings.dead_letter_topic,
+                "dead letters",
+                on_topics.scan_dead_letters,
+                lambda _: until.dead_letters(),
+            ),
+        ):
+            if self._admin.partitions(topic) is not None:
+                self._take(topic, what, scan(self._records(topic), subject, forgotten), end)
+
+    def _look_at_history(self, committed: set[str], forgotten: Forgotten, until: Until) -> None:
+        paths, again = list(on_files.below(self._history, _DATA)), 0
+        for number, path in enumerate(paths):
+            self._on_step("files of the history", number)
+            end = until.history() if path in committed else until.rubbish()
+            try:
+                held = on_files.rows_of(self._history, path, forgotten)
+            except Unreadable as trouble:
+                self._left.append(Left(self._history.uri(path), f"cannot be looked into: {trouble}", end))
+            else:
+                again += held.again
+                if held.count:
+                    self._left.append(Left(self._history.uri(path), f"{held.count:,} rows", end))
+        self._again = max(self._again, again)
+        self._looked_at.append(f"{len(paths):,} files of the history")
+
+    def _look_at_generations(self, forgotten: Forgotten, until: Until) -> None:
+        registry, names, clean_since_ms = self._registry_log.read(), set[str](), None
+        for folder in on_files.folders(self._generations):
+            self._on_step("generations", len(names))
+            whole = "/" not in folder.path and folder.manifest is not None
+            if whole:
+                names.add(folder.name)
+            end = until.generation(_newer(registry, folder.name)) if whole else until.rubbish()
+            self._look_at_generation(self._generations, folder, forgotten, end)
+            if whole and folder.manifest is not None and forgotten.is_covered_by(folder.manifest.next_offsets):
+                clean_since_ms = min(clean_since_ms or folder.manifest.created_ms, folder.manifest.created_ms)
+        self._looked_at.append(f"{len(names):,} generations")
+        copies = 0
+        for root in self._copies():
+            for folder in on_files.folders(root):
+                copies += 1
+                end = until.copy(stored=folder.name in names)
+                self._look_at_generation(root, folder, forgotten, end)
+        self._looked_at.append(f"{copies:,} copies of generations on this host")
+        for entry in self._store.list():
+            if entry.is_dir and entry.name not in _OF_THE_STORE:
+                place = self._store.uri(entry.name)
+                self._left.append(Left(place, "a folder that this version does not know, not looked into", "unknown"))
+        self._look_at_work(clean_since_ms, until)
+
+    def _look_at_generation(self, files: Files, folder: Folder, forgotten: Forgotten, end: str) -> None:
+        if self._again and folder.manifest is not None and forgotten.is_covered_by(folder.manifest.next_offsets):
+            return  # made of a history without it; what it has came later
+        where = files.uri(folder.path)
+        if folder.manifest is None:
+            self._left.append(Left(where, f"{len(folder.files)} files of no whole generation, not looked into", end))
+            return
+        try:
+            if on_files.generation_has(files, folder, self._subject):
+                self._left.append(Left(where, f"a row among its {self._subject.kind}s, and its history", end))
+        except Unreadable as trouble:
+            self._left.append(Left(where, f"cannot be looked into: {trouble}", end))
+
+    def _copies(self) -> list[Files]:
+        reach = reach_of(self._settings)
+        places = [path for path in (reach.cache_dir, reach.staging) if path is not None and path.is_dir()]
+        return [LocalFiles(path) for path in places]
+
+    def _look_at_work(self, clean_since_ms: int | None, until: Until) -> None:
+        """What a run left; what was written when the history had nothing of the subject any more has nothing of it."""
+        root = self._settings.work_dir
+        old = [path for path in _files_below(root) if clean_since_ms is None or _modified_ms(path) < clean_since_ms]
+        if old:
+            self._left.append(
+                Left(str(root), f"{len(old):,} files of a run at work on what there was before, not looked into",
+                     until.work())
+            )  # fmt: skip
+
+
+def _notes(forgotten: Forgotten) -> tuple[str, ...]:
+    subject, missing = forgotten.subject, [p for p in forgotten.home if p not in forgotten.offsets]
+    if len(missing) == len(forgotten.home):
+        return (f"no forget of this {subject.kind} is in the input topic or the history",)
+    if missing:
+        return (f"input partitions {', '.join(map(str, missing))} have no forget of this item: forget it again",)
+    return ()
+
+
+def _newer(registry: Registry, generation: str) -> int:
+    """How many published generations are newer."""
+    return len({entry.generation for entry in registry.epochs if entry.generation > generation})
+
+
+def _files_below(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and _size(path)] if root.is_dir() else []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _modified_ms(path: Path) -> float:
+    try:
+        return path.stat().st_mtime * 1000
+    except FileNotFoundError:
+        return float("inf")

@@ -1,0 +1,420 @@
+"""`oryx forget`: what is sent, and that whatever still has somebody forgotten is found, and nothing else."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from typer.testing import CliRunner
+
+from batch_layer.history.reshaping import Reshaper
+from batch_layer.history.retention import Limits
+from batch_layer.layer import Outcome
+from batch_layer.rows import HISTORY_SCHEMA
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.cli.forget.files import Unreadable, table_has
+from oryx_py.cli.forget.proof import Proof
+from oryx_py.cli.forget.subject import Forgotten, Subject, fields_of, may_name
+from oryx_py.cli.forget.verifying import Verifier
+from oryx_py.cli.main import app
+from oryx_py.config import Settings, load
+from oryx_py.errors import BadInteraction
+from oryx_py.events import parse_value
+from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode, partition_of
+from oryx_py.messages.update import Update
+from oryx_py.model.ids import write_ids
+from oryx_py.ports import TopicSpec
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeProducer
+from tests.support.batch import BatchWorld
+from tests.unit.cli.scripted_service import Asked, Reply, scripted
+
+IDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)
+TRICKY = st.sampled_from(["a", 'a"b', "a,b", "ü", "a\\u0062", "[", "ab", "b"]) | IDS
+
+
+def as_value(fields: list[str], form: str) -> bytes:
+    if form == "csv":
+        quoted = ['"' + field.replace('"', '""') + '"' for field in fields]
+        return ",".join(quoted).encode()
+    return json.dumps(fields, ensure_ascii=form == "escaped").encode()
+
+
+@given(TRICKY, TRICKY, TRICKY, st.sampled_from(["csv", "json", "escaped"]), st.sampled_from(["user", "item"]))
+def test_a_record_names_who_its_fields_are_and_nobody_else(
+    user: str, item: str, wanted: str, form: str, kind: Any
+) -> None:
+    """In each way of writing it: quotes, doubled quotes, escapes; never by a part of an ID."""
+    value = as_value([user, item, "1"], form)
+    told = parse_value(value)
+    subject = Subject(kind, wanted)
+    assert subject.named_by(None, value) == (wanted == (told.user if kind == "user" else told.item))
+    assert may_name(value, user.encode())
+    assert may_name(value, item.encode())
+
+
+@given(TRICKY, TRICKY, TRICKY, st.sampled_from(["csv", "json", "escaped"]))
+def test_so_does_one_that_cannot_be_read(user: str, item: str, wanted: str, form: str) -> None:
+    value = as_value([user, item, "no number"], form)
+    with pytest.raises(BadInteraction):
+        parse_value(value)
+    assert Subject("user", wanted).named_by(None, value) == (wanted == user)
+    assert Subject("item", wanted).named_by(None, value) == (wanted == item)
+
+
+def test_of_a_line_that_breaks_off_the_fields_before_count() -> None:
+    assert fields_of(b'ann,"te') == ["ann", '"te']
+    assert fields_of(b"ann,\xff") == ["ann", "\ufffd"]
+    assert fields_of(b'["ann","te') == []
+    assert Subject("user", "ann").named_by(b"ann", b"\xff\xfe")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(TRICKY, min_size=1, max_size=30), TRICKY)
+def test_a_table_of_ids_has_what_is_in_it(tmp_path_factory: pytest.TempPathFactory, ids: set[str], wanted: str) -> None:
+    folder = tmp_path_factory.mktemp("table")
+    write_ids(folder, "users", sorted(ids, key=str.encode))
+    files = LocalFiles(folder.parent)
+    assert table_has(files, folder.name, "users", wanted) == (wanted in ids)
+    assert all(table_has(files, folder.name, "users", each) for each in ids)
+    (folder / "users.ids.bytes.npy").write_bytes(b"torn")
+    with pytest.raises(Unreadable):
+        table_has(files, folder.name, "users", wanted)
+
+
+def test_a_forget_that_repeats_another_is_none() -> None:
+    forgotten = Forgotten(Subject("item", "tea"), 2)
+    for _ in range(2):
+        forgotten.add(0, 5, 50, b"k")
+        forgotten.add(0, 9, 90, b"k")
+    assert forgotten.offsets == {0: 5}
+    assert not forgotten.complete
+    assert forgotten.is_old(1, 100)
+    forgotten.add(1, 7, 70, b"k")
+    assert forgotten.complete
+    assert forgotten.is_covered_by({0: 6, 1: 8})
+    assert not forgotten.is_covered_by({0: 6, 1: 7})
+    forgotten.add(0, 11, 110, None)
+    assert forgotten.offsets == {0: 11, 1: 7}
+
+
+def test_a_users_forget_counts_in_its_own_partition_alone() -> None:
+    forgotten = Forgotten(Subject("user", "ann"), 3)
+    home = partition_of("ann", 3)
+    forgotten.add((home + 1) % 3, 5, 50, None)
+    assert forgotten.offsets == {}
+
+
+class Place(BatchWorld):
+    """Topics, history and store of a batch layer that forgets, and the settings that lead to them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        for topic in ("items", "in.dead-letter"):
+            self.log.create(TopicSpec(topic, 1, 1, {}))
+        self.reshape = Reshaper(
+            log=self.history,
+            folder=self.history_folder,
+            registry=self.registry,
+            store=self.store,
+            limits=Limits(),
+            fold=self.recipe.fold,
+            clock=SystemClock(),
+            rng=np.random.default_rng(1),
+        )
+        environ = {"LOCAL__DIR": folder, "INPUT__TOPIC": "in", "UPDATE__TOPIC": "up", "ITEMS__TOPIC": "items"}
+        self.settings: Settings = load(None, {f"ORYX__{name}": str(value) for name, value in environ.items()}).settings
+
+    def verify(self, id_: str = "ann", kind: Any = "user") -> Proof:
+        return Verifier(
+            self.settings,
+            Subject(kind, id_),
+            admin=FakeAdmin(self.log),
+            new_consumer=lambda: FakeConsumer(self.log),
+        )()
+
+    def trim(self) -> None:
+        admin = FakeAdmin(self.log)
+        for topic in ("in", "up"):
+            admin.trim(topic, admin.end_offsets(topic))
+
+    def put(
+        self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, **headers: int
+    ) -> None:
+        producer = FakeProducer(self.log)
+        told = tuple((name.replace("_", "-"), str(number).encode()) for name, number in headers.items())
+        producer.send(topic, value, key=key, partition=partition, headers=told)
+        producer.flush(10)
+        producer.close()
+
+    def update(self, update: Update) -> None:
+        message = encode(update)
+        producer = FakeProducer(self.log)
+        producer.send("up", message.value, key=message.key, headers=message.headers, partition=0)
+        producer.flush(10)
+        producer.close()
+
+
+HOME = partition_of("ann", Place.PARTITIONS)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Ann and tea are known and in a generation; anna and tea2 are somebody else."""
+    place = Place(tmp_path)
+    place.send("ann,tea,1", "ann,jam,1", "anna,tea2,1", "bob,tea,1", "bob,jam,2")
+    assert place.run() is Outcome.PUBLISHED
+    return place
+
+
+def forget(place: Place) -> None:
+    place.send("ann,,", ",tea,")
+    place.send("bob,egg,1")
+
+
+def clean(place: Place) -> None:
+    """As it is when the generations after the forget are there, and the older ones and the topics' beginnings gone."""
+    forget(place)
+    first = place.newest().name
+    assert place.run() is Outcome.PUBLISHED
+    place.store.delete(first)
+    place.trim()
+
+
+def test_who_was_never_forgotten_is_everywhere_and_that_is_said(place: Place) -> None:
+    proof = place.verify()
+    assert not proof.proven
+    assert [left.place.rpartition("/")[2][:2] for left in proof.left] == ["in", "pa", place.newest().name[:2]]
+    assert all("it is forgotten" in left.until for left in proof.left)
+    assert proof.notes == ("no forget of this user is in the input topic or the history",)
+
+
+def test_who_was_never_known_is_proven_to_be_nowhere(place: Place) -> None:
+    proof = place.verify("an")
+    assert (proof.proven, proof.forgotten, proof.again) == (True, {}, 0)
+
+
+@pytest.mark.parametrize(("id_", "kind"), [("ann", "user"), ("tea", "item")])
+def test_after_a_forget_each_place_is_listed_and_after_the_next_generations_and_trims_none(
+    place: Place, id_: str, kind: str
+) -> None:
+    forget(place)
+    first = place.newest().name
+    proof = place.verify(id_, kind)
+    assert len(proof.left) == 3
+    assert [text for left in proof.left for text in ("batch.trim_keep_s", "rewritten", "keep_generations")
+            if text in left.until] == ["batch.trim_keep_s", "rewritten", "keep_generations"]  # fmt: skip
+    assert place.run() is Outcome.PUBLISHED
+    assert {left.place.rpartition("/")[2] for left in place.verify(id_, kind).left} == {"in", first}
+    place.store.delete(first)
+    place.trim()
+    proof = place.verify(id_, kind)
+    assert proof.proven, proof.left
+    assert sorted(proof.forgotten) == ([HOME] if kind == "user" else [0, 1, 2])
+    assert not place.verify("bob").proven
+    assert not place.verify("jam", "item").proven
+
+
+def test_what_is_learned_after_the_forget_is_no_leftover(place: Place) -> None:
+    clean(place)
+    place.send("ann,egg,1", "bob,tea,1")
+    assert place.run() is Outcome.PUBLISHED
+    assert "ann" in place.newest().users.ids(range(len(place.newest().users)))
+    for id_, kind in (("ann", "user"), ("tea", "item")):
+        proof = place.verify(id_, kind)
+        assert (proof.proven, proof.again) == (True, 1), proof.left
+
+
+def test_a_generation_that_has_somebody_without_cause_is_found(place: Place) -> None:
+    """It covers the forget, nothing came since: whoever made it was wrong."""
+    clean(place)
+    place.send("ann,egg,1")
+    assert place.run() is Outcome.PUBLISHED
+    for file in place.history.read().files:
+        path = place.folder / "history" / file.path
+        rows = pq.read_table(path)
+        pq.write_table(rows.filter(pc.not_equal(rows.column("user"), "ann")), path)
+    place.trim()
+    (left,) = [left for left in place.verify().left if "generations" in left.place]
+    assert "a row among its users" in left.what
+
+
+def rows_file(place: Place, user: str, item: str) -> bytes:
+    row = dict(zip(HISTORY_SCHEMA.names, (HOME, -5, 0, None, user, item, 1.0, None, None), strict=True))
+    path = place.folder / "planted.parquet"
+    pq.write_table(pa.Table.from_pylist([row], HISTORY_SCHEMA), path)
+    return path.read_bytes()
+
+
+def in_history(name: str) -> Callable[[Place, str, str], None]:
+    def plant(place: Place, user: str, item: str) -> None:
+        path = place.folder / "history/data/planted" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(rows_file(place, user, item))
+
+    return plant
+
+
+def a_generation(*where: str) -> Callable[[Place, str, str], None]:
+    """A whole generation of a history without the forget, in one of the places where such are kept."""
+
+    def plant(place: Place, user: str, item: str) -> None:
+        other = Place(place.folder / "other")
+        other.send(f"{user},{item},1", "zed,egg,1")
+        assert other.run() is Outcome.PUBLISHED
+        made = other.store.local(other.newest().name)
+        shutil.copytree(made, place.folder.joinpath(*where, made.name))
+        shutil.rmtree(place.folder / "other")
+
+    return plant
+
+
+def an_update(make: Callable[[str, str], Update]) -> Callable[[Place, str, str], None]:
+    return lambda place, user, item: place.update(make(user, item))
+
+
+def a_record(
+    topic: str, value: str, key: str | None = None, partition: int = 0, **headers: int
+) -> Callable[[Place, str, str], None]:
+    def plant(place: Place, user: str, item: str) -> None:
+        names = {"user": user, "item": item}
+        told = None if key is None else (key % names).encode()
+        place.put(topic, (value % names).encode(), told, partition, **headers)
+
+    return plant
+
+
+NOBODY = (HOME + 1) % Place.PARTITIONS
+STATE = '{"epoch":1,"w":1.0,"t":1.0,"x":[1],"input":0}'
+PLANTED: dict[str, tuple[Callable[[Place, str, str], None], str]] = {
+    "a misplaced record": (a_record("in", "%(user)s,%(item)s,1", partition=NOBODY), "user"),
+    "an unreadable record": (a_record("in", "%(user)s,%(item)s,NaN", partition=NOBODY), "user"),
+    "the key of an unreadable record": (a_record("in", "x", "%(user)s", NOBODY), "user"),
+    "a file of the history": (in_history("part-0.parquet"), "both"),
+    "a file being written": (in_history(".part-0.parquet.00.tmp"), "both"),
+    "a generation": (a_generation("store", "generations"), "both"),
+    "a staged generation": (a_generation("store", "generations", ".staged"), "both"),
+    "a generation being removed": (a_generation("store", "generations", ".deleted"), "both"),
+    "a copy": (a_generation("cache"), "both"),
+    "a copy being evicted": (a_generation("cache", ".evicted"), "both"),
+    "a user's update": (an_update(lambda user, item: UserVector(user, None, (item,), (1.0,), 1, 0)), "both"),
+    "an update without offset": (an_update(lambda user, item: UserVector(user, None, (item,), (1.0,), 1)), "both"),
+    "an item's update": (an_update(lambda user, item: ItemVector(item, None, (user,), 1)), "none"),
+    "an update of Oryx 2": (a_record("up", '["X","%(user)s",[1],["%(item)s"]]', "UP"), "both"),
+    "an unreadable update": (a_record("up", '["X","%(user)s",[1],["%(item)s"]', "UP"), "both"),
+    "an item's state": (a_record("items", STATE, '["%(item)s","%(user)s"]'), "both"),
+    "a dead letter": (a_record("in.dead-letter", "%(user)s,%(item)s,NaN", f"{HOME}:0"), "both"),
+    "a dead letter without place": (a_record("in.dead-letter", "%(user)s,%(item)s,NaN"), "both"),
+    "a dead letter that was cut": (a_record("in.dead-letter", '["%(user)s","%(item)s","', f"{HOME}:0"), "both"),
+}
+
+
+@pytest.mark.parametrize("what", PLANTED, ids=lambda what: what.replace(" ", "-").replace("'", ""))
+def test_whatever_has_somebody_forgotten_is_found_and_who_is_nearly_called_so_is_not(place: Place, what: str) -> None:
+    clean(place)
+    assert place.verify().proven
+    assert place.verify("tea", "item").proven
+    plant, of = PLANTED[what]
+    plant(place, "anna", "tea2")
+    if "unreadable update" not in what:  # of which nothing is known but its bytes
+        assert place.verify().proven, place.verify().left
+        assert place.verify("tea", "item").proven
+    plant(place, "ann", "tea")
+    found = tuple(bool(place.verify(id_, kind).left) for id_, kind in (("ann", "user"), ("tea", "item")))
+    assert found == {"user": (True, False), "both": (True, True), "none": (False, False)}[of]
+
+
+@pytest.mark.parametrize("name", ["part-1.parquet", ".part-1.parquet.ff.tmp"])
+def test_a_file_that_cannot_be_read_proves_nothing(place: Place, name: str) -> None:
+    clean(place)
+    in_history(name)(place, "x", "y")
+    path = place.folder / "history/data/planted" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    (left,) = place.verify().left
+    assert "cannot be looked into" in left.what
+
+
+def test_half_a_generation_and_what_a_run_left_prove_nothing(place: Place) -> None:
+    """Files of runs that began after the history had been rewritten are of it."""
+    clean(place)
+    staged = place.folder / "store/generations/.staged/20260101T000000000-00000000"
+    staged.mkdir(parents=True)
+    (staged / "users.npy").write_bytes(b"x")
+    (left,) = place.verify().left
+    assert "no whole generation" in left.what
+    shutil.rmtree(staged)
+    spilled = place.folder / "work" / "spark-1" / "blocks"
+    spilled.parent.mkdir(parents=True)
+    spilled.write_bytes(b"x")
+    assert place.verify().proven
+    os.utime(spilled, (1, 1))
+    (left,) = place.verify().left
+    assert "not looked into" in left.what
+
+
+def test_a_folder_that_nobody_knows_proves_nothing(place: Place) -> None:
+    clean(place)
+    (place.folder / "store" / "later").mkdir()
+    (left,) = place.verify().left
+    assert "does not know" in left.what
+
+
+def test_updates_that_say_that_somebody_is_gone_are_forgets_and_what_is_below_them_is_old(place: Place) -> None:
+    forget(place)
+    first = place.newest().name
+    place.run()
+    place.store.delete(first)
+    place.trim()
+    offset = place.verify("tea", "item").forgotten[partition_of("bob", Place.PARTITIONS)]
+    place.update(UserGone("ann", None, 1, 99))
+    place.update(UserGone("bob", ("tea",), 1, offset))
+    place.update(UserVector("bob", None, ("tea",), (1.0,), 1, offset + 1))
+    assert place.verify().proven
+    assert place.verify("tea", "item").proven
+    place.update(ItemVector("tea", None, (), 1))  # later than the forget: learned anew
+    assert place.verify("tea", "item").proven
+    place.update(ItemGone("tea", 1))
+    assert len(place.verify("tea", "item").left) == 1, "it was sent before the forget reached the layer"
+
+
+def test_without_trimming_it_is_for_ever(place: Place) -> None:
+    forget(place)
+    place.settings = replace(place.settings, batch=replace(place.settings.batch, trim=False))
+    assert "for ever" in place.verify().left[0].until
+
+
+def asked_of(*arguments: str) -> tuple[Any, list[Asked]]:
+    reply = Reply(204, headers={"X-Oryx-Offset": "1:7"})
+    with scripted(lambda _: reply) as there:
+        result = CliRunner().invoke(app, ["forget", *arguments, "--url", there.url])
+    return result, there.asked
+
+
+@pytest.mark.parametrize(("arguments", "path"), [(["a/b"], "/user/a%2Fb"), (["--item", "ü"], "/item/%C3%BC")])
+def test_a_forget_is_sent_and_its_place_printed(arguments: list[str], path: str) -> None:
+    result, asked = asked_of(*arguments)
+    assert (result.exit_code, result.stdout) == (0, "1:7\n")
+    assert [(each.method, each.path) for each in asked] == [("DELETE", path)]
+
+
+@pytest.mark.parametrize("arguments", [[""], ["a\x01b"], ["x" * 1025], []], ids=["empty", "control", "long", "nobody"])
+def test_what_is_no_id_is_refused(arguments: list[str]) -> None:
+    result, asked = asked_of(*arguments)
+    assert (result.exit_code, asked) == (2, [])
+
+
+def test_nothing_is_proven_where_kafka_is_away(tmp_path: Path) -> None:
+    env = {"ORYX__LOCAL__DIR": str(tmp_path)}
+    result = CliRunner().invoke(app, ["forget", "--verify", "ann"], env=env)
+    assert result.exit_code == 2
+    assert "no broker runs" in result.stderr
