@@ -7,7 +7,7 @@ Rows that were imported have offsets of their own, from `IMPORTED_FROM` upwards 
 they come before everything that the topic has, in the order of their imports.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -130,21 +130,21 @@ class History:
 
     @classmethod
     def fold(cls, commits: Iterable[NumberedCommit], seen: "History | None" = None) -> "History":
-        """Apply commits in their order, onto what was ``seen`` or from the first one.
+        """Apply commits in their order, onto what was ``seen`` or from the first one; time grows as what they say.
 
         Raises:
             CorruptLog: a commit cannot be read, is out of order, or leaves a hole between its offsets and those before.
             UnsupportedFormat: a commit was written by a newer version.
         """
-        history = seen or cls()
+        folding = _Folding(seen or cls())
         for commit in commits:
-            if commit.number != history.number + 1:
-                raise CorruptLog(f"commit {commit.number} of the history follows commit {history.number}")
+            if commit.number != folding.number + 1:
+                raise CorruptLog(f"commit {commit.number} of the history follows commit {folding.number}")
             try:
-                history = history.after(decode_commit(commit))
+                folding.add(decode_commit(commit))
             except ValueError as error:
                 raise CorruptLog(f"commit {commit.number} of the history: {error}; restore it from a copy") from None
-        return history
+        return folding.history()
 
     def after(self, commit: HistoryCommit) -> "History":
         """The history after one more commit.
@@ -153,37 +153,9 @@ class History:
             ValueError: it is not the next one, does not begin where the last one ended, names a file again, or drops
                 one that there is not.
         """
-        if commit.number != self.number + 1:
-            raise ValueError(f"it says it is commit {commit.number}, not {self.number + 1}")
-        _check_follows(commit.input, self.offsets, None)
-        _check_follows(commit.imported, self.imported, IMPORTED_FROM)
-        if any(end > 0 for _, end in commit.imported.values()):
-            raise ValueError("imported rows reach into the topic's offsets")
-        files = self._without(commit.dropped)
-        paths = {file.path for file in self.files}
-        if again := [file.path for file in commit.files if file.path in paths]:
-            raise ValueError(f"{again[0]} was committed before")
-        added = tuple(msgspec.structs.replace(file, origin=file.origin or commit.number) for file in commit.files)
-        starts = {partition: start for partition, (start, _) in commit.input.items()}
-        return History(
-            number=commit.number,
-            files=files + added,
-            start=MappingProxyType({**starts, **self.start}),
-            offsets=MappingProxyType({**self.offsets, **_ends(commit.input)}),
-            rows=_rows(files) + _rows(added) if commit.dropped else self.rows + _rows(added),
-            rejected=self.rejected + commit.rejected,
-            imported=MappingProxyType({**self.imported, **_ends(commit.imported)}),
-            imports=self.imports | {commit.number} if commit.kind == "import" else self.imports,
-            refolded=commit.number if commit.kind in {"import", "retention"} else self.refolded,
-        )
-
-    def _without(self, dropped: Sequence[str]) -> tuple[HistoryFile, ...]:
-        if not dropped:
-            return self.files
-        gone = set(dropped)
-        if missing := gone - {file.path for file in self.files}:
-            raise ValueError(f"{min(missing)} is not there to be dropped")
-        return tuple(file for file in self.files if file.path not in gone)
+        folding = _Folding(self)
+        folding.add(commit)
+        return folding.history()
 
     @property
     def input(self) -> dict[int, tuple[int, int]]:
@@ -191,16 +163,68 @@ class History:
         return {partition: (self.start[partition], end) for partition, end in self.offsets.items()}
 
 
+class _Folding:
+    """A history that commits are added to in place, each at the cost of what it says, not of all before it."""
+
+    def __init__(self, seen: History) -> None:
+        self.number = seen.number
+        self._files = {file.path: file for file in seen.files}
+        self._start, self._offsets, self._imported = dict(seen.start), dict(seen.offsets), dict(seen.imported)
+        self._rows, self._rejected = seen.rows, seen.rejected
+        self._imports, self._refolded = set(seen.imports), seen.refolded
+
+    def add(self, commit: HistoryCommit) -> None:
+        """Apply the next commit; where it raises ValueError, as `History.after`, nothing more is to be added."""
+        if commit.number != self.number + 1:
+            raise ValueError(f"it says it is commit {commit.number}, not {self.number + 1}")
+        _check_follows(commit.input, self._offsets, None)
+        _check_follows(commit.imported, self._imported, IMPORTED_FROM)
+        if any(end > 0 for _, end in commit.imported.values()):
+            raise ValueError("imported rows reach into the topic's offsets")
+        self._replace(commit)
+        self.number = commit.number
+        for partition, (start, end) in commit.input.items():
+            self._start.setdefault(partition, start)
+            self._offsets[partition] = end
+        self._imported |= {partition: end for partition, (_, end) in commit.imported.items()}
+        self._rejected += commit.rejected
+        if commit.kind == "import":
+            self._imports.add(commit.number)
+        if commit.kind in {"import", "retention"}:
+            self._refolded = commit.number
+
+    def _replace(self, commit: HistoryCommit) -> None:
+        """Take out the files that are dropped, and put the new ones at the end; none of these may have been there."""
+        gone = set(commit.dropped)
+        if missing := [path for path in gone if path not in self._files]:
+            raise ValueError(f"{min(missing)} is not there to be dropped")
+        added: dict[str, HistoryFile] = {}
+        for file in commit.files:
+            if file.path in self._files or file.path in added:
+                raise ValueError(f"{file.path} was committed before")
+            added[file.path] = msgspec.structs.replace(file, origin=file.origin or commit.number)
+        for path in gone:
+            self._rows -= self._files.pop(path).rows
+        self._files |= added
+        self._rows += sum(file.rows for file in added.values())
+
+    def history(self) -> History:
+        """What the commits come to."""
+        return History(
+            number=self.number,
+            files=tuple(self._files.values()),
+            start=MappingProxyType(self._start),
+            offsets=MappingProxyType(self._offsets),
+            rows=self._rows,
+            rejected=self._rejected,
+            imported=MappingProxyType(self._imported),
+            imports=frozenset(self._imports),
+            refolded=self._refolded,
+        )
+
+
 def _check_follows(spans: Mapping[int, tuple[int, int]], ends: Mapping[int, int], first: int | None) -> None:
     for partition, (start, end) in spans.items():
         expected = ends.get(partition, start if first is None else first)
         if start != expected or end < start:
             raise ValueError(f"partition {partition}: offsets {start}–{end} do not follow {expected}")
-
-
-def _rows(files: Sequence[HistoryFile]) -> int:
-    return sum(file.rows for file in files)
-
-
-def _ends(spans: Mapping[int, tuple[int, int]]) -> dict[int, int]:
-    return {partition: end for partition, (_, end) in spans.items()}
