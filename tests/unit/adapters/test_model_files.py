@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -86,12 +85,10 @@ FILES = {
 class _WebHdfs(BaseHTTPRequestHandler):
     """Answers as the REST documentation of WebHDFS says."""
 
-    seen: ClassVar[list[str]] = []
-
     def do_GET(self):
         url = urlsplit(self.path)
         path, query = url.path.removeprefix("/webhdfs/v1"), parse_qs(url.query)
-        self.seen.append(query.get("user.name", ["?"])[0])
+        self.server.seen.append(query.get("user.name", ["?"])[0])
         below = sorted({name.removeprefix(f"{path}/").split("/")[0] for name in FILES if name.startswith(f"{path}/")})
         if query["op"] == ["OPEN"] and path in FILES:
             self._answer(200, FILES[path], cut=path.startswith("/m/2/X"))
@@ -113,26 +110,39 @@ class _WebHdfs(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    """Knows as whom it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _WebHdfs)
+        self.seen: list[str] = []
+
+
 @pytest.fixture
-def webhdfs() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _WebHdfs)
+def hdfs_server() -> Iterator[_Server]:
+    server = _Server()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     thread.join()
     server.server_close()
 
 
+@pytest.fixture
+def webhdfs(hdfs_server) -> str:
+    return f"127.0.0.1:{hdfs_server.server_port}"
+
+
 @pytest.mark.parametrize(
     "uri", ["hdfs://nn:8020/m/1/model.pmml", "hdfs:/m/1/model.pmml", "hdfs:///m/1/../1/model.pmml"]
 )
-def test_a_model_in_hdfs_is_opened_by_webhdfs(webhdfs, uri):
+def test_a_model_in_hdfs_is_opened_by_webhdfs(webhdfs, hdfs_server, uri):
     document, folder = model_opener(f"http://somebody@{webhdfs}/")(uri)
     assert read_pmml(document).item_ids == ["i"]
     assert vectors(folder, "X/") == USERS
     assert vectors(folder, "/m/1/Y/") == ITEMS
-    assert set(_WebHdfs.seen) == {"somebody"}
+    assert set(hdfs_server.seen) == {"somebody"}
 
 
 def test_what_hdfs_does_not_have_is_said_in_one_line(webhdfs):
