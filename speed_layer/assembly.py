@@ -10,24 +10,26 @@ import structlog
 
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
-from oryx_py.errors import CorruptGeneration, LogGap, UnsupportedFormat
-from oryx_py.model.epochs import Announcements, epochs_to_hold
+from oryx_py.errors import CorruptGeneration, UnsupportedFormat
+from oryx_py.model.epochs import epochs_to_hold
 from oryx_py.model.generation import Generation
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, Record, TopicAdmin
-from oryx_py.runtime.announcements import read_announcements
+from oryx_py.runtime.checkpoints import Checkpoints, seeded
 from oryx_py.runtime.log_or_history import LogOrHistory, Past
 from oryx_py.runtime.reading import records_between
 from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
+from speed_layer.announced import announced_until_now
+from speed_layer.checkpointing import Writer
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun
 from speed_layer.layer import Limits, SpeedLayer, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
-from speed_layer.repeats import read_back
+from speed_layer.repeats import Repeats, read_back
 from speed_layer.restoring import open_fold
 from speed_layer.systems import solve
 
@@ -49,6 +51,8 @@ def assemble(
     loader: ThreadPoolExecutor,
     metrics: Metrics,
     past: Past | None = None,
+    checkpoints: ArtefactStore | None = None,
+    writer: Callable[[Mapping[int, Mapping[int, int]]], Writer] | None = None,
 ) -> SpeedLayer:
     """Build the layer as a start finds it: registry first, then what was announced, then the epochs held.
 
@@ -60,6 +64,8 @@ def assemble(
         loader: where later generations are loaded.
         metrics: what is counted.
         past: has the input that was trimmed; None where nothing has it.
+        checkpoints: what other processes, or this one before, have written of epochs; None for none.
+        writer: makes who writes them, given by epoch the input positions of the one begun with; None for nobody.
 
     Raises:
         Transient: broker or store do not answer.
@@ -77,12 +83,17 @@ def assemble(
         max_record_bytes=settings.input.max_record_bytes,
     )
     partitions = range(topics.input_partitions)
-    announcements = _announcements(known.epochs, topics, admin, new_consumer(None), clock)
+    reader = Checkpoints(checkpoints, store, partitions) if checkpoints is not None else None
+    overlap_s = settings.speed.epoch_overlap_s
+    announcements = announced_until_now(
+        known.epochs, topics, admin=admin, new_consumer=new_consumer, clock=clock, reader=reader, overlap_s=overlap_s
+    )
+    restored: dict[int, Mapping[int, int]] = {}
 
-    def sent_since(started: EpochStarted) -> Iterator[Record]:
+    def sent_since(start: Mapping[int, int]) -> Iterator[Record]:
         with closing(new_consumer(None)) as consumer:
             end = admin.end_offsets(topics.update)
-            yield from records_between(consumer, topics.update, started.start, end, clock=clock)
+            yield from records_between(consumer, topics.update, start, end, clock=clock)
 
     def input_reader() -> Consumer:
         consumer = new_consumer(None)
@@ -91,24 +102,34 @@ def assemble(
     def load(started: EpochStarted, *, begun: bool = False) -> EpochRun:
         generation = Generation.open(store.local(started.generation))
         state = ModelState(generation, started.epoch, topics.update_partitions)
+        checkpoint = reader.newest(started, generation) if reader is not None else None
+        sent_from = started.start
+        if checkpoint is not None:
+            covered = checkpoint.manifest.covered
+            state.load(checkpoint.changes, covered.input, covered.live)
+            restored[started.epoch], sent_from = covered.input, covered.update
+            seeded(announcements, checkpoint.manifest)
         announced = announcements.of(started.epoch)
         end = admin.end_offsets(topic)
         check_end(topic, end, state.progress(), announced.input)
         fold = open_fold(
-            settings.speed.fold_in, state, topics.input_partitions, announced.input, lambda: sent_since(started)
+            settings.speed.fold_in, state, topics.input_partitions, announced.input, lambda: sent_since(sent_from)
         )
         consumer, manifest = input_reader(), generation.manifest
         with ExitStack() as undo:
             undo.callback(consumer.close)
-            repeats = read_back(
-                consumer,
-                topic,
-                manifest.fold,
-                manifest.dedupe_from,
-                manifest.next_offsets,
-                partitions=topics.input_partitions,
-                clock=clock,
-            )
+            if checkpoint is not None:
+                repeats = Repeats.of(manifest.fold, checkpoint.ids)
+            else:
+                repeats = read_back(
+                    consumer,
+                    topic,
+                    manifest.fold,
+                    manifest.dedupe_from,
+                    manifest.next_offsets,
+                    partitions=topics.input_partitions,
+                    clock=clock,
+                )
             run = EpochRun(
                 started,
                 fold,
@@ -130,9 +151,9 @@ def assemble(
         announcements,
         partitions,
         now_ms=clock.now_ms(),
-        overlap_s=settings.speed.epoch_overlap_s,
+        overlap_s=overlap_s,
     )
-    limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=settings.speed.epoch_overlap_s)
+    limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=overlap_s)
     with ExitStack() as undo:
         runs = _loaded(held, partial(load, begun=True), undo)
         group = new_consumer(settings.speed.group_id)
@@ -155,6 +176,7 @@ def assemble(
             outbox=Outbox(producer, stopping),
             clock=clock,
             metrics=metrics,
+            checkpoints=writer(restored) if writer is not None else None,
         )
         undo.pop_all()  # from here on the layer closes what it has
     return layer
@@ -170,39 +192,6 @@ def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRu
         except (CorruptGeneration, UnsupportedFormat) as trouble:
             log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
     return runs
-
-
-def _announcements(
-    epochs: tuple[EpochStarted, ...], topics: Topics, admin: TopicAdmin, consumer: Consumer, clock: Clock
-) -> Announcements:
-    """Read what was announced, going back epoch by epoch until a live one is found, or nothing older is there."""
-    with closing(consumer):
-        while True:
-            first = admin.start_offsets(topics.update)
-            try:
-                return _announced_since(first, epochs, topics, admin, consumer, clock)
-            except LogGap:
-                if admin.start_offsets(topics.update) == first:
-                    raise
-                log.info("update_topic_was_trimmed_meanwhile")
-
-
-def _announced_since(
-    first: Mapping[int, int],
-    epochs: tuple[EpochStarted, ...],
-    topics: Topics,
-    admin: TopicAdmin,
-    consumer: Consumer,
-    clock: Clock,
-) -> Announcements:
-    announcements = Announcements()
-    end, partitions = admin.end_offsets(topics.update), range(topics.input_partitions)
-    for oldest in reversed(epochs[:-1] or epochs):
-        start = {partition: max(oldest.start.get(partition, 0), offset) for partition, offset in first.items()}
-        announcements = read_announcements(consumer, topics.update, start, end, clock=clock)
-        if start == first or any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs):
-            break
-    return announcements
 
 
 def compile_kernel() -> None:

@@ -1,10 +1,11 @@
 """Puts the speed layer together from the settings, and runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Protocol, TypedDict, TypeVar
 
+import numpy as np
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -12,14 +13,17 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.file_reading import open_reading
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
+from oryx_py.adapters.places import history_log, open_checkpoints, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings
 from oryx_py.errors import Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
+from oryx_py.model.generation import new_generation_name
 from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from speed_layer.assembly import assemble
+from speed_layer.checkpointing import Checkpointing, Writer
+from speed_layer.forking import forked
 from speed_layer.metrics import Metrics
 from speed_layer.oryx2_assembly import assemble_oryx2
 from speed_layer.outbox import Interrupted
@@ -94,11 +98,32 @@ def run(settings: Settings, stopping: Stopping) -> int:
                 return assemble_oryx2(settings, **ports)
             here = located(settings)
             reach = reach_of(here)
+            interval_s = settings.speed.checkpoint_interval_s
+            checkpoints = open_checkpoints(here.store_uri, reach) if interval_s else None
+
+            def writer(begun: Mapping[int, Mapping[int, int]]) -> Writer:
+                assert checkpoints is not None
+                rng = np.random.default_rng()
+                return Checkpointing(
+                    store=checkpoints,
+                    update_end=lambda: admin.end_offsets(settings.update.topic),
+                    new_name=lambda now_ms: new_generation_name(now_ms, rng),
+                    spawn=forked,
+                    background=ThreadPoolExecutor(1, thread_name_prefix="checkpoint"),
+                    clock=clock,
+                    metrics=metrics,
+                    interval_s=interval_s,
+                    kept=settings.speed.checkpoints_kept,
+                    taken=begun,
+                )
+
             return assemble(
                 here,
                 store=open_store(here.store_uri, reach),
                 registry=open_registry(here.registry_uri, reach),
                 past=_past(here),
+                checkpoints=checkpoints,
+                writer=writer if interval_s else None,
                 **ports,
             )
 

@@ -62,7 +62,8 @@ class EpochRun:
     ) -> None:
         self.started = started
         self.fold = fold
-        self._repeats = repeats
+        self.repeats = repeats
+        """Which records were ignored, or may be."""
         self._times_ms: dict[str, int] = {}
         """By user: Kafka's timestamp of the newest interaction since the last updates, while following."""
         self._consumer = consumer
@@ -84,6 +85,16 @@ class EpochRun:
         """By input partition: up to where this epoch is folded, or was before a restart."""
         return {p: max(offset, self._silent_until.get(p, 0)) for p, offset in self.positions.items()}
 
+    @property
+    def is_live(self) -> bool:
+        """Whether every input partition was announced live."""
+        return self.live.issuperset(self.positions)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the fold's state is that of the positions, and all of it acknowledged."""
+        return self.phase is Phase.FOLLOW and not self.fold.pending and self.announced == self.positions
+
     def read(self, max_records: int, timeout_s: float) -> list[Record]:
         """Return the next records to fold; the positions move past them.
 
@@ -98,7 +109,7 @@ class EpochRun:
 
     def add(self, interaction: Interaction, record: Record) -> bool:
         """Fold what a record says, those of a partition in order; False where it repeats another and is ignored."""
-        if self._repeats.is_repeat(record, interaction.user):
+        if self.repeats.is_repeat(record, interaction.user):
             return False
         self.fold.add(interaction, record.partition, record.offset, record.timestamp_ms)
         if self.phase is Phase.FOLLOW and interaction.user and record.timestamp_ms >= 0:

@@ -29,6 +29,7 @@ from oryx_py.messages import Update
 from oryx_py.messages.inbound import read_input
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Outgoing, Record
+from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.metrics import Metrics
@@ -79,6 +80,7 @@ class SpeedLayer:
         outbox: where records go.
         clock: for intervals.
         metrics: what is counted.
+        checkpoints: who writes them.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class SpeedLayer:
         outbox: Outbox,
         clock: Clock,
         metrics: Metrics,
+        checkpoints: Writer | None = None,
     ) -> None:
         self._topics = topics
+        self._checkpoints = checkpoints or NoCheckpoints()
         self._limits = limits
         self.runs = list(runs)
         self._newest_epoch = newest_epoch
@@ -142,6 +146,7 @@ class SpeedLayer:
             busy = run.phase is not Phase.FOLLOW or not alone
             self._advance(run, 0.0 if run.fold.pending else min(timeout_s, 0.005) if busy else timeout_s)
         self._retire()
+        self._checkpoints.step(self.runs)
         self._stepped_at = self._clock.monotonic()
 
     @property
@@ -171,6 +176,7 @@ class SpeedLayer:
         except BrokerUnavailable as unavailable:
             log.warning("dead_letter_position_not_committed", reason=str(unavailable))
         self._dead_letters.close()
+        self._checkpoints.close()
         for run in self.runs:
             run.close()
 
@@ -283,7 +289,7 @@ class SpeedLayer:
             return
         self.trouble = None
         self._newest_epoch = started.epoch
-        live = [held for held in self.runs if held.live.issuperset(held.positions)]
+        live = [held for held in self.runs if held.is_live]
         keep = (live or self.runs)[-1:]
         for held in self.runs:
             if held not in keep:

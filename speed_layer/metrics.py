@@ -49,6 +49,33 @@ class Metrics:
         self._announced: set[int] = set()
         self.epoch = Gauge("oryx_speed_epoch", "The newest epoch followed", registry=registry)
 
+        self.checkpoint_pause = Histogram(
+            "oryx_speed_checkpoint_pause_seconds",
+            "For how long the layer stood still to take a checkpoint",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.checkpoint_failures = Counter(
+            "oryx_speed_checkpoint_failures", "Checkpoints that could not be written", registry=registry
+        )
+        self._checkpoint_seconds = Gauge(
+            "oryx_speed_checkpoint_seconds", "How long the newest checkpoint took to write", registry=registry
+        )
+        self._checkpoint_bytes = Gauge(
+            "oryx_speed_checkpoint_bytes", "Size of the newest checkpoint", registry=registry
+        )
+        self._checkpoint_time = Gauge(
+            "oryx_speed_checkpoint_timestamp_seconds",
+            "When the newest checkpoint was taken, since 1970: its age is time() less this",
+            registry=registry,
+        )
+
+    def checkpoint_written(self, size: int, created_ms: int, took_s: float) -> None:
+        """Note a checkpoint that is in the store."""
+        self._checkpoint_bytes.set(size)
+        self._checkpoint_time.set(created_ms / 1000)
+        self._checkpoint_seconds.set(took_s)
+
     def observe_batch(self, records: Sequence[Record], updates: Sequence[Update], now_ms: int) -> None:
         """Count one micro-batch whose updates are acknowledged."""
         self.updates.inc(len(updates))

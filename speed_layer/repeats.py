@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap
-from oryx_py.events import FoldSettings, SeenIds
+from oryx_py.events import FoldSettings, IdWindow, SeenIds
 from oryx_py.messages.inbound import id_of, read_input
 from oryx_py.ports import Clock, Consumer, Record
 
@@ -23,6 +23,17 @@ class Repeats:
     def __init__(self, settings: FoldSettings, clocks_ms: Mapping[int, int]) -> None:
         self._settings = settings
         self._seen = {partition: SeenIds(settings, clock_ms) for partition, clock_ms in clocks_ms.items()}
+
+    @classmethod
+    def of(cls, settings: FoldSettings, windows: Mapping[int, IdWindow]) -> "Repeats":
+        """Return what was dumped."""
+        repeats = cls(settings, {})
+        repeats._seen = {partition: SeenIds.of(settings, window) for partition, window in windows.items()}
+        return repeats
+
+    def dump(self) -> dict[int, IdWindow]:
+        """Return by partition all that is remembered, as arrays."""
+        return {partition: seen.dump() for partition, seen in sorted(self._seen.items())}
 
     def is_repeat(self, record: Record, user: str) -> bool:
         """Take in a readable record of this user; say whether it is to be ignored."""

@@ -2,6 +2,7 @@
 
 =====================================  ====================================================
 ``<store.uri>/generations/<name>``     a generation
+``<store.uri>/checkpoints/<name>``     a checkpoint of the speed layer
 ``<store.uri>/registry/<number>``      a commit of the registry, or below ``store.registry_uri``
 ``<history.uri>/commits/<number>``     a commit of the history
 ``<history.uri>/data/…``               the rows that commits name
@@ -11,7 +12,8 @@ A place is a folder of this machine (a path or ``file://``), one in HDFS (``hdfs
 generations alone, what fsspec reaches.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -30,7 +32,16 @@ from oryx_py.errors import ConfigError
 from oryx_py.ports.files import Files
 from oryx_py.ports.store import ArtefactStore
 
-__all__ = ["Reach", "history_log", "local_folder", "open_files", "open_registry", "open_store", "reach_of"]
+__all__ = [
+    "Reach",
+    "history_log",
+    "local_folder",
+    "open_checkpoints",
+    "open_files",
+    "open_registry",
+    "open_store",
+    "reach_of",
+]
 
 _HTTP_OF = {"webhdfs": "http", "swebhdfs": "https"}
 
@@ -73,13 +84,23 @@ def open_store(uri: str, reach: Reach = Reach()) -> ArtefactStore:
         ConfigError: this kind of place cannot hold it.
         MissingDependency: a package that reaches it is not installed.
     """
+    return _directories(uri, "generations", reach, lambda cache: cache)
+
+
+def open_checkpoints(uri: str, reach: Reach = Reach()) -> ArtefactStore:
+    """Return the store of checkpoints, beside the generations'; raises what that does."""
+    here = replace(reach, staging=None)  # written by the speed layer's own host
+    return _directories(uri, "checkpoints", here, lambda cache: cache / ".checkpoints")
+
+
+def _directories(uri: str, name: str, reach: Reach, cached_in: Callable[[Path], Path]) -> ArtefactStore:
     if _is_local(uri):
-        return LocalStore(local_folder(uri, "store.uri") / "generations")
-    files = open_files(_below(uri, "generations"), "store.uri", reach)
+        return LocalStore(local_folder(uri, "store.uri") / name)
+    files = open_files(_below(uri, name), "store.uri", reach)
     if reach.cache_dir is None:
         raise ConfigError(f"store.uri = {uri!r}: set store.cache_dir to a folder for copies of its generations")
-    staging = reach.staging or reach.cache_dir / ".staged"
-    return RemoteStore(files, staging, GenerationCache(reach.cache_dir, reach.cache_bytes))
+    cache_dir = cached_in(reach.cache_dir)
+    return RemoteStore(files, reach.staging or cache_dir / ".staged", GenerationCache(cache_dir, reach.cache_bytes))
 
 
 def open_registry(uri: str, reach: Reach = Reach()) -> RegistryLog:

@@ -21,6 +21,7 @@ def read_announcements(
     *,
     clock: Clock,
     patience_s: float = 30.0,
+    known: Announcements | None = None,
 ) -> Announcements:
     """Return all ``PROGRESS`` of the update topic between two sets of offsets; only their messages are decoded.
 
@@ -31,12 +32,13 @@ def read_announcements(
         end: by partition, the topic's end as it was looked up.
         clock: for the patience.
         patience_s: longest time without any answer from the broker.
+        known: to which they are added; None for nothing.
 
     Raises:
         BrokerUnavailable: nothing came for so long.
         LogGap: the topic no longer reaches back so far.
     """
-    announcements = Announcements()
+    announcements = Announcements() if known is None else known
     for record in records_between(consumer, topic, start, end, clock=clock, patience_s=patience_s):
         if record.key == PROGRESS_KEY:
             try:

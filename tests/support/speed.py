@@ -1,5 +1,6 @@
 """A speed layer in the test's own thread, with topics, store and registry of its own."""
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +10,21 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.adapters.places import open_checkpoints, open_registry, open_store
 from oryx_py.config import load
 from oryx_py.errors import BadMessage
 from oryx_py.events import FoldSettings, Interaction, encode_csv
 from oryx_py.messages import Progress, decode
 from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation, write_generation
+from oryx_py.model.generation import Generation, new_generation_name, write_generation
 from oryx_py.model.registry import EpochStarted, GenerationState
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
 from oryx_py.runtime.log_or_history import Past
 from speed_layer.assembly import assemble
+from speed_layer.checkpointing import Checkpointing
+from speed_layer.forking import at_once
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from tests.support.generations import Pairs, generation_of
@@ -75,6 +78,10 @@ class SpeedWorld:
             admin.create(TopicSpec(topic, count, 1, {}))
         self.store = open_store(self.settings.store_uri)
         self.registry = open_registry(self.settings.store_uri)
+        self.checkpoints = open_checkpoints(self.settings.store_uri)
+        self.spawn = at_once
+        self.metrics = Metrics(CollectorRegistry())
+        self._seeds = itertools.count()
         self.stopped = False
         self.past: Past | None = None
         self._loader = ThreadPoolExecutor(1)
@@ -145,8 +152,28 @@ class SpeedWorld:
         self.registry.append(seen, [GenerationState(name, "published"), epoch])
         return epoch.epoch
 
-    def start(self) -> SpeedLayer:
-        """Start a speed layer as a process would; dropping it without `close` is what kill -9 leaves."""
+    def writer(self, begun: Mapping[int, Mapping[int, int]]) -> Checkpointing:
+        """Return who writes checkpoints whenever something has come."""
+        rng = np.random.default_rng(next(self._seeds))
+        return Checkpointing(
+            store=self.checkpoints,
+            update_end=lambda: self.admin.end_offsets(self.settings.update.topic),
+            new_name=lambda now_ms: new_generation_name(now_ms, rng),
+            spawn=self.spawn,
+            background=ThreadPoolExecutor(1),
+            clock=SystemClock(),
+            metrics=self.metrics,
+            interval_s=0.0,
+            kept=2,
+            taken=begun,
+        )
+
+    def start(self, *, checkpoints: bool = False) -> SpeedLayer:
+        """Start a speed layer as a process would; dropping it without `close` is what kill -9 leaves.
+
+        With ``checkpoints`` it begins with the newest, and writes them all the time.
+        """
+        self.metrics = Metrics(CollectorRegistry())
         return assemble(
             self.settings,
             admin=self.admin,
@@ -157,8 +184,10 @@ class SpeedWorld:
             clock=SystemClock(),
             stopping=lambda: self.stopped,
             loader=self._loader,
-            metrics=Metrics(CollectorRegistry()),
+            metrics=self.metrics,
             past=self.past,
+            checkpoints=self.checkpoints if checkpoints else None,
+            writer=self.writer if checkpoints else None,
         )
 
     def run(self, layer: SpeedLayer, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
