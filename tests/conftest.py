@@ -7,10 +7,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.local.hdfs import EmbeddedHdfs
 from oryx_py.runtime.telemetry import configure_logging
+
+# The examples are those of the last run until a test changes, so that a run speaks of the change alone; and how long
+# one takes is the machine's business. `pytest --hypothesis-profile=explore` draws others.
+for _profile, _same in (("oryx", True), ("explore", False)):
+    hypothesis_settings.register_profile(
+        _profile, derandomize=_same, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+hypothesis_settings.load_profile("oryx")
 
 
 @pytest.fixture(autouse=True)

@@ -51,7 +51,9 @@ _FIELDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(st.tuples(_FIELDS, _FIELDS, _FIELDS, st.sampled_from(["", "0", "1700000000000", "-1", "x"])), min_size=1)
 )
@@ -204,7 +206,9 @@ def folded(rows: Sequence[Interaction]) -> dict[str, dict[str, float]]:
     return {user: known for user, known in pairs.items() if known}
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(_ROWS, _ROWS)
 def test_imports_fold_as_if_their_rows_had_been_sent_first(
     tmp_path_factory: pytest.TempPathFactory, first: list[Interaction], second: list[Interaction]
@@ -253,7 +257,9 @@ def test_an_import_that_fails_leaves_the_history_as_it_was(tmp_path: Path) -> No
     assert before.rows == 0
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(_ROWS, st.integers(1, 40))
 def test_what_is_exported_and_imported_again_folds_the_same(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Interaction], file_rows: int
