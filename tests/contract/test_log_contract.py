@@ -117,6 +117,7 @@ class TestKafka(LogContract):
 
 
 @pytest.mark.kafka
+@pytest.mark.xdist_group("outage")
 class TestKafkaInAnOutage(OutageContract):
     """Outage means kill -9 here."""
 

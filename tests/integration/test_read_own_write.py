@@ -16,7 +16,7 @@ from oryx_py.model.registry import EpochStarted, GenerationState
 from tests.support.serving import write_world
 from tests.support.system import Answer, System, eventually, free_port
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("replicas"), pytest.mark.timeout(300)]
 
 ITEMS = {f"i{n}": vector.tolist() for n, vector in enumerate(np.random.default_rng(3).normal(size=(24, 4)))}
 USERS = {f"u{n}": vector.tolist() for n, vector in enumerate(np.random.default_rng(4).normal(size=(6, 4)))}

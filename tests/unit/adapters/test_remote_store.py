@@ -49,6 +49,28 @@ def test_damage_is_found_while_it_is_copied(remote: Path, tmp_path: Path, damage
     assert (elsewhere.local(NAME) / "items.npy").read_bytes() == sound
 
 
+def test_a_manifest_is_fetched_once_and_gone_when_its_generation_is(
+    remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deletes it; and of another generation of the name, it is that one's."""
+    store, read, plain = open_store(tmp_path, "elsewhere"), [], LocalFiles.read
+
+    def counted(files: LocalFiles, path: str) -> bytes | None:
+        read.append(path)
+        return plain(files, path)
+
+    monkeypatch.setattr(LocalFiles, "read", counted)
+    assert store.manifest(NAME) == store.manifest(store.uri(NAME))
+    assert read == [f"{NAME}/manifest.json"]
+    open_store(tmp_path).delete(NAME)
+    with pytest.raises(CorruptGeneration, match="has no generation"):
+        store.manifest(NAME)
+    again = open_store(tmp_path)
+    write_small_generation(again.stage(NAME), NAME, index=None)
+    again.commit(NAME)
+    assert store.manifest(NAME) == again.manifest(NAME)
+
+
 def test_the_writer_has_its_copy_already(remote: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "host" / "staged" / NAME).exists()
     (remote / "items.npy").unlink()

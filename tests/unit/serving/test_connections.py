@@ -11,6 +11,8 @@ from tests.support.raw_http import answers_in, check_problem, exchange
 from tests.support.serving_process import ServingProcess
 from tests.support.system import eventually
 
+pytestmark = pytest.mark.xdist_group("connections")
+
 BOUNDS = {
     "max": 20,
     "header_timeout_s": 1.0,
