@@ -14,6 +14,7 @@ from oryx_py.errors import (
     RecordTooLarge,
     TopicsChanged,
 )
+from tests.support.ticking import Ticking
 
 
 def test_the_user_tunes_but_does_not_break() -> None:
@@ -79,8 +80,9 @@ def test_a_request_is_repeated_while_kafka_is_not_there() -> None:
     ("code", "kind", "repeats"),
     [(KafkaError._TIMED_OUT, BrokerUnavailable, True), (KafkaError.GROUP_AUTHORIZATION_FAILED, ConfigError, False)],
 )
-def test_a_request_ends(code: int, kind: type[OryxError], repeats: bool) -> None:
+def test_a_request_ends(monkeypatch: pytest.MonkeyPatch, code: int, kind: type[OryxError], repeats: bool) -> None:
     """When the time is up, or at once when repeating would not help."""
+    monkeypatch.setattr("oryx_py.adapters.kafka_client.time", Ticking())
     calls = 0
 
     def call(within_s: float) -> None:
