@@ -19,6 +19,7 @@ from serving_layer.rescoring.applying import Rescoring
 from serving_layer.rescoring.loading import GROUP, providers_of
 from serving_layer.rescoring.searching import ItemsNow
 from serving_layer.rescoring.threads import PluginThreads
+from tests.support.polling import until
 from tests.support.serving import EPOCH, PAIRS, USERS, FixedModels, Harness, model_at, write_world
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "genre_rescorer.py"
@@ -263,7 +264,7 @@ async def test_what_goes_wrong_in_a_plug_in_is_that_request_s_500(model, how, lo
 
 async def test_a_plug_in_that_hangs_holds_up_only_its_like(model):
     Broken.gate.clear()
-    harness = Harness(FixedModels(model), rescorer=f"{HERE}:Broken", request_timeout_ms=200)
+    harness = Harness(FixedModels(model), rescorer=f"{HERE}:Broken", request_timeout_ms=1000)
     try:
         async with harness as client:
             hanging = [client.get("/recommend/ann?rescorerParams=hangs") for _ in range(20)]
@@ -273,10 +274,7 @@ async def test_a_plug_in_that_hangs_holds_up_only_its_like(model):
             assert (await client.get("/recommend/ann")).status == 503
             assert (await client.get("/similarity/a")).status == 200
             Broken.gate.set()
-            for _ in range(200):
-                if harness.metrics.rescorers_running._value.get() == 0:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: harness.metrics.rescorers_running._value.get() == 0)
             assert (await client.get("/recommend/ann")).status == 200
     finally:
         Broken.gate.set()
