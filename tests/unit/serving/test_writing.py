@@ -460,7 +460,7 @@ async def test_a_write_is_answered_long_before_other_requests_would_be(path):
 
 
 async def test_a_bulk_write_cut_off_tells_what_was_stored():
-    harness = Harness(FixedModels(), Silent(acknowledged=1000), write_timeout_ms=500)
+    harness = Harness(FixedModels(), Silent(acknowledged=1000), write_timeout_ms=2000)
     async with harness as client:
         headers, problem = await post(client, b"u,i\n" * 1200, 503)
     assert problem["accepted"] == 1000
