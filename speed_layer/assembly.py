@@ -13,8 +13,11 @@ from oryx_py.config import Settings
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
 from oryx_py.model.epochs import epochs_to_hold
 from oryx_py.model.generation import Generation
+from oryx_py.model.pair_delta import compile_steps
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
+from oryx_py.numerics import murmur2
+from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, Record, TopicAdmin
@@ -31,7 +34,6 @@ from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.repeats import Repeats, read_back
 from speed_layer.restoring import open_fold
-from speed_layer.systems import solve
 
 __all__ = ["assemble", "compile_kernel"]
 
@@ -195,5 +197,9 @@ def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRu
 
 
 def compile_kernel() -> None:
-    """Compile the fold-in before an interaction, or another epoch, waits for it; cached on disk afterwards."""
-    solve([], np.ones((1, 1), np.float32), Prior(gram=np.eye(1), rows=1), Objective.mllib_explicit(lambda_=1.0))
+    """Compile what is folded with before an interaction, or another epoch, waits for it; cached on disk afterwards."""
+    one, none = np.ones((1, 1), np.float32), np.empty(0, np.int64)
+    objective = Objective.mllib_explicit(lambda_=1.0)
+    fold_in_many(np.zeros(1, np.int64), none, np.empty(0), one, Prior(gram=np.eye(1), rows=1), objective)
+    compile_steps()
+    murmur2.partitions_of(np.frombuffer(b"", np.uint8), np.zeros(1, np.int64), 1)

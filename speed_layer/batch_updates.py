@@ -1,4 +1,4 @@
-"""A micro-batch's users as messages; what every fold says of them in the same way. Pure."""
+"""The users of a micro-batch that was folded interaction by interaction, as messages. Pure."""
 
 from oryx_py.messages import UserGone, UserVector
 from oryx_py.messages.update import Vector

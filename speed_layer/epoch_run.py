@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from oryx_py.events import Interaction
-from oryx_py.messages import Update
+from oryx_py.messages.blocks import Updates
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Consumer, Record
+from speed_layer.budget import Budget
 from speed_layer.fold import Fold
-from speed_layer.outgoing import stamped
+from speed_layer.outgoing import unstamped
 from speed_layer.repeats import Repeats
 
 __all__ = ["EpochRun", "Phase"]
@@ -64,8 +65,6 @@ class EpochRun:
         self.fold = fold
         self.repeats = repeats
         """Which records were ignored, or may be."""
-        self._times_ms: dict[str, int] = {}
-        """By user: Kafka's timestamp of the newest interaction since the last updates, while following."""
         self._consumer = consumer
         self._topic = topic
         self.live = set(live)
@@ -112,26 +111,30 @@ class EpochRun:
         if self.repeats.is_repeat(record, interaction.user):
             return False
         self.fold.add(interaction, record.partition, record.offset, record.timestamp_ms)
-        if self.phase is Phase.FOLLOW and interaction.user and record.timestamp_ms >= 0:
-            self._times_ms[interaction.user] = record.timestamp_ms
         return True
 
     def caught_up(self, target: Mapping[int, int]) -> bool:
         """Say whether everything below the target is read."""
         return all(self.positions.get(partition, 0) >= offset for partition, offset in target.items())
 
-    def take(self, target: Mapping[int, int], max_users: int) -> list[Update]:
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do without any new record."""
+        return bool(self.fold.pending or self.fold.stale)
+
+    def take(self, target: Mapping[int, int], max_users: int, budget: Budget) -> list[Updates]:
         """Return the updates that are due now, in the order to send.
 
         Args:
             target: what a replay has to reach before it sends anything.
             max_users: after a replay, solved at most in this call, so that another epoch is not kept waiting.
+            budget: for what others' interactions have made stale.
         """
         if self.phase is Phase.SILENT:
             if not self.caught_up(self._silent_until):
                 return []
-            self.fold.flush(max_users)
-            if self.fold.pending:
+            self.fold.step(max_users, budget)
+            if self.busy:
                 return []
             self.phase = Phase.REPLAY
             self._assign()
@@ -141,14 +144,13 @@ class EpochRun:
                 return []
             self.phase = Phase.EMIT
         if self.phase is Phase.FOLLOW:
-            times_ms, self._times_ms = self._times_ms, {}
-            return stamped(self.fold.flush(), times_ms)
-        updates = self.fold.flush(max_users)
-        if not self.fold.pending:
+            return self.fold.step(None, budget)
+        updates = self.fold.step(max_users, budget)
+        if not self.busy:
             self.phase = Phase.FOLLOW
             if self._resumes:
                 updates += self.fold.resend()
-        return updates
+        return unstamped(updates)
 
     def close(self) -> None:
         """Give the consumer back."""

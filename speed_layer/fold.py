@@ -4,7 +4,9 @@ from typing import Protocol
 
 from oryx_py.events import Interaction
 from oryx_py.messages import Update
+from oryx_py.messages.blocks import Updates
 from oryx_py.model.state import ModelState
+from speed_layer.budget import Budget
 
 __all__ = ["Fold"]
 
@@ -24,7 +26,12 @@ class Fold(Protocol):
 
     @property
     def pending(self) -> int:
-        """How many users (or items, if these are more) wait for a flush."""
+        """How many users or interactions wait for a step; 0 for none."""
+        ...
+
+    @property
+    def stale(self) -> int:
+        """How many vectors are to be solved again for what others did."""
         ...
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
@@ -38,14 +45,19 @@ class Fold(Protocol):
         """
         ...
 
-    def flush(self, max_users: int | None = None) -> list[Update]:
+    def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:
         """Apply what was added to the state, and return the messages in the order to send.
 
         Args:
             max_users: at most so many users; the rest stays pending. None for all.
+            budget: for what is stale; None for all of it.
         """
         ...
 
-    def resend(self) -> list[Update]:
+    def flush(self, max_users: int | None = None) -> list[Update]:
+        """Do a `step` without a budget; return its messages one by one."""
+        ...
+
+    def resend(self) -> list[Updates]:
         """Return what readers may have missed before a restart, and would not be sent otherwise."""
         ...

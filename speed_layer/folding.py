@@ -10,20 +10,25 @@ Without feedback from lower levels to higher ones, the result is a function of t
 In every system n counts only the pairs of its own sum. An item forgotten in this epoch counts as new.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oryx_py.events import Interaction
-from oryx_py.messages import ItemGone, ItemVector, Update
+from oryx_py.messages import ItemGone, ItemVector, Update, UserVector
+from oryx_py.messages.blocks import Updates, UserVectors, expanded
 from oryx_py.model.state import ModelState
+from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
-from speed_layer.batch_updates import removals, user_update
+from speed_layer.batch_messages import block_of, gone_from, without_vector
+from speed_layer.budget import Budget
 from speed_layer.levels import level_sets
-from speed_layer.pending import Pending
-from speed_layer.systems import History, solve
+from speed_layer.waiting import MicroBatch, Waiting
 
 __all__ = ["EpochFold"]
+
+Handles = NDArray[np.int64]
 
 
 class EpochFold:
@@ -31,6 +36,10 @@ class EpochFold:
 
     The only one to change `state`, which it does through the messages that it returns, by the same fold as every
     reader of the update topic.
+
+    What a micro-batch's own records touch is solved with it: its users, and the new items that it names. What follows
+    from that for others (new items whose users moved, users of level 3 whose items moved) is *stale*: coalesced in the
+    order in which it became so, and worked off within a budget a step, so that nobody's interaction waits for it.
 
     Args:
         state: the epoch's state, as the generation has it or as an earlier fold left it.
@@ -41,165 +50,212 @@ class EpochFold:
         generation = state.generation
         self.state = state
         self._objective = generation.manifest.objective
-        self._partitions = partitions
         self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
         self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
-        self._pending = self._nothing()
+        self._waiting = Waiting(state, partitions)
         # By item of level 2: the users who know it; and the users of level 3.
         self._holders, self._level3 = level_sets(state)
+        # A state that was left by another, as a checkpoint has it, does not say what of it was stale.
+        self._stale_items: dict[int, None] = dict.fromkeys(self._holders)
+        self._stale_users: dict[int, None] = dict.fromkeys(sorted(self._level3))
 
     @property
     def pending(self) -> int:
-        """How many users wait for a flush."""
-        return len(self._pending)
+        """How many interactions, at most, wait for a flush."""
+        return len(self._waiting)
+
+    @property
+    def stale(self) -> int:
+        """How many items and users are to be solved again for what others did."""
+        return len(self._stale_items) + len(self._stale_users)
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
-        """Fold one interaction; nothing is solved before `flush`."""
-        self._pending.add(interaction, partition, offset, kafka_ms)
+        """Fold one interaction; nothing is solved before `step`."""
+        self._waiting.add(interaction, partition, offset, kafka_ms)
 
     def flush(self, max_users: int | None = None) -> list[Update]:
+        """Do a `step` without a budget; return its messages one by one."""
+        return list(expanded(self.step(max_users)))
+
+    def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:
         """Solve what was touched, apply it to the state, and return the messages in the order to send.
 
         Args:
             max_users: at most so many users; the rest stays pending. None for all.
+            budget: for what is stale, which is left alone as long as something is pending, and as much again for the
+                new items that the records name. None for all of it.
         """
-        if not self._pending:
-            return []
-        if max_users is None or len(self._pending) <= max_users:
-            batch, self._pending = self._pending, self._nothing()
-        else:
-            batch = self._pending.take(max_users)
-        updates: list[Update] = []
-        for removal in removals(self.state, batch):
-            self._publish(removal, updates)
-        disturbed = self._forget_items(batch, updates)
-        self._track_holders(batch)
-        users = [*batch.pairs, *(user for user in disturbed if user not in batch.pairs)]
-        known = {user: self._history(batch, user) for user in users}
-        dirty = self._solve_level1(batch, known, updates)
-        moved = self._solve_items(dirty, updates)
-        self._solve_level3(batch, known, moved, updates)
+        updates: list[Updates] = []
+        budget = budget or Budget()
+        if self._waiting:
+            self._fold(self._waiting.take(max_users), budget.again(), updates)
+        if not self._waiting:
+            self._work_off(budget, updates)
         return updates
 
-    def resend(self) -> list[Update]:
+    def resend(self) -> list[Updates]:
         """Return once more every vector of levels 2 and 3, for readers that may have missed some."""
         state = self.state
-        updates: list[Update] = [
+        updates: list[Updates] = [
             ItemVector(item=state.items.id(item), vector=state.item_vector(item), users=(), epoch=state.epoch)
             for item in self._holders
         ]
-        nothing = self._nothing()
-        updates += [user_update(state, nothing, user, state.user_vector(user)) for user in sorted(self._level3)]
+        updates += [self._message(user, state.user_vector(user)) for user in sorted(self._level3)]
         return updates
 
-    def _nothing(self) -> Pending:
-        return Pending(self.state, self._partitions)
+    def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates]) -> None:
+        for removal in gone_from(self.state, batch):
+            self._publish(removal, updates)
+        disturbed = self._forget_items(batch, updates)
+        owners = batch.owners()
+        new = ~self._is_level0(batch.items)
+        self._track_holders(batch.users[owners[new]], batch.items[new], batch.strengths[new])
+        known = ~np.isnan(batch.strengths)
+        # Before they are sent: the systems are gathered from the histories. The messages say the same once more.
+        self.state.histories.put_many(batch.users[owners[known]], batch.items[known], batch.strengths[known])
+        touched = self._solve_users(batch, np.setdiff1d(disturbed, batch.users), updates)
+        self._solve_items(budget.affordable(touched.tolist(), self._weight), updates)
+        self._solve_level3(batch, updates)
 
-    def _is_level0(self, item: int) -> bool:
-        return item < self.state.items.base and item not in self.state.forgotten_items
+    def _is_level0(self, items: Handles) -> NDArray[np.bool_]:
+        level0: NDArray[np.bool_] = items < self.state.items.base
+        forgotten = self.state.forgotten_items
+        return level0 & ~np.isin(items, list(forgotten)) if forgotten else level0
 
-    def _publish(self, update: Update, updates: list[Update]) -> None:
-        self.state.apply(update)
+    def _publish(self, update: Updates, updates: list[Updates]) -> None:
+        if isinstance(update, UserVectors):
+            self.state.apply_users(update)
+        else:
+            self.state.apply(update)
         updates.append(update)
 
-    def _forget_items(self, batch: Pending, updates: list[Update]) -> list[int]:
+    def _message(self, user: int, vector: NDArray[np.float32] | None) -> UserVector:
+        """Return a user's vector that answers no record."""
+        state = self.state
+        return UserVector(state.users.id(user), vector, epoch=state.epoch, input=state.user_input(user))
+
+    def _forget_items(self, batch: MicroBatch, updates: list[Updates]) -> Handles:
         """Publish the items forgotten for the first time; return the users to be solved again for it."""
-        disturbed: list[int] = []
+        disturbed: set[int] = set()
         for item in sorted(batch.forgotten_items - self.state.forgotten_items):
             self._publish(ItemGone(self.state.items.id(item), self.state.epoch), updates)
             self._holders[item] = set(self.state.histories.users_of(item))
-            disturbed += self._holders[item]
-        return sorted(set(disturbed))
+            disturbed |= self._holders[item]
+        return np.array(sorted(disturbed), np.int64)
 
-    def _track_holders(self, batch: Pending) -> None:
-        for user, pairs in batch.pairs.items():
-            for item, strength in pairs.items():
-                if self._is_level0(item):
-                    continue
-                holders = self._holders.setdefault(item, set())
-                if strength is None:
-                    holders.discard(user)
-                else:
-                    holders.add(user)
+    def _track_holders(self, users: Handles, items: Handles, strengths: NDArray[np.float64]) -> None:
+        for user, item, strength in zip(users.tolist(), items.tolist(), strengths.tolist(), strict=True):
+            holders = self._holders.setdefault(item, set())
+            if strength != strength:  # NaN: not known
+                holders.discard(user)
+            else:
+                holders.add(user)
 
-    def _solve_level1(self, batch: Pending, known: Mapping[int, History], updates: list[Update]) -> set[int]:
-        """Solve and publish the users of level 1; return the new items whose systems changed."""
-        dirty: set[int] = set()
-        level1: list[int] = []
-        histories: list[History] = []
-        for user, (items, strengths) in known.items():
-            from_generation = np.fromiter(map(self._is_level0, items.tolist()), np.bool_, len(items))
-            fed_before = user not in self._level3
-            self._level3.discard(user)
-            if from_generation.any():
-                level1.append(user)
-                histories.append((items[from_generation], strengths[from_generation]))
-            elif len(items):
-                self._level3.add(user)
-            if fed_before or user not in self._level3:
-                dirty.update(items[~from_generation].tolist())
-                dirty.update(item for item in batch.pairs.get(user, ()) if not self._is_level0(item))
-        vectors = solve(histories, self.state.item_vectors.base, self._items_prior, self._objective)
-        for user, vector in zip(level1, vectors, strict=True):
-            self._publish(user_update(self.state, batch, user, vector), updates)
-        return dirty
+    def _solve_users(self, batch: MicroBatch, disturbed: Handles, updates: list[Updates]) -> Handles:
+        """Solve and publish the users of level 1, and sort all users by levels.
 
-    def _solve_items(self, dirty: Iterable[int], updates: list[Update]) -> list[int]:
-        """Solve and publish items of level 2; return those whose vector came, changed or went."""
-        state = self.state
-        items = sorted(dirty)
-        feeding = {item: sorted(self._holders.get(item, set()) - self._level3) for item in items}
-        users = sorted(set().union(*feeding.values()))
-        row = {user: at for at, user in enumerate(users)}
-        histories: list[History] = [
-            (
-                np.array([row[user] for user in feeding[item]], np.int64),
-                np.array([state.histories.strength(user, item) or 0.0 for user in feeding[item]], np.float64),
+        Returns the batch's own new items whose systems changed, ascending; others that did are stale from now on.
+        """
+        users = np.concatenate([batch.users, disturbed])
+        indptr, items, strengths = self.state.histories.gather(users)
+        level0 = self._is_level0(items)
+        before = np.concatenate([[0], np.cumsum(level0)])
+        counts = before[indptr[1:]] - before[indptr[:-1]]
+        level1 = counts > 0
+        fed_before = self._move_levels(users, level1, np.diff(indptr) > 0)
+        at = np.flatnonzero(level1)
+        if len(at):
+            starts = np.concatenate([before[indptr[at]], before[-1:]])  # rows that are left out have none of level 0
+            vectors = fold_in_many(
+                starts,
+                items[level0],
+                strengths[level0],
+                self.state.item_vectors.base,
+                self._items_prior,
+                self._objective,
             )
-            for item in items
-        ]
-        factors = state.user_vectors.gather(np.array(users, np.int64))
-        vectors = solve(histories, factors, self._users_prior, self._objective)
-        moved: list[int] = []
-        for item, vector in zip(items, vectors, strict=True):
-            new = vector if feeding[item] else None
+            places = at[at < len(batch)]
+            self._publish(block_of(self.state, batch, places, users[at[len(places) :]], vectors), updates)
+        feeds = fed_before | level1 | (np.diff(indptr) == 0)
+        theirs = np.unique(items[~level0 & np.repeat(feeds, np.diff(indptr))])
+        owners = batch.owners()
+        touched = np.unique(batch.items[~self._is_level0(batch.items) & feeds[owners]])
+        self._stale_items |= dict.fromkeys(np.setdiff1d(theirs, touched).tolist())
+        return touched
+
+    def _move_levels(self, users: Handles, level1: NDArray[np.bool_], knows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Note who is of level 3 now; return bool[n]: who was not."""
+        level3 = self._level3
+        fed_before = np.ones(len(users), np.bool_)
+        if level3:
+            fed_before = np.fromiter((user not in level3 for user in users.tolist()), np.bool_, len(users))
+            level3.difference_update(users[~fed_before].tolist())
+        level3.update(users[~level1 & knows].tolist())
+        for user in users[~fed_before & (level1 | ~knows)].tolist():
+            self._stale_users.pop(user, None)
+        return fed_before
+
+    def _weight(self, item: int) -> int:
+        return len(self._holders.get(item, ()))
+
+    def _solve_items(self, parts: tuple[list[int], Iterable[int]], updates: list[Updates]) -> None:
+        """Solve and publish items of level 2, and leave the second part for later; users who follow are stale."""
+        state = self.state
+        items, later = parts
+        self._stale_items |= dict.fromkeys(later)
+        feeding = [sorted(self._holders.get(item, set()) - self._level3) for item in items]
+        indptr = np.concatenate([[0], np.cumsum([len(users) for users in feeding], dtype=np.int64)])
+        holders = np.array([user for users in feeding for user in users], np.int64)
+        strengths = state.histories.strengths(holders, np.repeat(np.array(items, np.int64), np.diff(indptr)))
+        users, rows = np.unique(holders, return_inverse=True)
+        factors = state.user_vectors.gather(users)
+        vectors = fold_in_many(indptr, rows, strengths, factors, self._users_prior, self._objective)
+        for item, vector, users_of in zip(items, vectors, feeding, strict=True):
+            self._stale_items.pop(item, None)
+            new = vector if users_of else None
             if new is not None or state.item_vector(item) is not None:
                 self._publish(ItemVector(state.items.id(item), new, (), state.epoch), updates)
-                moved.append(item)
-        return moved
+                followers = self._holders[item] & self._level3
+                self._stale_users |= dict.fromkeys(sorted(followers))
 
-    def _solve_level3(
-        self, batch: Pending, known: Mapping[int, History], moved: Iterable[int], updates: list[Update]
-    ) -> None:
-        """Publish the users without an item of the generation: the batch's, and those who know an item that moved."""
+    def _solve_level3(self, batch: MicroBatch, updates: list[Updates]) -> None:
+        """Publish the batch's users without an item of the generation."""
+        alone = self._level3.intersection(batch.users.tolist())
+        users = np.array(sorted(alone), np.int64)
+        places = np.searchsorted(batch.users, users)
+        vectors, solved = self._vectors3(users)
+        chosen = np.flatnonzero(solved)
+        if len(chosen):
+            block = block_of(self.state, batch, places[chosen], np.empty(0, np.int64), vectors[chosen])
+            self._publish(block, updates)
+        empty = np.flatnonzero(self.state.histories.activity(len(self.state.users))[batch.users] == 0)
+        for at in np.union1d(places[~solved], empty).tolist():
+            self._publish(without_vector(self.state, batch, at), updates)
+        for user in alone:
+            self._stale_users.pop(user, None)
+
+    def _vectors3(self, users: Handles) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return float32[n, k], users of level 3 solved from the new items with a vector, and bool[n], who has one."""
         state = self.state
-        followers = set().union(*(self._holders[item] & self._level3 for item in moved)).difference(known)
-        histories = {user: self._with_vectors(known[user]) for user in known if user in self._level3}
-        histories |= {user: self._with_vectors(state.history(user)) for user in sorted(followers)}
-        items = np.unique(np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in histories.values())]))
-        factors = state.item_vectors.gather(items)
-        rows = [(np.searchsorted(items, handles), strengths) for handles, strengths in histories.values()]
-        vectors = solve(rows, factors, self._items_prior, self._objective)
-        for user, (handles, _), vector in zip(histories, rows, vectors, strict=True):
-            self._publish(user_update(self.state, batch, user, vector if len(handles) else None), updates)
-        for user, (handles, _) in known.items():
-            if not len(handles):
-                self._publish(user_update(self.state, batch, user, None), updates)
+        indptr, items, strengths = state.histories.gather(users)
+        usable = state.item_vectors.has(items)
+        before = np.concatenate([[0], np.cumsum(usable)])
+        distinct, rows = np.unique(items[usable], return_inverse=True)
+        factors = state.item_vectors.gather(distinct)
+        starts = before[indptr]
+        vectors = fold_in_many(starts, rows, strengths[usable], factors, self._items_prior, self._objective)
+        return vectors, np.diff(starts) > 0
 
-    def _with_vectors(self, history: History) -> History:
-        items, strengths = history
-        usable = self.state.item_vectors.has(items)
-        return items[usable], strengths[usable]
-
-    def _history(self, batch: Pending, user: int) -> History:
-        """Return the user's folded history with the batch's pairs in it."""
-        items, strengths = self.state.history(user)
-        pairs = batch.pairs.get(user)
-        if not pairs:
-            return items, strengths
-        kept = np.fromiter((item not in pairs for item in items.tolist()), np.bool_, len(items))
-        added = [(item, strength) for item, strength in pairs.items() if strength is not None]
-        return (
-            np.concatenate([items[kept], np.array([item for item, _ in added], np.int64)]),
-            np.concatenate([strengths[kept], np.array([strength for _, strength in added], np.float64)]),
-        )
+    def _work_off(self, budget: Budget, updates: list[Updates]) -> None:
+        """Solve stale items, and then stale users, the longest waiting first, until the budget is used."""
+        while self._stale_items and not budget.spent:
+            some, _ = budget.affordable(self._stale_items, self._weight)
+            self._solve_items((some, []), updates)
+        while self._stale_users and not self._stale_items and not budget.spent:
+            some, _ = budget.affordable(self._stale_users, lambda _: 1)
+            for user in some:
+                del self._stale_users[user]
+            users = np.array([user for user in some if user in self._level3], np.int64)
+            vectors, solved = self._vectors3(users)
+            for user, vector, has_one in zip(users.tolist(), vectors, solved, strict=True):
+                self._publish(self._message(user, vector if has_one else None), updates)

@@ -25,16 +25,17 @@ from dataclasses import dataclass
 import structlog
 
 from oryx_py.errors import BadInteraction, BrokerUnavailable, OryxError, Transient
-from oryx_py.messages import Update
-from oryx_py.messages.inbound import read_input
+from oryx_py.messages.blocks import Updates, UserVectors
+from oryx_py.messages.inbound import read_inputs
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Outgoing, Record
+from speed_layer.budget import Budget
 from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
-from speed_layer.outgoing import progress_records, update_records
+from speed_layer.outgoing import block_records, progress_records, update_records
 
 __all__ = ["Limits", "SpeedLayer", "Topics"]
 
@@ -57,7 +58,9 @@ class Limits:
     """The layer's bounds and intervals."""
 
     max_batch_records: int = 10_000
-    replay_slice_users: int = 256
+    replay_slice_users: int = 2_048
+    stale_solves: int = 2_000
+    stale_pairs: int = 500_000
     idle_progress_s: float = 1.0
     registry_poll_s: float = 0.5
     load_retry_s: float = 10.0
@@ -144,7 +147,7 @@ class SpeedLayer:
         alone = len(self.runs) == 1
         for run in list(self.runs):
             busy = run.phase is not Phase.FOLLOW or not alone
-            self._advance(run, 0.0 if run.fold.pending else min(timeout_s, 0.005) if busy else timeout_s)
+            self._advance(run, 0.0 if run.busy else min(timeout_s, 0.005) if busy else timeout_s)
         self._retire()
         self._checkpoints.step(self.runs)
         self._stepped_at = self._clock.monotonic()
@@ -192,7 +195,8 @@ class SpeedLayer:
         letters = self._fold(run, records)
         first = run is self.runs[0]
         with self._metrics.solve_seconds.time():
-            updates = run.take(target, self._limits.replay_slice_users)
+            budget = Budget(self._limits.stale_solves, self._limits.stale_pairs)
+            updates = run.take(target, self._limits.replay_slice_users, budget)
         self._deliver(letters, updates)
         if first:
             self._dead_letters.advance(run.positions)
@@ -205,24 +209,29 @@ class SpeedLayer:
     def _fold(self, run: EpochRun, records: Sequence[Record]) -> list[Outgoing]:
         """Fold the records; return the dead letters among them, which are the older epoch's to write."""
         letters: list[Outgoing] = []
-        for record in records:
-            try:
-                interaction = read_input(record.value, record.partition, self._topics.input_partitions)
-            except BadInteraction as bad:
-                letter = self._dead_letters.of(record, bad.reason)
-                if letter is not None and run is self.runs[0]:
+        first, repeats = run is self.runs[0], 0
+        values, homes = [record.value for record in records], [record.partition for record in records]
+        found = read_inputs(values, homes, self._topics.input_partitions) if records else []
+        for record, read in zip(records, found, strict=True):
+            if isinstance(read, BadInteraction):
+                letter = self._dead_letters.of(record, read.reason)
+                if letter is not None and first:
                     letters.append(letter)
-            else:
-                counts = run.add(interaction, record)
-                if not counts and run is self.runs[0] and run.phase is Phase.FOLLOW:
-                    self._metrics.repeats.inc()
+            elif not run.add(read, record):
+                repeats += 1
+        if first and run.phase is Phase.FOLLOW:
+            self._metrics.repeats.inc(repeats)
         return letters
 
-    def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Update]) -> None:
+    def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Updates]) -> None:
         topics = self._topics
         records = list(letters)
         for update in updates:
-            records += update_records(update, topics.update, topics.update_partitions, topics.max_record_bytes)
+            where = topics.update, topics.update_partitions, topics.max_record_bytes
+            if isinstance(update, UserVectors):
+                records += block_records(update, *where)
+            else:
+                records += update_records(update, *where)
         self._outbox.deliver(records)
         self._metrics.dead_letters.inc(len(letters))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from oryx_py.messages import Update
+from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.ports import Record
 
 __all__ = ["Metrics"]
@@ -76,9 +76,9 @@ class Metrics:
         self._checkpoint_time.set(created_ms / 1000)
         self._checkpoint_seconds.set(took_s)
 
-    def observe_batch(self, records: Sequence[Record], updates: Sequence[Update], now_ms: int) -> None:
+    def observe_batch(self, records: Sequence[Record], updates: Sequence[Updates], now_ms: int) -> None:
         """Count one micro-batch whose updates are acknowledged."""
-        self.updates.inc(len(updates))
+        self.updates.inc(sum(len(update) if isinstance(update, UserVectors) else 1 for update in updates))
         if records:
             self.interactions.inc(len(records))
             self.batch_records.observe(len(records))

@@ -8,10 +8,13 @@ import structlog
 from oryx_py.errors import NearSingular
 from oryx_py.events import Action, Interaction
 from oryx_py.messages import ItemGone, ItemVector, Update
+from oryx_py.messages.blocks import Updates
 from oryx_py.messages.update import Vector
 from oryx_py.model.state import ModelState
 from speed_layer.batch_updates import removals, user_update
+from speed_layer.budget import Budget
 from speed_layer.oryx_steps import Solvers, Steps
+from speed_layer.outgoing import stamped
 from speed_layer.pending import Pending
 
 __all__ = ["OryxFold"]
@@ -50,6 +53,8 @@ class OryxFold:
         self._partitions = partitions
         self._covered = dict(covered or {})
         self._pending = self._nothing()
+        self._times_ms: dict[str, int] = {}
+        """By user: Kafka's timestamp of the newest interaction since the last step."""
         self._steps = Steps(state, generation.manifest.objective, _solvers(state))
         self._astray = [state.items.intern(name) for name in sorted(astray)]
         if not covered:  # what is replayed is sent as a whole, and these with it
@@ -64,6 +69,8 @@ class OryxFold:
         """Take the steps of one interaction; nothing is said of them before `flush`."""
         if offset < self._covered.get(partition, 0):
             return
+        if interaction.user and kafka_ms >= 0:
+            self._times_ms[interaction.user] = kafka_ms
         state, steps = self.state, self._steps
         waiting = set(self._pending.forgotten_items)
         strength = self._pending.add(interaction, partition, offset, kafka_ms)
@@ -80,6 +87,16 @@ class OryxFold:
                 if strength is not None:
                     user, item = state.users.intern(interaction.user), state.items.intern(interaction.item)
                     steps.take(user, item, strength)
+
+    @property
+    def stale(self) -> int:
+        """Nothing: a step moves the vectors of its own user and item alone."""
+        return 0
+
+    def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:  # noqa: ARG002
+        """Publish what has moved, users with the time of what they did."""
+        times_ms, self._times_ms = self._times_ms, {}
+        return [*stamped(self.flush(max_users), times_ms)]
 
     def flush(self, max_users: int | None = None) -> list[Update]:
         """Publish what has moved: users with their items, and items, at most `max_users` of each."""
@@ -103,7 +120,7 @@ class OryxFold:
                 self._publish(self._message(item, vector), updates)
         return updates
 
-    def resend(self) -> list[Update]:
+    def resend(self) -> list[Updates]:
         """Return the vectors of the items astray; of all else readers have what this began with."""
         return [self._message(item, self.state.item_vector(item)) for item in self._astray]
 

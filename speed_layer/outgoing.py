@@ -4,11 +4,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
+from oryx_py.messages.blocks import Updates, UserVectors, encode_block
+from oryx_py.numerics.murmur2 import partitions_of
 from oryx_py.ports import Outgoing, Record
 
-__all__ = ["dead_letter", "progress_records", "stamped", "update_records"]
+__all__ = ["block_records", "dead_letter", "progress_records", "stamped", "unstamped", "update_records"]
 
 DEAD_LETTER_BYTES = 64 * 1024
 """Of a value that cannot be read, so much is kept (wire protocol)."""
@@ -24,6 +27,44 @@ def stamped(updates: Sequence[Update], times_ms: Mapping[str, int]) -> list[Upda
         else update
         for update in updates
     ]
+
+
+def unstamped(updates: Sequence[Updates]) -> list[Updates]:
+    """Return the updates without times: those of a replay answer no interaction that anybody waits for."""
+    return [
+        msgspec.structs.replace(update, at_ms=np.full(len(update), -1, np.int64))
+        if isinstance(update, UserVectors)
+        else msgspec.structs.replace(update, at_ms=None)
+        if isinstance(update, UserVector)
+        else update
+        for update in updates
+    ]
+
+
+def block_records(block: UserVectors, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:
+    """Return a block's updates as records: for each what `update_records` returns."""
+    messages = encode_block(block)
+    homes = _homes(block.users, partitions)
+    records: list[Outgoing] = []
+    room = max_bytes - OVERHEAD_BYTES
+    for at, (message, home) in enumerate(zip(messages, homes, strict=True)):
+        # Headers and the key are short but for the strengths, of which each has an item in the value, no shorter than
+        # four bytes; so what is far below the bound needs no exact look.
+        if len(message.value) > room // 16:
+            records += update_records(block.update(at), topic, partitions, max_bytes)
+        else:
+            records.append(Outgoing(topic, message.value, message.key, message.headers, home))
+    return records
+
+
+def _homes(names: Sequence[str], partitions: int) -> list[int]:
+    if partitions == 1:
+        return [0] * len(names)
+    encoded = [name.encode() for name in names]
+    ends = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=ends[1:])
+    found: list[int] = partitions_of(np.frombuffer(b"".join(encoded), np.uint8), ends, partitions).tolist()
+    return found
 
 
 def update_records(update: Update, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:

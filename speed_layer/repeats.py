@@ -37,7 +37,7 @@ class Repeats:
 
     def is_repeat(self, record: Record, user: str) -> bool:
         """Take in a readable record of this user; say whether it is to be ignored."""
-        id_ = id_of(record.headers) if self._settings.dedupes else None
+        id_ = id_of(record.headers) if record.headers and self._settings.dedupes else None
         if id_ is None:
             return False
         seen = self._seen.setdefault(record.partition, SeenIds(self._settings))

@@ -12,7 +12,7 @@ __all__ = ["ChangedRows"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChangedRows:
-    """Users' changed pairs as compressed sparse rows: `oryx_py.model.changed_pairs.ChangedPairs` of many users.
+    """Users' changed pairs as compressed sparse rows: what `oryx_py.model.pair_delta` holds.
 
     ``users`` int64[m]: handles, ascending, none twice. Row ``i`` has the pairs ``indptr[i]`` … ``indptr[i + 1] - 1``
     (int64[m + 1], from 0), in the order in which they first changed, no item twice. ``items`` int32[p]: handles.

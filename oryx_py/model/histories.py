@@ -1,6 +1,5 @@
 """Who knows what: the generation's folded histories, and what changed since."""
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,10 +7,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.model.changed_pairs import ChangedPairs
 from oryx_py.model.changed_rows import ChangedRows
+from oryx_py.model.pair_delta import PairDelta
+from oryx_py.numerics.pair_table import Base
 
 __all__ = ["Histories", "HistoryChanges", "Rows"]
+
+_NOT_KNOWN = float("nan")
 
 
 class Rows(Protocol):
@@ -20,6 +22,16 @@ class Rows(Protocol):
     @property
     def indptr(self) -> NDArray[np.int64]:
         """int64[rows + 1]."""
+        ...
+
+    @property
+    def indices(self) -> NDArray[np.int32]:
+        """int32[pairs], ascending within a row."""
+        ...
+
+    @property
+    def strengths(self) -> NDArray[np.float64]:
+        """float64[pairs]."""
         ...
 
     def row(self, i: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
@@ -56,119 +68,98 @@ class Histories:
         self._users = users
         self._items = items
         self._base_users = len(users.indptr) - 1
-        self._earlier = ChangedRows.none()
-        self._changes: dict[int, ChangedPairs] = {}
-        self._forgotten: set[int] = set()
-        self._popularity = np.diff(items.indptr).astype(np.int64)
-        self._activity = np.diff(users.indptr).astype(np.int64)
+        self._delta = PairDelta(Base(users.indptr, users.indices, users.strengths), np.diff(items.indptr))
         self.version = 0
         """Rises with every change of a count."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that this holds beside the generation's files."""
+        return self._delta.nbytes
+
     def of_user(self, user: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return int64[n] item handles and float64[n] folded strengths; empty for an unknown user."""
-        items, strengths = self._base_row(user)
-        changes = self._changes.get(user)
-        if changes is None:
-            changes = self._from_earlier(user)
-        if changes is None:
-            return items.astype(np.int64), np.asarray(strengths)
-        return changes.applied(items, strengths)
+        if self._delta.touched(user):
+            _, items, strengths = self._delta.gather(np.array([user], np.int64))
+            return items, strengths
+        if user >= self._base_users:
+            return np.empty(0, np.int64), np.empty(0, np.float64)
+        row, strengths = self._users.row(user)
+        return row.astype(np.int64), np.asarray(strengths)
+
+    def gather(self, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Return many users' histories as rows: int64[n + 1] starts, int64[pairs] items, float64[pairs] strengths."""
+        return self._delta.gather(users)
 
     def strength(self, user: int, item: int) -> float | None:
         """Return a pair's folded strength, None where it is not known."""
-        changes = self._changes.get(user)
-        if changes is None:
-            at = self._earlier.place(user, item)
-            if at >= 0:
-                strength = float(self._earlier.strengths[at])
-                return None if strength != strength else strength  # NaN
-        elif item in changes:
-            return changes.strength(item)
-        items, strengths = self._base_row(user)
-        at = _place(items, item)
-        return float(strengths[at]) if at >= 0 else None
+        found = float(self._delta.strengths(np.array([user], np.int64), np.array([item], np.int64))[0])
+        return None if found != found else found  # NaN
+
+    def strengths(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return float64[n], the pairs' folded strengths, NaN where they are not known."""
+        return self._delta.strengths(users, items)
 
     def put(self, user: int, item: int, strength: float) -> None:
         """Set a pair's folded strength."""
-        if self.strength(user, item) is None:
-            self._count(user, item, 1)
-        self._set(user, item, strength)
+        self.put_many(np.array([user], np.int64), np.array([item], np.int64), np.array([strength]))
 
     def remove(self, user: int, item: int) -> None:
         """Make a pair unknown; nothing happens where it is."""
-        if self.strength(user, item) is None:
-            return
-        self._count(user, item, -1)
-        changes = self._changes_to(user)
-        if _place(self._base_row(user)[0], item) < 0:
-            changes.drop(item)
-        else:
-            self._set(user, item, None)
+        self.put(user, item, _NOT_KNOWN)
+
+    def put_many(self, users: NDArray[np.int64], items: NDArray[np.int64], strengths: NDArray[np.float64]) -> None:
+        """Set pairs one after the other; a strength of NaN makes the pair unknown."""
+        self._delta.put(users, items, strengths)
+        self.version += 1
 
     def forget_user(self, user: int) -> None:
         """Make all of a user's pairs unknown."""
-        for item in self.of_user(user)[0].tolist():
-            self.remove(user, item)
-        self._changes[user] = ChangedPairs()
-        self._forgotten.add(user)
+        self._delta.forget(user)
+        self.version += 1
 
     def users_of(self, item: int) -> Iterator[int]:
         """Iterate over the users who know an item; goes through everything that changed, so for rare use."""
-        base = self._items.row(item)[0].tolist() if item < len(self._items.indptr) - 1 else []
-        for user in base:
-            if self.strength(user, item) is not None:
-                yield user
-        already = set(base)
-        yield from [user for user in self._earlier.knowing(item) if user not in already and user not in self._changes]
-        for user, changes in self._changes.items():
-            if user not in already and item in changes and changes.strength(item) is not None:
-                yield user
+        base = self._items.row(item)[0].astype(np.int64) if item < len(self._items.indptr) - 1 else _NOBODY
+        if len(base):
+            base = base[~np.isnan(self._delta.strengths(base, np.full(len(base), item, np.int64)))]
+        users, known = self._delta.holders(item)
+        yield from base.tolist()
+        yield from np.setdiff1d(users[known], base).tolist()
 
     def changed(self) -> list[int]:
         """Return the handles of users of whom something has changed; in no order."""
-        return [*self._changes, *(user for user in self._earlier.users.tolist() if user not in self._changes)]
+        found: list[int] = self._delta.changed().tolist()
+        return found
 
     def forgotten(self) -> NDArray[np.int64]:
         """Return int64[f], ascending: the users who were forgotten, of whom the generation's pairs do not count."""
-        return np.array(sorted(self._forgotten), np.int64)
+        return self._delta.cleared()
 
     def rows(self) -> ChangedRows:
         """Return all changed pairs, as arrays that no later change alters."""
-        users = np.array(sorted(self._changes), np.int64)
-        items, strengths, lengths = array("q"), array("d"), array("q")
-        for user in users.tolist():
-            of_user, with_strengths = self._changes[user].columns()
-            items.extend(of_user)
-            strengths.extend(with_strengths)
-            lengths.append(len(of_user))
+        pair_users, items, strengths = self._delta.entries()
+        users, counts = np.unique(pair_users, return_counts=True)
         indptr = np.zeros(len(users) + 1, np.int64)
-        np.cumsum(np.frombuffer(lengths, np.int64), out=indptr[1:])
-        touched = ChangedRows(
-            users, indptr, np.frombuffer(items, np.int64).astype(np.int32), np.frombuffer(strengths, np.float64)
-        )
-        return touched.over(self._earlier)
+        np.cumsum(counts, out=indptr[1:])
+        return ChangedRows(users, indptr, items.astype(np.int32), strengths)
 
     def dump(self) -> HistoryChanges:
         """Return all in which these histories differ from the generation's."""
         return HistoryChanges(
             rows=self.rows(),
             forgotten=self.forgotten(),
-            activity=_difference(self._activity, self._users),
-            popularity=_difference(self._popularity, self._items),
+            activity=_difference(self._delta.activity(), self._users),
+            popularity=_difference(self._delta.popularity(), self._items),
         )
 
     def load(self, changes: HistoryChanges) -> None:
-        """Take over what another `Histories` of the same generation dumped; nothing may have changed here before.
-
-        Its arrays are used as they are, mapped ones too.
-        """
-        assert not self._changes
-        assert not len(self._earlier.users)
-        self._earlier = changes.rows
-        self._forgotten.update(changes.forgotten.tolist())
-        self._activity = _with_difference(self._activity, *changes.activity)
-        self._popularity = _with_difference(self._popularity, *changes.popularity)
-        self.version += 1
+        """Take over what another `Histories` of the same generation dumped; nothing may have changed here before."""
+        assert not self.changed()
+        for user in changes.forgotten.tolist():
+            self._delta.forget(user)
+        rows = changes.rows
+        self.put_many(rows.user_of_pairs(), rows.items.astype(np.int64), np.asarray(rows.strengths))
 
     def added(self, user: int) -> NDArray[np.int64]:
         """Return int64[n]: the items that a user knows, and did not in the generation; ascending."""
@@ -177,53 +168,14 @@ class Histories:
 
     def popularity(self, items: int) -> NDArray[np.int64]:
         """Return int64[items]: by item handle, the users who know it; a view that the next change may alter."""
-        self._popularity = _grown(self._popularity, items)
-        return self._popularity[:items]
+        return self._delta.popularity(items)
 
     def activity(self, users: int) -> NDArray[np.int64]:
         """Return int64[users]: by user handle, the items known; a view that the next change may alter."""
-        self._activity = _grown(self._activity, users)
-        return self._activity[:users]
-
-    def _from_earlier(self, user: int) -> ChangedPairs | None:
-        row = self._earlier.row(user)
-        return ChangedPairs.of(*self._earlier.pairs(row), self._base_row(user)[0]) if row >= 0 else None
-
-    def _changes_to(self, user: int) -> ChangedPairs:
-        """Return what may be altered of a user."""
-        changes = self._changes.get(user)
-        if changes is None:
-            changes = self._from_earlier(user)
-            changes = self._changes[user] = ChangedPairs() if changes is None else changes
-        return changes
-
-    def _base_row(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        if user >= self._base_users or user in self._forgotten:
-            return np.empty(0, np.int32), np.empty(0, np.float64)
-        return self._users.row(user)
-
-    def _set(self, user: int, item: int, strength: float | None) -> None:
-        self._changes_to(user).set(item, strength, _place(self._base_row(user)[0], item))
-
-    def _count(self, user: int, item: int, by: int) -> None:
-        self._popularity = _grown(self._popularity, item + 1)
-        self._activity = _grown(self._activity, user + 1)
-        self._popularity[item] += by
-        self._activity[user] += by
-        self.version += 1
+        return self._delta.activity(users)
 
 
-def _place(items: NDArray[np.int32], item: int) -> int:
-    """Return where an item is in a row, -1 where it is not."""
-    # As the row's own type: for another one the search would first copy the row.
-    at = int(items.searchsorted(items.dtype.type(item)))
-    return at if at < len(items) and items[at] == item else -1
-
-
-def _grown(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    if size <= len(counts):
-        return counts
-    return np.concatenate([counts, np.zeros(max(size, 2 * len(counts)) - len(counts), np.int64)])
+_NOBODY = np.empty(0, np.int64)
 
 
 def _difference(counts: NDArray[np.int64], of: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -232,11 +184,3 @@ def _difference(counts: NDArray[np.int64], of: Rows) -> tuple[NDArray[np.int64],
     differences[: len(of.indptr) - 1] -= np.diff(of.indptr)
     handles = np.flatnonzero(differences)
     return handles, differences[handles]
-
-
-def _with_difference(
-    counts: NDArray[np.int64], handles: NDArray[np.int64], differences: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    counts = _grown(counts, int(handles.max()) + 1 if len(handles) else 0)
-    counts[handles] += differences
-    return counts

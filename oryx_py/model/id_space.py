@@ -1,6 +1,6 @@
 """Handles for IDs: the generation's rows first, then the IDs that appeared since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,10 @@ class Ids(Protocol):
 
     def find(self, id: str) -> int:  # noqa: A002 - the field's own word
         """Return the row of an ID, -1 where the generation has none."""
+        ...
+
+    def find_many(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of IDs, int64[n], -1 for each that the generation does not have."""
         ...
 
     def id(self, row: int) -> str:
@@ -62,6 +66,22 @@ class IdSpace:
         first = len(self)
         self._names += ids
         self._new.update(zip(self._names[first - self.base :], range(first, len(self)), strict=True))
+
+    def intern_many(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return int64[n], the handles of IDs; new ones for those that had none, in the order of arrival."""
+        new = self._new
+        distinct = dict.fromkeys(ids)
+        unknown = [name for name in distinct if name not in new] if new else list(distinct)
+        rows = self._rows.find_many(unknown)
+        handles: dict[str, int] = dict(zip(unknown, rows.tolist(), strict=True))
+        for at in np.flatnonzero(rows < 0).tolist():
+            name = unknown[at]
+            handles[name] = new[name] = len(self)
+            self._names.append(name)
+        if len(unknown) < len(distinct):
+            handles = {name: handles.get(name, -1) for name in distinct}
+            handles = {name: handle if handle >= 0 else new[name] for name, handle in handles.items()}
+        return np.fromiter(map(handles.__getitem__, ids), np.int64, len(ids))
 
     def since(self) -> list[str]:
         """Return the IDs that are not the generation's, by handle from `base` on; a copy, for any thread."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, partition_of
+from oryx_py.messages.blocks import UserVectors
 from oryx_py.model.generation import Generation
 from oryx_py.model.histories import Histories
 from oryx_py.model.id_space import IdSpace
@@ -77,6 +78,19 @@ class ModelState:
             case _:
                 return False
 
+    def apply_users(self, block: UserVectors) -> None:
+        """Apply a block that was made from this very state: as its messages one by one, whose handles it has.
+
+        Nothing in it may be older than what was applied to the same user.
+
+        Raises:
+            BadMessage: the vectors' length is not the generation's; the state is as before.
+        """
+        self.user_vectors.set_many(block.handles, block.vectors)
+        self.histories.put_many(np.repeat(block.handles, np.diff(block.indptr)), block.item_handles, block.strengths)
+        known = block.inputs >= 0
+        self._user_input.update(zip(block.handles[known].tolist(), block.inputs[known].tolist(), strict=True))
+
     def user_vector(self, user: int) -> NDArray[np.float32] | None:
         """Return float32[k], None for a user who has no vector."""
         return self.user_vectors.get(user)
@@ -112,6 +126,13 @@ class ModelState:
     def live(self, update_partition: int = 0) -> Mapping[int, bool]:
         """Return by input partition whether the epoch was announced live in this update partition."""
         return MappingProxyType(self._live[update_partition])
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes this holds beside the generation's files; names and positions by their usual size."""
+        new = len(self.users) - self.users.base + len(self.items) - self.items.base
+        arrays = self.user_vectors.nbytes + self.item_vectors.nbytes + self.histories.nbytes
+        return arrays + 200 * new + 100 * (len(self._user_input) + len(self._item_input))
 
     def covers(self, user: str | None, offsets: Mapping[int, int]) -> bool:
         """Say whether the interactions at these input offsets are in; without a user, for all users."""
@@ -167,8 +188,9 @@ class ModelState:
         if self._is_stale(user, update.input):
             return False
         self.user_vectors.set(user, update.vector)
-        for item, strength in zip(update.items, update.strengths, strict=True):
-            self.histories.put(user, self.items.intern(item), strength)
+        if update.items:
+            items = np.array([self.items.intern(item) for item in update.items], np.int64)
+            self.histories.put_many(np.full(len(items), user, np.int64), items, np.array(update.strengths, np.float64))
         if update.input is not None:
             self._user_input[user] = update.input
         return True
@@ -181,10 +203,9 @@ class ModelState:
             self.histories.forget_user(user)
             self.user_vectors.set(user, None)
         else:
-            for item in update.items:
-                handle = self.items.find(item)
-                if handle >= 0:
-                    self.histories.remove(user, handle)
+            found = np.array([self.items.find(item) for item in update.items], np.int64)
+            items = found[found >= 0]
+            self.histories.put_many(np.full(len(items), user, np.int64), items, np.full(len(items), np.nan))
         if update.input is not None:
             self._user_input[user] = update.input
         return True

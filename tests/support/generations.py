@@ -35,6 +35,9 @@ class ListIds:
     def find(self, id: str) -> int:
         return self._ids.index(id) if id in self._ids else -1
 
+    def find_many(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        return np.array([self.find(name) for name in ids], np.int64)
+
     def id(self, row: int) -> str:
         return self._ids[row]
 

@@ -1,0 +1,50 @@
+"""How much of a step may go into what others' interactions have made stale."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+__all__ = ["Budget"]
+
+
+class Budget:
+    """Bounds one step: so many vectors, which bounds the bytes sent, from systems of so many pairs in all.
+
+    The first vector is always granted: an item with more users than the whole budget is solved, too, one a step.
+
+    Args:
+        solves: vectors; None for any number.
+        pairs: of their systems; None for any number.
+    """
+
+    def __init__(self, solves: int | None = None, pairs: int | None = None) -> None:
+        self._solves = solves
+        self._pairs = pairs
+
+    def again(self) -> "Budget":
+        """Return another of what is left of this."""
+        return Budget(self._solves, self._pairs)
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more is granted in this step."""
+        return (self._solves is not None and self._solves <= 0) or (self._pairs is not None and self._pairs <= 0)
+
+    def affordable(self, wanted: Iterable[int], weight: Callable[[int], int]) -> tuple[list[int], Iterator[int]]:
+        """Take the first of the wanted that the budget allows; return these, and the rest.
+
+        Args:
+            wanted: in the order of preference.
+            weight: the pairs of each one's system.
+        """
+        waiting = iter(wanted)
+        granted: list[int] = []
+        while not self.spent:
+            some = list(islice(waiting, 1))
+            if not some:
+                break
+            granted += some
+            if self._solves is not None:
+                self._solves -= 1
+            if self._pairs is not None:
+                self._pairs -= weight(some[0])
+        return granted, waiting

@@ -1,0 +1,236 @@
+"""Interactions that wait to be folded, and the micro-batches cut from them: pairs, before anything is solved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.events import Action, FoldSettings, Interaction
+from oryx_py.events.fold import fold_columns
+from oryx_py.events.weighing import times_of, weigh_columns
+from oryx_py.messages import partition_of
+from oryx_py.model.state import ModelState
+
+__all__ = ["MicroBatch", "Waiting"]
+
+Handles = NDArray[np.int64]
+
+_WHOLE_USER = -1
+"""In an item's place: the user is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MicroBatch:
+    """What interactions touched, folded onto the state before them.
+
+    Attributes:
+        users: int64[m] handles, ascending.
+        inputs: int64[m], offset of each one's newest interaction.
+        at_ms: int64[m], Kafka's time of each one's newest interaction, -1 for none.
+        forgotten: bool[m], who was forgotten and known no more, but for what came afterwards.
+        indptr: int64[m + 1]: whose pairs are whose.
+        items: int64[n] handles, ascending within a user.
+        strengths: float64[n], each pair's now; NaN for what is not known (any more).
+        forgotten_items: handles.
+    """
+
+    users: Handles
+    inputs: Handles
+    at_ms: Handles
+    forgotten: NDArray[np.bool_]
+    indptr: Handles
+    items: Handles
+    strengths: NDArray[np.float64]
+    forgotten_items: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def owners(self) -> Handles:
+        """Return int64[n], by pair the position of its user."""
+        return np.repeat(np.arange(len(self.users)), np.diff(self.indptr))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Interactions as columns, in the order of arrival; ``items`` is -1 where a user is forgotten."""
+
+    users: Handles
+    items: Handles
+    strengths: NDArray[np.float64]
+    offsets: Handles
+    times_ms: Handles
+    partitions: Handles
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        return self.users, self.items, self.strengths, self.offsets, self.times_ms, self.partitions
+
+    def where(self, chosen: Any) -> "_Rows":
+        return _Rows(*(column[chosen] for column in self.columns))
+
+
+def _together(parts: Sequence[_Rows]) -> _Rows:
+    columns: list[NDArray[Any]] = [np.concatenate(same) for same in zip(*(rows.columns for rows in parts), strict=True)]
+    return _Rows(*columns)
+
+
+_NONE = np.empty(0, np.int64)
+_NO_ROWS = _Rows(_NONE, _NONE, np.empty(0, np.float64), _NONE, _NONE, _NONE)
+
+
+@dataclass
+class Waiting:
+    """Takes interactions one by one, gives back micro-batches; reads the state, and names only new IDs in it.
+
+    Args:
+        state: the epoch's, as of the last micro-batch.
+        partitions: of the input topic.
+    """
+
+    state: ModelState
+    partitions: int
+    _new: list[tuple[Interaction, int, int, int]] = field(default_factory=list)
+    _columns: list[_Rows] = field(default_factory=list)
+    _sorted: _Rows = _NO_ROWS
+    """By user, each one's in the order of arrival; all of them older than the columns."""
+    _forgotten_items: set[int] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        """At least the number of users that wait, at most that of interactions."""
+        return len(self._new) + sum(map(len, self._columns)) + len(self._sorted)
+
+    def __bool__(self) -> bool:
+        return bool(self._new or self._columns or len(self._sorted) or self._forgotten_items)
+
+    def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int) -> None:
+        """Take one interaction; those of a partition come in the order of its offsets."""
+        if not interaction.user:
+            self._forget_item(interaction.item, partition, offset)
+        else:
+            self._new.append((interaction, partition, offset, kafka_ms))
+
+    def take(self, max_users: int | None = None) -> MicroBatch:
+        """Cut off the interactions of so many users, all of them for None, and the items forgotten by now."""
+        self._lay_down()
+        if not len(self._sorted) and self._columns:
+            rows = _together(self._columns)
+            self._columns = []
+            self._sorted = rows.where(np.argsort(rows.users, kind="stable"))
+        rows = self._sorted
+        if max_users is not None:
+            begins = np.flatnonzero(np.diff(rows.users, prepend=-1))
+            end = int(begins[max_users]) if len(begins) > max_users else len(rows)
+            rows, self._sorted = rows.where(slice(end)), rows.where(slice(end, None))
+        else:
+            self._sorted = _NO_ROWS
+            if self._columns:
+                rows = _together([rows, *self._columns])
+                self._columns = []
+                rows = rows.where(np.argsort(rows.users, kind="stable"))
+        forgotten_items, self._forgotten_items = frozenset(self._forgotten_items), set()
+        return _folded(self.state, rows, forgotten_items)
+
+    def _lay_down(self) -> None:
+        """Turn what came last into columns; leave out what is too old or too little to count."""
+        if not self._new:
+            return
+        new, self._new = self._new, []
+        manifest = self.state.generation.manifest
+        settings: FoldSettings = manifest.fold
+        interactions = [row[0] for row in new]
+        users = self.state.users.intern_many([each.user for each in interactions])
+        named = [each.item for each in interactions]
+        if "" in named:
+            whole = np.array([each.action is Action.FORGET_USER for each in interactions])
+            items = np.full(len(named), _WHOLE_USER, np.int64)
+            items[~whole] = self.state.items.intern_many([name for name in named if name])
+        else:
+            items = self.state.items.intern_many(named)
+        strengths = np.array([each.strength for each in interactions], np.float64)  # None becomes NaN
+        kafka_ms = np.array([row[3] for row in new], np.int64)
+        rows = _Rows(
+            users,
+            items,
+            strengths,
+            np.array([row[2] for row in new], np.int64),
+            kafka_ms,
+            np.array([row[1] for row in new], np.int64),
+        )
+        if not settings.is_plain:
+            places = {kind: place for place, kind in enumerate(settings.kinds)}
+            kinds = np.array([places.get(each.kind or "", -1) for each in interactions], np.int64)
+            given = np.array(
+                [-1 if each.timestamp_ms is None else each.timestamp_ms for each in interactions], np.int64
+            )
+            weighed, counts = weigh_columns(strengths, kinds, times_of(given, kafka_ms), settings, manifest.as_of_ms)
+            rows = replace(rows, strengths=weighed).where(counts)
+        self._columns.append(rows)
+
+    def _forget_item(self, name: str, partition: int, offset: int) -> None:
+        """Let everybody in the partition who knows the item, or will when what waits is folded, delete it."""
+        self._lay_down()
+        item = self.state.items.intern(name)
+        waiting = [rows.users[(rows.items == item) & (rows.partitions == partition)] for rows in self._columns]
+        waiting.append(self._sorted.users[(self._sorted.items == item) & (self._sorted.partitions == partition)])
+        known = [
+            user
+            for user in self.state.histories.users_of(item)
+            if partition_of(self.state.users.id(user), self.partitions) == partition
+        ]
+        users = np.unique(np.concatenate([np.array(known, np.int64), *waiting]))
+        if len(users):
+            same = np.full(len(users), 1, np.int64)
+            nothing = np.full(len(users), np.nan)
+            self._columns.append(_Rows(users, item * same, nothing, offset * same, -same, partition * same))
+        self._forgotten_items.add(item)
+
+
+def _folded(state: ModelState, rows: _Rows, forgotten_items: frozenset[int]) -> MicroBatch:
+    """Fold rows, by user and then in the order of arrival, onto the state."""
+    if not len(rows):
+        none = np.empty(0, np.int64)
+        return MicroBatch(
+            none, none, none, np.empty(0, bool), np.zeros(1, np.int64), none, np.empty(0), forgotten_items
+        )
+    begins = np.flatnonzero(np.diff(rows.users, prepend=-1))
+    ends = np.append(begins[1:], len(rows)) - 1
+    users = rows.users[begins]
+    owner = np.repeat(np.arange(len(users)), ends - begins + 1)
+    inputs, at_ms = rows.offsets[ends], np.maximum.reduceat(rows.times_ms, begins)
+    items, strengths = rows.items, rows.strengths
+    forgotten = np.zeros(len(users), np.bool_)
+    whole = np.flatnonzero(items == _WHOLE_USER)
+    if len(whole):
+        last = np.full(len(users), -1, np.int64)
+        last[owner[whole]] = whole
+        forgotten = last >= 0
+        after = np.arange(len(rows)) > last[owner]
+        who = np.flatnonzero(forgotten)
+        indptr, known, _ = state.histories.gather(users[who])
+        owner = np.concatenate([np.repeat(who, np.diff(indptr)), owner[after]])
+        items = np.concatenate([known, items[after]])
+        strengths = np.concatenate([np.full(len(known), np.nan), strengths[after]])
+    order = np.lexsort((items, owner))
+    sorted_owner, sorted_items = owner[order], items[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (sorted_owner[1:] != sorted_owner[:-1]) | (sorted_items[1:] != sorted_items[:-1])
+    pair = np.empty(len(order), np.int64)
+    pair[order] = np.cumsum(first) - 1
+    pair_owner, pair_items = sorted_owner[first], sorted_items[first]
+    before = state.histories.strengths(users[pair_owner], pair_items)
+    had = np.flatnonzero(~np.isnan(before) & ~forgotten[pair_owner])
+    folded = fold_columns(
+        np.concatenate([had, pair]),
+        np.concatenate([before[had], strengths]),
+        state.generation.manifest.fold,
+        len(pair_items),
+    )
+    indptr = np.zeros(len(users) + 1, np.int64)
+    np.cumsum(np.bincount(pair_owner, minlength=len(users)), out=indptr[1:])
+    return MicroBatch(users, inputs, at_ms, forgotten, indptr, pair_items, folded, forgotten_items)

@@ -1,0 +1,1 @@
+"""The speed layer's throughput, from topic to topic; `python -m tests.bench.speed --json`."""
