@@ -1,20 +1,18 @@
 """What files still have of somebody forgotten: the history's rows, generations and their copies, in bounded memory."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.adapters.file_reading import open_reading
 from oryx_py.adapters.paths import GENERATION
+from oryx_py.cli.forget.arrays import Unreadable, row_of
 from oryx_py.cli.forget.proof import Held
 from oryx_py.cli.forget.subject import Forgotten, Subject
 from oryx_py.errors import OryxError
-from oryx_py.model.ids import id_files
 from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest
 from oryx_py.ports.files import Files
 
@@ -22,14 +20,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["Folder", "Unreadable", "below", "folders", "forgets_of", "generation_has", "rows_of", "table_has"]
+__all__ = ["CHECKPOINTS", "Folder", "below", "folders", "forgets_of", "generation_has", "rows_of"]
 
+CHECKPOINTS = ".checkpoints"
+"""Where a host's copies of checkpoints lie beside those of generations."""
 _BATCH_ROWS = 65_536
-_HEADER_BYTES = 4096
-
-
-class Unreadable(OryxError):
-    """A file cannot be looked into, so that nothing is known of what it has."""
 
 
 def below(files: Files, path: str) -> Iterator[str]:
@@ -113,7 +108,10 @@ def _is(batch: "pa.RecordBatch", name: str, value: str) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A directory of a generation, or of what is left of one; ``manifest`` None where it has none that can be read."""
+    """A directory of a generation or a checkpoint, or of what is left of one.
+
+    ``manifest`` is that of a generation, None where it has none that can be read.
+    """
 
     path: str
     name: str
@@ -122,8 +120,13 @@ class Folder:
 
 
 def folders(files: Files) -> Iterator[Folder]:
-    """Iterate over the generations below a root, and over what is staged, half copied or half removed there."""
+    """Iterate over the generations below a root, and over what is staged, half copied or half removed there.
+
+    `CHECKPOINTS` are others.
+    """
     for entry in files.list():
+        if entry.name == CHECKPOINTS:
+            continue
         if entry.is_dir and not GENERATION.fullmatch(entry.name):
             names = [f"{entry.name}/{inner.name}" for inner in files.list(entry.name) if inner.is_dir]
         else:
@@ -152,7 +155,7 @@ def generation_has(files: Files, folder: Folder, subject: Subject) -> bool:
     """
     if folder.manifest is not None and subject.id in set(_texts(folder.manifest.metrics)):
         return True
-    return table_has(files, folder.path, f"{subject.kind}s", subject.id)
+    return row_of(files, folder.path, f"{subject.kind}s", subject.id) >= 0
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -164,51 +167,3 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
-
-
-def table_has(files: Files, path: str, side: str, wanted: str) -> bool:
-    """Say whether a table of IDs (`oryx_py.model.ids`) has one, by bisection: its IDs ascend bytewise.
-
-    Raises:
-        Unreadable: it is missing or damaged.
-    """
-    offsets, data, *_ = (f"{path}/{name}" for name in id_files(side))
-    try:
-        count, first = _array(files, offsets, np.dtype(np.int64))
-        _, start = _array(files, data, np.dtype(np.uint8))
-
-        def id_of(row: int) -> bytes:
-            begin, end = np.frombuffer(_read(files, offsets, first + 8 * row, 16), np.int64).tolist()
-            return _read(files, data, start + begin, end - begin)
-
-        low, high, encoded = 0, count - 1, wanted.encode()
-        while low < high:
-            middle = (low + high) // 2
-            if id_of(middle) < encoded:
-                low = middle + 1
-            else:
-                high = middle
-        return low < count - 1 and id_of(low) == encoded
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise Unreadable(f"{files.uri(path)}: {error}") from error
-
-
-def _array(files: Files, path: str, dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The length of an array of one dimension in NumPy's format, and where its numbers begin."""
-    size = files.size(path)
-    if size is None:
-        raise ValueError(f"there is no {path}")
-    head = io.BytesIO(_read(files, path, 0, min(size, _HEADER_BYTES)))
-    if np.lib.format.read_magic(head) != (1, 0):
-        raise ValueError(f"{path} is in another format")
-    shape, _, found = np.lib.format.read_array_header_1_0(head)
-    if found != dtype or len(shape) != 1 or head.tell() + shape[0] * dtype.itemsize != size:
-        raise ValueError(f"{path} is no table of IDs, or not whole")
-    return int(shape[0]), head.tell()
-
-
-def _read(files: Files, path: str, start: int, length: int) -> bytes:
-    found = files.read(path, start, length) if length else b""
-    if found is None or len(found) != length:
-        raise ValueError(f"{path} went, or ends too early")
-    return found

@@ -50,6 +50,10 @@ class Until:
             f"{self.settings.store.keep_generations}, and two at least"
         )
 
+    def checkpoint(self) -> str:
+        """Of a checkpoint."""
+        return self._kept("newer ones take its place; those of the next generation have nothing of it")
+
     def copy(self, *, stored: bool) -> str:
         """Of a copy on this host of a generation that the store has, or no longer has."""
         if stored:

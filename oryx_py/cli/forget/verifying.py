@@ -17,7 +17,9 @@ from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of
 from oryx_py.cli.forget import files as on_files
 from oryx_py.cli.forget import topics as on_topics
-from oryx_py.cli.forget.files import Folder, Unreadable
+from oryx_py.cli.forget.arrays import Unreadable
+from oryx_py.cli.forget.checkpoints import checkpoint_has, manifest_of
+from oryx_py.cli.forget.files import Folder
 from oryx_py.cli.forget.proof import Held, Left, Proof
 from oryx_py.cli.forget.subject import Forgotten, Subject
 from oryx_py.cli.forget.until import Until
@@ -30,8 +32,8 @@ from oryx_py.ports.files import Files
 __all__ = ["Verifier"]
 
 _DATA = "data"
-_OF_THE_STORE = frozenset({"generations", "registry", "lease"})
-"""Folders of the store; the latter two name generations and hosts alone."""
+_OF_THE_STORE = frozenset({"checkpoints", "generations", "registry", "lease"})
+"""Folders of the store; the last two name generations and hosts alone."""
 
 
 class Verifier:
@@ -61,6 +63,7 @@ class Verifier:
         self._history = open_files(settings.history_uri, "history.uri", reach)
         self._registry_log = open_registry(settings.registry_uri, reach)
         self._generations = open_files(f"{settings.store_uri.rstrip('/')}/generations", "store.uri", reach)
+        self._checkpoints = open_files(f"{settings.store_uri.rstrip('/')}/checkpoints", "store.uri", reach)
         self._store = open_files(settings.store_uri, "store.uri", reach)
         self._left: list[Left] = []
         self._looked_at: list[str] = []
@@ -171,6 +174,7 @@ class Verifier:
                 end = until.copy(stored=folder.name in names)
                 self._look_at_generation(root, folder, forgotten, end)
         self._looked_at.append(f"{copies:,} copies of generations on this host")
+        self._look_at_checkpoints(forgotten, until)
         for entry in self._store.list():
             if entry.is_dir and entry.name not in _OF_THE_STORE:
                 place = self._store.uri(entry.name)
@@ -189,6 +193,29 @@ class Verifier:
                 self._left.append(Left(where, f"a row among its {self._subject.kind}s, and its history", end))
         except Unreadable as trouble:
             self._left.append(Left(where, f"cannot be looked into: {trouble}", end))
+
+    def _look_at_checkpoints(self, forgotten: Forgotten, until: Until) -> None:
+        stores: dict[str, Files] = {"checkpoints": self._checkpoints}
+        cached = reach_of(self._settings).cache_dir
+        if cached is not None and (cached / on_files.CHECKPOINTS).is_dir():
+            stores["copies of checkpoints on this host"] = LocalFiles(cached / on_files.CHECKPOINTS)
+        for what, files in stores.items():
+            found = list(on_files.folders(files))
+            for folder in found:
+                self._on_step(what, len(found))
+                manifest = manifest_of(files, folder)
+                try:
+                    if manifest is None:
+                        has = f"{len(folder.files)} files of no whole checkpoint, not looked into"
+                    else:
+                        has = checkpoint_has(
+                            files, folder, manifest, self._generations, forgotten, again=bool(self._again)
+                        )
+                except Unreadable as trouble:
+                    has = f"cannot be looked into: {trouble}"
+                if has:
+                    self._left.append(Left(files.uri(folder.path), has, until.checkpoint()))
+            self._looked_at.append(f"{len(found):,} {what}")
 
     def _copies(self) -> list[Files]:
         reach = reach_of(self._settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer
-from oryx_py.adapters.places import history_log, open_registry, open_store, reach_of
+from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
 from oryx_py.cli.asking import url_of
 from oryx_py.cli.status.asking_all import Heard, Outcome, ask_all, hear
 from oryx_py.cli.status.composing import Facts, Process, position_of
@@ -58,6 +58,7 @@ def look(settings: Settings, processes: Sequence[tuple[str, str]]) -> Facts:
     questions: dict[str, Callable[[], Any]] = {
         "Kafka": lambda: _topics(settings, _bootstrap(settings)),
         "the store": lambda: _stored(settings),
+        "the checkpoints": lambda: _checkpoints(settings),
         "the history": lambda: history_log(located(settings).history_uri, reach_of(located(settings))).read(),
     }
     began = time.monotonic()
@@ -82,6 +83,7 @@ def look(settings: Settings, processes: Sequence[tuple[str, str]]) -> Facts:
         registry=registry,
         manifest=manifest,
         history=history,
+        checkpoints=first["the checkpoints"].answer,
         troubles=tuple(troubles),
     )
     wanted = _unread(facts)
@@ -158,6 +160,13 @@ def _stored(settings: Settings) -> tuple[Registry, Manifest | None, str]:
         return registry, open_store(here.store_uri, reach).manifest(newest.generation), ""
     except OryxError as error:
         return registry, None, str(error)
+
+
+def _checkpoints(settings: Settings) -> int | None:
+    """How many the store has, None for none."""
+    here = located(settings)
+    files = open_files(f"{here.store_uri.rstrip('/')}/checkpoints", "store.uri", reach_of(here))
+    return sum(entry.is_dir and not entry.name.startswith(".") for entry in files.list()) or None
 
 
 def _unread(facts: Facts) -> dict[int, set[int]]:

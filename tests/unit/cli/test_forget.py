@@ -23,19 +23,22 @@ from batch_layer.layer import Outcome
 from batch_layer.rows import HISTORY_SCHEMA
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.cli.forget.files import Unreadable, table_has
+from oryx_py.cli.forget.arrays import Unreadable, list_has, numbers_have, row_of
 from oryx_py.cli.forget.proof import Proof
 from oryx_py.cli.forget.subject import Forgotten, Subject, fields_of, may_name
 from oryx_py.cli.forget.verifying import Verifier
 from oryx_py.cli.main import app
 from oryx_py.config import Settings, load
 from oryx_py.errors import BadInteraction
-from oryx_py.events import parse_value
+from oryx_py.events import Interaction, parse_value
 from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode, partition_of
 from oryx_py.messages.update import Update
+from oryx_py.model.checkpoint import Covered, write_checkpoint
 from oryx_py.model.ids import write_ids
+from oryx_py.model.state import ModelState
 from oryx_py.ports import TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeProducer
+from speed_layer.folding import EpochFold
 from tests.support.batch import BatchWorld
 from tests.unit.cli.scripted_service import Asked, Reply, scripted
 
@@ -84,12 +87,21 @@ def test_of_a_line_that_breaks_off_the_fields_before_count() -> None:
 def test_a_table_of_ids_has_what_is_in_it(tmp_path_factory: pytest.TempPathFactory, ids: set[str], wanted: str) -> None:
     folder = tmp_path_factory.mktemp("table")
     write_ids(folder, "users", sorted(ids, key=str.encode))
-    files = LocalFiles(folder.parent)
-    assert table_has(files, folder.name, "users", wanted) == (wanted in ids)
-    assert all(table_has(files, folder.name, "users", each) for each in ids)
+    files, ascending = LocalFiles(folder.parent), sorted(ids, key=str.encode)
+    row = row_of(files, folder.name, "users", wanted)
+    assert row == (ascending.index(wanted) if wanted in ids else -1)
+    assert [row_of(files, folder.name, "users", each) for each in ascending] == list(range(len(ids)))
+    offsets, data = (f"{folder.name}/users.ids.{part}.npy" for part in ("offsets", "bytes"))
+    assert list_has(files, offsets, data, wanted) == (wanted in ids)
+    assert numbers_have(files, f"{folder.name}/users.ids.rows.npy", np.int32, len(ids) - 1)
+    assert not numbers_have(files, f"{folder.name}/users.ids.rows.npy", np.int32, len(ids))
     (folder / "users.ids.bytes.npy").write_bytes(b"torn")
     with pytest.raises(Unreadable):
-        table_has(files, folder.name, "users", wanted)
+        row_of(files, folder.name, "users", wanted)
+    with pytest.raises(Unreadable):
+        list_has(files, offsets, data, wanted)
+    with pytest.raises(Unreadable):
+        numbers_have(files, f"{folder.name}/users.ids.bytes.npy", np.uint8, 1)
 
 
 def test_a_forget_that_repeats_another_is_none() -> None:
@@ -367,6 +379,61 @@ def test_a_folder_that_nobody_knows_proves_nothing(place: Place) -> None:
     (place.folder / "store" / "later").mkdir()
     (left,) = place.verify().left
     assert "does not know" in left.what
+
+
+def checkpoint(place: Place, name: str, covers: int, *told: Interaction) -> Path:
+    """A checkpoint of what the speed layer has after these, one a record from offset 0 on, each where it belongs."""
+    generation = place.newest()
+    fold, partitions = EpochFold(ModelState(generation, 1), place.PARTITIONS), range(place.PARTITIONS)
+    for offset, interaction in enumerate(told):
+        homes = [partition_of(interaction.user, place.PARTITIONS)] if interaction.user else partitions
+        for partition in homes:
+            fold.add(interaction, partition, 1_000 + offset, 0)
+    fold.flush()
+    path = place.folder / "store" / "checkpoints" / name
+    path.mkdir(parents=True)
+    write_checkpoint(
+        path,
+        name=name,
+        epoch=1,
+        generation=generation,
+        created_ms=0,
+        covered=Covered(input=dict.fromkeys(partitions, covers), live=[], update={}),
+        changes=fold.state.dump(),
+        ids={},
+    )
+    return path
+
+
+@pytest.mark.parametrize(("id_", "kind"), [("ann", "user"), ("tea", "item")])
+def test_checkpoints_below_the_forget_are_found(place: Place, id_: str, kind: str) -> None:
+    """An ID that the generation has is there by its row's number; one that it lacks, by itself."""
+    path = checkpoint(place, "0000000001-a", 0, Interaction("ann", "tea", 1.0), Interaction("new", "pie", 1.0))
+    forget(place)
+    place.send("new,,", ",pie,")
+    found = {left.place.rpartition("/")[2]: left.what for left in place.verify(id_, kind).left}
+    assert "what changed" in found[path.name]
+    new = {left.place.rpartition("/")[2]: left.what for left in place.verify(*(
+        ("new", "user") if kind == "user" else ("pie", "item"))).left}  # fmt: skip
+    assert "its ID, and what" in new[path.name]
+    shutil.copytree(path.parent, place.folder / "cache" / ".checkpoints")
+    found = [left.place for left in place.verify(id_, kind).left if path.name in left.place]
+    assert [".checkpoints" in where for where in found] == [False, True]
+    (path / "pairs.users.npy").write_bytes(b"torn")
+    (path / "pairs.items.npy").write_bytes(b"torn")
+    assert any("cannot be looked into" in left.what for left in place.verify(id_, kind).left)
+    (path / "manifest.json").unlink()
+    assert any("no whole checkpoint" in left.what for left in place.verify(id_, kind).left)
+
+
+def test_checkpoints_above_the_forget_have_an_id_at_most(place: Place) -> None:
+    clean(place)
+    path = checkpoint(place, "0000000002-a", 10**6, Interaction("bob", "egg", 1.0), Interaction("bob", "pie", 1.0))
+    assert place.verify().proven
+    assert place.verify("tea", "item").proven
+    place.send(",pie,")
+    (left,) = [left for left in place.verify("pie", "item").left if path.name in left.place]
+    assert left.what == "its ID, and nothing else"
 
 
 def test_updates_that_say_that_somebody_is_gone_are_forgets_and_what_is_below_them_is_old(place: Place) -> None:

@@ -1,0 +1,54 @@
+"""What a checkpoint still has of somebody forgotten."""
+
+import numpy as np
+
+from oryx_py.cli.forget.arrays import list_has, numbers_have, row_of
+from oryx_py.cli.forget.files import Folder
+from oryx_py.cli.forget.subject import Forgotten
+from oryx_py.errors import OryxError
+from oryx_py.model.checkpoint import CheckpointManifest, decode_checkpoint
+from oryx_py.model.manifest import MANIFEST
+from oryx_py.ports.files import Files
+
+__all__ = ["checkpoint_has", "manifest_of"]
+
+
+def manifest_of(files: Files, folder: Folder) -> CheckpointManifest | None:
+    """Return a checkpoint's manifest, None where it has none that can be read."""
+    raw = files.read(f"{folder.path}/{MANIFEST}")
+    try:
+        return None if raw is None else decode_checkpoint(raw, folder.path)
+    except OryxError:
+        return None
+
+
+def checkpoint_has(
+    files: Files, folder: Folder, manifest: CheckpointManifest, generations: Files, forgotten: Forgotten, *, again: bool
+) -> str:
+    """Return in words what a checkpoint has, "" for nothing.
+
+    An ID that the generation lacks stands in it by itself; one that it has is a row's number in what has changed. The
+    numbers of what is forgotten are forgets.
+
+    Args:
+        files, folder, manifest: of the checkpoint.
+        generations: those of the store, for the row.
+        forgotten: the forget.
+        again: whether something came since, which it then rightly has.
+
+    Raises:
+        Unreadable: a file is missing or damaged.
+    """
+    subject, path = forgotten.subject, folder.path
+    side = f"{subject.kind}s"
+    covered = forgotten.is_covered_by(manifest.covered.input)
+    new = list_has(files, f"{path}/{side}.new.offsets.npy", f"{path}/{side}.new.bytes.npy", subject.id)
+    if covered:
+        return "its ID, and nothing else" if new and not again else ""
+    if new:
+        return "its ID, and what came in until then"
+    row = row_of(generations, manifest.generation, side, subject.id)
+    pairs = ("pairs.users", np.int64) if subject.kind == "user" else ("pairs.items", np.int32)
+    places = (pairs, (f"{side}.vectors.handles", np.int64))
+    changed = row >= 0 and any(numbers_have(files, f"{path}/{name}.npy", kind, row) for name, kind in places)
+    return f"what changed of the {subject.kind} since the generation" if changed else ""
