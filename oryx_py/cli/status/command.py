@@ -37,8 +37,8 @@ def status(
     happened in it. "trimmed to" is each topic's first offset. What a layer
     waits for, and what does not answer, stands below the table.
 
-    Ends with 0 when everything is ready, else with 1. It takes some two
-    seconds, and a dozen at most whoever is away.
+    Ends with 0 when everything is ready, else with 1. It takes a few seconds,
+    and some twenty at most, whoever is away.
 
     Examples:
 
