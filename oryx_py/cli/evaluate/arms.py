@@ -107,10 +107,10 @@ class ModelArm:
         return found
 
     def learn(self, at: int) -> None:
-        """See `Arm`; each interaction is a micro-batch of its own."""
+        """See `Arm`; each interaction is a micro-batch of its own, with all that follows from it."""
         if self._fold is not None:
             self._fold.add(self._log.interaction(at), 0, at)
-            self._fold.flush()
+            self._fold.step()
 
     def renew(self, generation: Generation) -> None:
         """See `Arm`."""
