@@ -6,19 +6,17 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from oryx_py.errors import BrokerUnavailable, UserError
 from oryx_py.local import locks, ports
-from oryx_py.local.broker_home import BrokerHome, tail
+from oryx_py.local.broker_home import BrokerHome
 from oryx_py.local.class_archive import ClassArchive
 from oryx_py.local.jars import Jars, Progress, resolve_jars
 from oryx_py.local.java import Java, find_java
-from oryx_py.local.leash import leashed
+from oryx_py.local.java_server import JavaServer
 from oryx_py.local.runfile import RunFile, read_runfile, write_runfile
 
 __all__ = ["EmbeddedBroker"]
@@ -28,21 +26,14 @@ _TAKEN = ("Address already in use", "BindException")
 _POLL_S = 0.02
 _METADATA_S = 2.0
 _LOCK_S = 1.0
-_KILL_S = 10.0
 
 
-class EmbeddedBroker:
-    """A Kafka of one process, with its data in ``dir``, which outlives it and every ``kill -9``.
+class EmbeddedBroker(JavaServer):
+    """A Kafka of one process, with its data in ``dir``.
 
     ``host`` is the name under which clients find it; with another than 127.0.0.1 it listens, unprotected, on every
     address: for a closed network, as that of containers. ``port`` is a wish: when it is taken, another is found and
     kept over restarts; 0 means any.
-
-    One thread at a time may call ``start`` and ``stop``. It must live as long as the broker, which the kernel kills
-    with it unless ``leash`` is False (Linux).
-
-    The folder's lock is inherited by Kafka's process and held by nobody else, so it is free exactly when that process
-    is gone, whoever started it.
     """
 
     def __init__(
@@ -57,13 +48,11 @@ class EmbeddedBroker:
         on_progress: Progress | None = None,
     ) -> None:
         self._home = BrokerHome(dir.resolve(), host)
+        super().__init__(self._home, heap_mb=heap_mb, leash=leash)
         self._wish = port
-        self._heap_mb = heap_mb
-        self._leash = leash
         self._cache = cache
         self._on_progress = on_progress
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
         self._archive: ClassArchive | None = None
 
     @property
@@ -72,16 +61,6 @@ class EmbeddedBroker:
         if not self._port:
             raise BrokerUnavailable("the embedded broker has not been started")
         return f"{ports.HOST}:{self._port}"
-
-    @property
-    def process(self) -> subprocess.Popen[bytes] | None:
-        """Kafka's process, None before ``start`` and after ``stop``."""
-        return self._process
-
-    @property
-    def alive(self) -> bool:
-        """Whether Kafka's process runs."""
-        return self._process is not None and self._process.poll() is None
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Return when Kafka accepts connections and answers a metadata request; do nothing if it runs.
@@ -105,85 +84,50 @@ class EmbeddedBroker:
             self._home.runfile.unlink(missing_ok=True)  # under the lock: it was left by a broker that is gone
             self._home.prepare()
             self._archive = archive = ClassArchive.of(java, jars.folder)
-            self._home.format(self._java(java, jars, *archive.read_options), deadline - time.monotonic())
+            self._home.format(self._kafka(java, jars, *archive.read_options), deadline - time.monotonic())
             sharing = archive.read_options or archive.write_options(self._home.tmp)
-            command = [*self._java(java, jars, *sharing), "kafka.Kafka", "server.properties"]
+            command = [*self._kafka(java, jars, *sharing), "kafka.Kafka", "server.properties"]
             self._launch_on_free_ports(command, lock, deadline)
         finally:
             os.close(lock)
 
     def stop(self, grace_s: float = 30.0) -> None:
         """End Kafka: SIGTERM, and SIGKILL after ``grace_s``; nothing happens if it is not running."""
-        process, self._process = self._process, None
+        process = self._process
+        super().stop(grace_s)
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            self._kill(process)
         running = read_runfile(self._home.runfile)
         if running is not None and running.pid == process.pid:
             self._home.runfile.unlink(missing_ok=True)
         if self._archive is not None and process.returncode == 128 + signal.SIGTERM:  # Java's own, regular end
             self._archive.adopt(self._home.tmp)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _launch_on_free_ports(self, command: list[str], lock: int, deadline: float) -> None:
         for _ in range(_PORT_ATTEMPTS):
             chosen = self._home.choose_ports(self._wish)
             self._home.configure(chosen)
-            log_start = self._home.log.stat().st_size if self._home.log.exists() else 0
+            log_start = self._log_size()
             self._port = chosen.port
-            self._process = process = self._launch(command, lock)
+            process = self._launch(command, lock)
             try:
                 trouble = self._wait_until_ready(process, deadline)
             except BaseException:
-                self._kill(process)
+                super().stop(0)
                 raise
             if trouble is None:
                 now_ms = time.time_ns() // 1_000_000
                 write_runfile(self._home.runfile, RunFile(self.bootstrap_servers, process.pid, now_ms))
                 return
-            self._kill(process)
-            end = [*tail(self._home.output, 0, 5), *tail(self._home.log, log_start, 40)]
+            super().stop(0)
+            end = self._last_words(log_start, 40)
             if not any(word in line for word in _TAKEN for line in end):
                 break
         raise BrokerUnavailable("\n".join([f"{trouble}; the end of {self._home.log}:", *end[-12:]]))
 
-    def _launch(self, command: list[str], lock: int) -> subprocess.Popen[bytes]:
-        with self._home.output.open("wb") as output:
-            return subprocess.Popen(
-                command,
-                cwd=self._home.dir,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(lock,),
-                process_group=0,  # a Ctrl-C in the terminal is for this process, which stops Kafka in its own order
-            )
-
-    def _java(self, java: Java, jars: Jars, *options: str) -> list[str]:
-        command = [
-            *(str(java.path), f"-Xmx{self._heap_mb}m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-            *("-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", "-XX:ErrorFile=logs/hs_err_%p.log"),
-            *("-Djava.awt.headless=true", f"-Djava.io.tmpdir={self._home.tmp}", "-Dkafka.logs.dir=logs"),
-            *("-Dlog4j2.configurationFile=log4j2.properties", *options, "-cp", jars.classpath),
-        ]
-        return leashed(command) if self._leash else command
-
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-        process.wait(_KILL_S)
-        self._process = None
+    def _kafka(self, java: Java, jars: Jars, *options: str) -> list[str]:
+        ours = ("-Dkafka.logs.dir=logs", "-Dlog4j2.configurationFile=log4j2.properties")
+        return self._java(java, jars.classpath, *ours, *options)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], deadline: float) -> str | None:
         """Return None when Kafka answers, else what went wrong."""

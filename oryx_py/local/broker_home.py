@@ -13,7 +13,6 @@
 
 import base64
 import shutil
-import subprocess
 import uuid
 from dataclasses import dataclass
 from importlib import resources
@@ -22,15 +21,15 @@ from string import Template
 
 import msgspec
 
-from oryx_py.errors import BrokerUnavailable, UserError
+from oryx_py.errors import BrokerUnavailable
 from oryx_py.local import ports
+from oryx_py.local.formatting import format_aside, is_formatted
 from oryx_py.local.runfile import runfile_path
 
-__all__ = ["BrokerHome", "Ports", "broker_folder", "tail"]
+__all__ = ["BrokerHome", "Ports", "broker_folder"]
 
 _TEMPLATES = resources.files("oryx_py.local")
 _FORMATTING = "data.formatting"
-_TAIL_BYTES = 32_768
 
 
 def broker_folder(local_dir: Path) -> Path:
@@ -113,34 +112,17 @@ class BrokerHome:
     def format(self, java: list[str], timeout_s: float) -> None:
         """Format the data folder unless it is; ``java`` is the command up to the main class.
 
-        Kafka's tool writes several files: it works aside, and a rename makes the result count. Killed before that, the
-        next start begins afresh.
-
         Raises:
             UserError: there are data that Kafka did not format.
             BrokerUnavailable: the tool failed.
         """
-        data, fresh = self._data, self.dir / _FORMATTING
-        if (data / "meta.properties").is_file():
+        if is_formatted(self._data, "meta.properties", "Kafka data"):
             return
-        if data.exists() and any(data.iterdir()):
-            raise UserError(
-                f"{data} holds no formatted Kafka data (meta.properties is missing): restore it or move it away"
-            )
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(data, ignore_errors=True)
         self._write_properties(Ports(0, 1, 2), data=_FORMATTING)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
         tool = ["kafka.tools.StorageTool", "format", f"-t={cluster_id}", "-c", "server.properties", "--standalone"]
-        try:
-            run = subprocess.run(
-                [*java, *tool], cwd=self.dir, capture_output=True, text=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BrokerUnavailable(f"{data} could not be formatted within {timeout_s:.0f} s") from error
-        if run.returncode != 0:
-            raise BrokerUnavailable(f"{data} could not be formatted:\n{(run.stdout + run.stderr).strip()}")
-        fresh.rename(data)
+        fresh = self.dir / _FORMATTING
+        format_aside([*java, *tool], self._data, fresh, timeout_s=timeout_s, failure=BrokerUnavailable)
 
     def _write_properties(self, chosen: Ports, data: str) -> None:
         template = Template(_TEMPLATES.joinpath("server.properties").read_text(encoding="utf-8"))
@@ -152,15 +134,3 @@ class BrokerHome:
             data=data,
         )
         (self.dir / "server.properties").write_text(text, encoding="utf-8")
-
-
-def tail(path: Path, start: int, lines: int) -> list[str]:
-    """Return the last ``lines`` lines that were written to ``path`` after its first ``start`` bytes."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(start if start <= size else 0, size - _TAIL_BYTES))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return []
-    return text.rstrip().splitlines()[-lines:]

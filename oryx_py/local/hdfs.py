@@ -1,26 +1,23 @@
 """HDFS itself on one machine: a NameNode and a DataNode, each a process of the caller's."""
 
 import os
-import shutil
-import subprocess
 import time
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 
 from oryx_py.errors import MissingDependency, StoreUnavailable, UserError
 from oryx_py.local import ivy, locks, ports
-from oryx_py.local.broker_home import tail
+from oryx_py.local.formatting import format_aside, is_formatted
 from oryx_py.local.hdfs_home import DATANODE, NAMENODE, HdfsHome, HdfsRunFile, Role, hdfs_runfile, read_hdfs
 from oryx_py.local.jars import HDFS, Progress, read_lock, resolve_jars, version_of
 from oryx_py.local.java import Java, find_java
-from oryx_py.local.leash import leashed
+from oryx_py.local.java_server import JavaServer, Startable
 
 __all__ = ["DataNode", "EmbeddedHdfs", "NameNode", "is_writable"]
 
@@ -34,17 +31,12 @@ _OF_PYSPARK = (
 )
 _POLL_S = 0.05
 _LOCK_S = 1.0
-_KILL_S = 10.0
 _ASK_S = 2.0
 _opener = build_opener(ProxyHandler({}))  # what runs on this machine is never behind a proxy
 
 
-class _Server(ABC):
-    """One process, with its data in a folder that outlives it and every ``kill -9``.
-
-    One thread at a time may start and stop it. It must live as long as the process, which the kernel kills with it
-    unless ``leash`` is False (Linux). The folder's lock is the process's alone, so it is free when that is gone.
-    """
+class _Server(JavaServer):
+    """NameNode or DataNode."""
 
     role: Role
 
@@ -59,19 +51,8 @@ class _Server(ABC):
         on_progress: Progress | None = None,
     ) -> None:
         self.home = HdfsHome(local_dir.resolve(), self.role, host)
-        self._heap_mb, self._leash = heap_mb, leash
+        super().__init__(self.home, heap_mb=heap_mb, leash=leash)
         self._cache, self._on_progress = cache, on_progress
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def process(self) -> subprocess.Popen[bytes] | None:
-        """The process, None before ``start`` and after ``stop``."""
-        return self._process
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
 
     def start(self, timeout_s: float = 90.0) -> None:
         """Return when it does its work; if it runs already, only wait for that.
@@ -93,63 +74,25 @@ class _Server(ABC):
         try:
             self.home.prepare()
             self._configure()
-            java_command = self._java(java, classpath)
-            self._format(java_command, deadline - time.monotonic())
-            log_start = self.home.log.stat().st_size if self.home.log.exists() else 0
-            with self.home.output.open("wb") as output:
-                self._process = subprocess.Popen(
-                    [*java_command, _MAIN[self.role]],
-                    cwd=self.home.dir,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(lock,),
-                    process_group=0,  # a Ctrl-C in the terminal is for this process, which stops it in its own order
-                )
+            hadoop = ("-Djava.net.preferIPv4Stack=true", f"-Doryx.log={self.home.log}")
+            command = self._java(java, classpath, *hadoop)
+            self._format(command, deadline - time.monotonic())
+            log_start = self._log_size()
+            self._launch([*command, _MAIN[self.role]], lock)
         finally:
             os.close(lock)
         self._await_ready(deadline, log_start)
-
-    def stop(self, grace_s: float = 20.0) -> None:
-        """End it: SIGTERM, and SIGKILL after ``grace_s``; nothing happens if it is not running."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(_KILL_S)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @abstractmethod
     def _configure(self) -> None:
         """Write the settings' files."""
 
-    def _format(self, java: list[str], timeout_s: float) -> None:  # noqa: B027 - a DataNode's needs nothing done
+    def _format(self, java: list[str], timeout_s: float) -> None:
         """Make the data folder what it has to be, once."""
 
     @abstractmethod
     def _ready(self) -> bool:
         """Whether it answers as it should."""
-
-    def _java(self, java: Java, classpath: str) -> list[str]:
-        command = [
-            *(str(java.path), f"-Xmx{self._heap_mb}m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-            *("-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", "-XX:ErrorFile=logs/hs_err_%p.log"),
-            *("-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true", f"-Djava.io.tmpdir={self.home.tmp}"),
-            *(f"-Doryx.log={self.home.log}", "-cp", classpath),
-        ]
-        return leashed(command) if self._leash else command
 
     def _await_ready(self, deadline: float, log_start: int) -> None:
         assert self._process is not None
@@ -158,9 +101,8 @@ class _Server(ABC):
                 ended = self._process.poll()
                 if ended is not None or time.monotonic() >= deadline:
                     trouble = "was not ready in time" if ended is None else f"ended with exit code {ended}"
-                    end = [*tail(self.home.output, 0, 5), *tail(self.home.log, log_start, 12)]
                     message = f"the {self.role} {trouble}; the end of {self.home.log}:"
-                    raise StoreUnavailable("\n".join([message, *end]))
+                    raise StoreUnavailable("\n".join([message, *self._last_words(log_start, 12)]))
                 time.sleep(_POLL_S)
         except BaseException:
             self.stop(0)
@@ -207,29 +149,13 @@ class NameNode(_Server):
         self._rpc, self._http = chosen.rpc, chosen.http
 
     def _format(self, java: list[str], timeout_s: float) -> None:
-        """Format the names aside, and rename them into place; killed before that, the next start begins afresh."""
+        """Format the names."""
         data, fresh = self.home.data, self.home.fresh
-        if (data / "current" / "VERSION").is_file():
+        if is_formatted(data, "current/VERSION", "names"):
             return
-        if data.exists() and any(data.iterdir()):
-            raise UserError(f"{data} holds no formatted names (VERSION is missing): restore it or move it away")
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(data, ignore_errors=True)
         tool = [_MAIN[NAMENODE], "-D", f"dfs.namenode.name.dir={fresh.as_uri()}", "-format", "-nonInteractive"]
-        try:
-            run = subprocess.run(
-                [*java, *tool, "-clusterId", f"oryx-{uuid.uuid4()}"],
-                cwd=self.home.dir,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise StoreUnavailable(f"{data} could not be formatted within {timeout_s:.0f} s") from error
-        if run.returncode != 0:
-            raise StoreUnavailable(f"{data} could not be formatted:\n{(run.stdout + run.stderr)[-2000:]}")
-        fresh.rename(data)
+        command = [*java, *tool, "-clusterId", f"oryx-{uuid.uuid4()}"]
+        format_aside(command, data, fresh, timeout_s=timeout_s, failure=StoreUnavailable)
 
     def _ready(self) -> bool:
         if not _beans(f"http://{ports.HOST}:{self._http}", "NameNodeInfo"):
@@ -275,7 +201,7 @@ class DataNode(_Server):
         return joined and self._webhdfs_url is not None and is_writable(self._webhdfs_url)
 
 
-class EmbeddedHdfs:
+class EmbeddedHdfs(Startable):
     """A NameNode and a DataNode together.
 
     Args:
@@ -298,15 +224,6 @@ class EmbeddedHdfs:
         """End both."""
         self.datanode.stop()
         self.namenode.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def is_writable(webhdfs_url: str) -> bool:

@@ -20,10 +20,10 @@ from oryx_py.client import Client, NoAnswer, Retries, Unreachable
 from oryx_py.config import Settings, load
 from oryx_py.errors import NotReady, OryxError
 from oryx_py.local import ports
-from oryx_py.local.broker_home import tail
 from oryx_py.local.child import Child, RunningChild
 from oryx_py.local.lines import LogFiles
 from oryx_py.local.supervisor import Supervisor
+from oryx_py.local.tailing import tail
 from oryx_py.model.generation import Generation
 
 __all__ = ["Machine", "temporary_machine"]

@@ -8,7 +8,8 @@ import pytest
 
 from oryx_py.errors import BrokerUnavailable, UserError
 from oryx_py.local import ports
-from oryx_py.local.broker_home import BrokerHome, Ports, tail
+from oryx_py.local.broker_home import BrokerHome, Ports
+from oryx_py.local.tailing import tail
 
 FORMATS = [
     sys.executable,
