@@ -1,11 +1,16 @@
 """TCP ports of this machine's loopback interface."""
 
+import random
 import socket
 from collections.abc import Container, Iterable
 
 __all__ = ["HOST", "choose", "is_free"]
 
 HOST = "127.0.0.1"
+
+_QUIET = range(20_000, 30_000)
+"""Below what systems give to connections that go out, which could hold a port again before its server binds it."""
+_TRIES = 200
 
 
 def is_free(port: int) -> bool:
@@ -23,8 +28,8 @@ def is_free(port: int) -> bool:
 
 
 def choose(wishes: Iterable[int], taken: Container[int] = ()) -> int:
-    """Return the first of ``wishes`` that is free and not in ``taken``, else any free port."""
-    for port in wishes:
+    """Return the first of ``wishes`` that is free and not in ``taken``, else any free port, above the usual ones."""
+    for port in (*wishes, *random.SystemRandom().sample(_QUIET, _TRIES)):
         if port not in taken and is_free(port):
             return port
     while True:

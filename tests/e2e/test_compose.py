@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.system import eventually, free_port
+from oryx_py.local.ports import choose
+from tests.support.system import eventually
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = ["LICENSE", "README.md", "batch_layer", "deploy", "docker-compose.yml", ".dockerignore", "oryx_py"]
@@ -46,7 +47,7 @@ class Compose:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = choose(())
         self.environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": f"oryx-test-{os.getpid()}",

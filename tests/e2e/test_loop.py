@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
+from oryx_py.local.ports import choose
 from oryx_py.ports import EndOfPartition, Record
 from tests.e2e.conftest import NewSystem
 from tests.support.answers import assert_answers, input_size
-from tests.support.system import System, eventually, free_port
+from tests.support.system import System, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("loop"), pytest.mark.timeout(600)]
 
@@ -33,7 +34,7 @@ def history(users: int = 40, seed: int = 1) -> str:
 @pytest.fixture(scope="module")
 def system(new_system: NewSystem) -> System:
     """A system with a generation, speed and serving running."""
-    system = new_system(SPEED__METRICS_PORT=free_port())
+    system = new_system(SPEED__METRICS_PORT=choose(()))
     system.start("serve")
     system.start("speed")
     system.wait_up()

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from oryx_py.adapters.places import open_registry, open_store
+from oryx_py.local.ports import choose
 from oryx_py.model.registry import EpochStarted, GenerationState
 from tests.support.serving import write_world
-from tests.support.system import Answer, System, eventually, free_port
+from tests.support.system import Answer, System, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("replicas"), pytest.mark.timeout(300)]
 
@@ -30,7 +31,7 @@ class Cluster:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        other = System(system.folder, "", **{**system.settings, "SERVING__PORT": free_port()})
+        other = System(system.folder, "", **{**system.settings, "SERVING__PORT": choose(())})
         self.replicas = [system, other]
         self._published = 0
 

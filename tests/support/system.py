@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
+
+from oryx_py.local.ports import choose
 
 __all__ = ["Answer", "System", "eventually"]
 
@@ -54,7 +55,7 @@ class System:
     def __init__(self, folder: Path, bootstrap_servers: str, **settings: object) -> None:
         self.folder = folder
         name = f"{folder.name}-{os.getpid()}-{time.time_ns() % 10**9}"
-        self.port = int(str(settings.get("SERVING__PORT") or free_port()))
+        self.port = int(str(settings.get("SERVING__PORT") or choose(())))
         self.settings: dict[str, object] = {
             "KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
             "LOCAL__DIR": folder,
@@ -192,10 +193,3 @@ def eventually(holds: Callable[[], bool], timeout_s: float, explain: Callable[[]
     while not holds():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s; {explain()}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
