@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,19 +23,28 @@ from oryx_py.local.broker_home import BrokerHome, Ports
 from oryx_py.local.java import find_java
 from oryx_py.local.runfile import read_runfile
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("broker")]
 
 START_S = 120.0
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("local")
+
+
+@pytest.fixture(scope="module")
+def restarted(folder: Path) -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker(folder / "broker", port=0)
+    yield broker
+    broker.stop()
+
+
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
-    broker = EmbeddedBroker(tmp_path / "broker", port=0)
-    try:
-        broker.start(START_S)
-        yield broker
-    finally:
-        broker.stop()
+def broker(restarted: EmbeddedBroker) -> EmbeddedBroker:
+    """A running one, which a test may stop or kill, though not damage."""
+    restarted.start(START_S)
+    return restarted
 
 
 def write(broker: EmbeddedBroker, topic: str, values: list[bytes], *, create: bool = True) -> None:
@@ -80,10 +90,10 @@ def test_what_was_acknowledged_survives_kill_9(broker: EmbeddedBroker) -> None:
     assert read(broker, "acknowledged", 2) == [b"before", b"after"]
 
 
-def test_taken_ports_are_replaced_by_free_ones_and_the_data_move_along(broker: EmbeddedBroker, tmp_path: Path) -> None:
+def test_taken_ports_are_replaced_by_free_ones_and_the_data_move_along(broker: EmbeddedBroker, folder: Path) -> None:
     write(broker, "moved", [b"a"])
     broker.stop()
-    former = json.loads((tmp_path / "broker" / "ports.json").read_bytes())
+    former = json.loads((folder / "broker" / "ports.json").read_bytes())
     with (
         socket.create_server((ports.HOST, former["port"])),
         socket.create_server((ports.HOST, former["controller_port"])),
@@ -103,20 +113,20 @@ def test_a_port_lost_between_the_look_and_the_bind_is_replaced(tmp_path: Path, m
             assert broker.bootstrap_servers != f"{ports.HOST}:{rival_port}"
 
 
-def test_a_second_broker_on_the_same_folder_is_refused(broker: EmbeddedBroker, tmp_path: Path) -> None:
-    second = EmbeddedBroker(tmp_path / "broker", port=0)
+def test_a_second_broker_on_the_same_folder_is_refused(broker: EmbeddedBroker, folder: Path) -> None:
+    second = EmbeddedBroker(folder / "broker", port=0)
     with pytest.raises(UserError, match=rf"in use by the broker {broker.bootstrap_servers} \(process {pid(broker)}\)"):
         second.start(START_S)
     second.stop()
     assert broker.alive
-    assert read_runfile(tmp_path / "broker.json").pid == pid(broker)
+    assert read_runfile(folder / "broker.json").pid == pid(broker)
 
 
-def test_the_run_file_names_the_broker_while_it_runs(broker: EmbeddedBroker, tmp_path: Path) -> None:
-    runfile = read_runfile(tmp_path / "broker.json")
+def test_the_run_file_names_the_broker_while_it_runs(broker: EmbeddedBroker, folder: Path) -> None:
+    runfile = read_runfile(folder / "broker.json")
     assert (runfile.bootstrap_servers, runfile.pid) == (broker.bootstrap_servers, pid(broker))
     broker.stop()
-    assert not (tmp_path / "broker.json").exists()
+    assert not (folder / "broker.json").exists()
 
 
 def test_a_stale_run_file_harms_neither_the_start_nor_the_process_it_names(tmp_path: Path) -> None:
@@ -131,14 +141,16 @@ def test_a_stale_run_file_harms_neither_the_start_nor_the_process_it_names(tmp_p
 
 
 def test_a_start_that_fails_shows_the_end_of_the_log_and_leaves_no_process(
-    broker: EmbeddedBroker, tmp_path: Path
+    broker: EmbeddedBroker, folder: Path, tmp_path: Path
 ) -> None:
     broker.stop()
+    shutil.copytree(folder / "broker", tmp_path / "broker")
     meta = tmp_path / "broker" / "data" / "meta.properties"
     meta.write_text(re.sub("node.id=1", "node.id=7", meta.read_text()))
+    failing = EmbeddedBroker(tmp_path / "broker", port=0)
     with pytest.raises(BrokerUnavailable, match=r"(?s)ended while starting \(exit code 1\).*broker\.log:\n.*node ?id"):
-        broker.start(START_S)
-    assert broker.process is None
+        failing.start(START_S)
+    assert failing.process is None
     assert not locks.is_held(tmp_path / "broker" / "lock")
 
 
