@@ -15,19 +15,25 @@ from oryx_py.errors import BrokerUnavailable, QueueFull
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.ports import Delivery, Record, TopicSpec
 
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("killed")]
+
 PARTITIONS = 3
 KILLS = 2
 DEADLINE_S = 120.0
 
 
-@pytest.fixture
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
     broker = EmbeddedBroker(tmp_path_factory.mktemp("kafka") / "mortal", port=0)
-    try:
-        broker.start(timeout_s=120)
-        yield broker
-    finally:
-        broker.stop()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def broker(mortal: EmbeddedBroker) -> EmbeddedBroker:
+    """One that runs, whatever a test before has done to it."""
+    mortal.start(timeout_s=120)
+    return mortal
 
 
 def kill(broker: EmbeddedBroker) -> None:
@@ -89,7 +95,6 @@ class Reader(threading.Thread):
         return sum(map(len, self.read.values()))
 
 
-@pytest.mark.kafka
 def test_a_killed_broker_loses_and_doubles_nothing(broker: EmbeddedBroker) -> None:
     """One producer and one consumer live through it; what was acknowledged is what is read, in order, once."""
     topic = f"killed-{uuid.uuid4().hex}"
@@ -127,7 +132,6 @@ def test_a_killed_broker_loses_and_doubles_nothing(broker: EmbeddedBroker) -> No
         assert [int(record.value or b"") for record in read] == list(range(partition, sender.sent, PARTITIONS))
 
 
-@pytest.mark.kafka
 def test_positions_are_stored_in_bounded_time_while_the_broker_dies(broker: EmbeddedBroker) -> None:
     """A commit on its way when the broker dies ends with BrokerUnavailable; the next one after its return is stored."""
     where = (f"killed-{uuid.uuid4().hex}", 0)
@@ -146,7 +150,6 @@ def test_positions_are_stored_in_bounded_time_while_the_broker_dies(broker: Embe
         consumer.close()
 
 
-@pytest.mark.kafka
 def test_everything_closes_without_a_broker(broker: EmbeddedBroker) -> None:
     """What is open when Kafka is gone for good does not keep the process."""
     topic = f"killed-{uuid.uuid4().hex}"
