@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from batch_layer.engine import Cancelled, Engine
 from batch_layer.history.composing import base_finder, reshaper
 from batch_layer.history.finding import no_base
-from batch_layer.history_folder import HistoryFolder
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer, Outcome, Parts, Step
 from batch_layer.lock import holding
@@ -27,17 +26,16 @@ from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.fitting import TRAINING_TASKS
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
+from batch_layer.stored import Stored, open_stored
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
-from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
 from oryx_py.errors import CommitConflict, ConfigError, Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
-from oryx_py.ports import ArtefactStore, Producer
+from oryx_py.ports import Producer
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.topics import check_identity, identify
@@ -155,23 +153,23 @@ def assemble(
         if lost():
             raise CommitConflict("another batch layer took this one for dead, and has begun a run")
 
-    admin, reach = KafkaAdmin(bootstrap, settings.kafka.client), reach_of(settings)
+    admin, stored = KafkaAdmin(bootstrap, settings.kafka.client), open_stored(settings)
     return BatchLayer(
         Parts(
-            registry=_registry(settings),
-            store=_store(settings),
-            history=history_log(settings.history_uri, reach),
-            folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
+            registry=stored.registry,
+            store=stored.store,
+            history=stored.history,
+            folder=stored.folder,
             admin=admin,
-            publisher=_publisher(settings, bootstrap, admin, producer),
+            publisher=_publisher(settings, stored, bootstrap, admin, producer),
             engine=engine,
             clock=SystemClock(),
             rng=np.random.default_rng(),
             metrics=metrics,
             build_index=ExactIndex().build,
-            tidy=_housekeeping(settings, bootstrap, admin, metrics),
-            reshape=reshaper(settings),
-            find_base=base_finder(settings) or no_base,
+            tidy=_housekeeping(settings, stored, bootstrap, admin, metrics),
+            reshape=reshaper(settings, stored),
+            find_base=base_finder(settings, stored) or no_base,
             on_progress=on_progress,
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
@@ -195,17 +193,17 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
     _refuse_other_publishers(settings)
     settings = located(settings)
     bootstrap, client = resolve_bootstrap(settings), settings.kafka.client
-    registry, store = _registry(settings), _store(settings)
+    stored = open_stored(settings)
     admin = KafkaAdmin(bootstrap, client)
     producer = KafkaProducer(bootstrap, client)
     try:
-        recorded = registry.read().topics
+        recorded = stored.registry.read().topics
         check_identity(recorded, identify(admin, [settings.input.topic, settings.update.topic]))
-        publisher = _publisher(settings, bootstrap, admin, producer)
+        publisher = _publisher(settings, stored, bootstrap, admin, producer)
         for _ in range(_CONFLICTS):
             # A batch layer that runs beside this may have published in between: decide upon the registry anew.
             with suppress(CommitConflict):
-                roll_back(registry, store, publisher, generation)
+                roll_back(stored.registry, stored.store, publisher, generation)
                 return 0
     finally:
         producer.close()
@@ -218,10 +216,12 @@ def _refuse_other_publishers(settings: Settings) -> None:
         raise ConfigError(wrong)
 
 
-def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics: Metrics) -> Housekeeping:
+def _housekeeping(
+    settings: Settings, stored: Stored, bootstrap: str, admin: KafkaAdmin, metrics: Metrics
+) -> Housekeeping:
     return Housekeeping(
-        registry=_registry(settings),
-        store=_store(settings),
+        registry=stored.registry,
+        store=stored.store,
         admin=admin,
         new_consumer=lambda group: KafkaConsumer(bootstrap, settings.kafka.client, group),
         clock=SystemClock(),
@@ -238,24 +238,16 @@ def _housekeeping(settings: Settings, bootstrap: str, admin: KafkaAdmin, metrics
     )
 
 
-def _registry(settings: Settings) -> RegistryLog:
-    return open_registry(settings.registry_uri, reach_of(settings))
-
-
-def _store(settings: Settings) -> ArtefactStore:
-    return open_store(settings.store_uri, reach_of(settings))
-
-
 def _spark(settings: Settings) -> dict[str, str]:
     """Spark's properties: what HDFS is asked for outside Spark goes for what Spark writes too."""
     of_hdfs = {"spark.hadoop.dfs.replication": str(settings.hdfs.replication)} if settings.hdfs.replication else {}
     return {**of_hdfs, **settings.batch.spark}
 
 
-def _publisher(settings: Settings, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:
+def _publisher(settings: Settings, stored: Stored, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:
     return Publisher(
-        registry=_registry(settings),
-        store=_store(settings),
+        registry=stored.registry,
+        store=stored.store,
         producer=producer,
         admin=admin,
         new_consumer=lambda: KafkaConsumer(bootstrap, settings.kafka.client),

@@ -12,13 +12,12 @@ from batch_layer.history.finding import BaseFinder
 from batch_layer.history.importing import Imported, Target, import_rows
 from batch_layer.history.reshaping import Reshaper
 from batch_layer.history.retention import Limits
-from batch_layer.history_folder import HistoryFolder
 from batch_layer.lock import holding
 from batch_layer.locking import run_lock
 from batch_layer.recipe import recipe_of
+from batch_layer.stored import Stored, open_stored
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin
-from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
@@ -29,41 +28,20 @@ from oryx_py.runtime.topics import check_identity, identify
 __all__ = ["base_finder", "import_into", "reshaper"]
 
 
-def base_finder(settings: Settings) -> BaseFinder | None:
-    """Return what finds the generation that the next one is folded on; None where the settings say not to.
-
-    Args:
-        settings: located ones.
-
-    Raises:
-        ConfigError: a place that cannot be used.
-    """
+def base_finder(settings: Settings, stored: Stored) -> BaseFinder | None:
+    """Return what finds the generation that the next one is folded on; None where the settings say not to."""
     if not settings.history.compacted:
         return None
-    reach = reach_of(settings)
-    return BaseFinder(
-        registry=open_registry(settings.registry_uri, reach),
-        store=open_store(settings.store_uri, reach),
-        history=history_log(settings.history_uri, reach),
-        folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
-    )
+    return BaseFinder(registry=stored.registry, store=stored.store, history=stored.history, folder=stored.folder)
 
 
-def reshaper(settings: Settings) -> Reshaper:
-    """Return what is done to the history before a generation is made of it.
-
-    Args:
-        settings: located ones.
-
-    Raises:
-        ConfigError: a place that cannot be used.
-    """
-    reach = reach_of(settings)
+def reshaper(settings: Settings, stored: Stored) -> Reshaper:
+    """Return what is done to the history before a generation is made of it."""
     return Reshaper(
-        log=history_log(settings.history_uri, reach),
-        folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
-        registry=open_registry(settings.registry_uri, reach),
-        store=open_store(settings.store_uri, reach),
+        log=stored.history,
+        folder=stored.folder,
+        registry=stored.registry,
+        store=stored.store,
         limits=Limits(settings.history.max_age_days, settings.history.max_rows),
         fold=recipe_of(settings.model, settings.batch.trainer, settings.input).fold,
         clock=SystemClock(),
@@ -89,19 +67,18 @@ def import_into(
         OryxError: broker, store or history do not answer.
     """
     settings = located(settings)
-    bootstrap, reach = resolve_bootstrap(settings), reach_of(settings)
-    admin = KafkaAdmin(bootstrap, settings.kafka.client)
-    registry = open_registry(settings.registry_uri, reach)
-    recorded, found = registry.read(), identify(admin, [settings.input.topic, settings.update.topic])
+    admin, stored = KafkaAdmin(resolve_bootstrap(settings), settings.kafka.client), open_stored(settings)
+    recorded, found = stored.registry.read(), identify(admin, [settings.input.topic, settings.update.topic])
     check_identity(recorded.topics, found)
     if recorded.topics is None:
-        registry.append(recorded, [found])
+        stored.registry.append(recorded, [found])
     clock = SystemClock()
     with holding(run_lock(settings, clock), clock, wait=_sleep, patient=True):
-        return _import(settings, admin, found, clock.now_ms(), batches, sources, again=again, on_rows=on_rows)
+        return _import(stored, settings, admin, found, clock.now_ms(), batches, sources, again=again, on_rows=on_rows)
 
 
 def _import(
+    stored: Stored,
     settings: Settings,
     admin: KafkaAdmin,
     found: TopicsIdentity,
@@ -112,8 +89,7 @@ def _import(
     again: bool,
     on_rows: Callable[[int], None],
 ) -> Imported:
-    reach = reach_of(settings)
-    folder = HistoryFolder(open_files(settings.history_uri, "history.uri", reach))
+    folder = stored.folder
     directory = folder.new(new_generation_name(now_ms, np.random.default_rng()))
 
     def put(local: Path, number: int) -> None:
@@ -121,7 +97,7 @@ def _import(
         local.unlink()
 
     target = Target(
-        log=history_log(settings.history_uri, reach),
+        log=stored.history,
         put=put,
         settle=lambda: folder.settle(directory),
         partitions=found.topics[settings.input.topic].partitions,

@@ -85,8 +85,11 @@ class Reshaper:
             CommitConflict: another process committed at the same time; the next run goes on.
             StoreUnavailable: try again.
         """
-        history = self._without_forgotten(self._within_limits(history))
-        for commit in self._log.commits(after=max(0, history.number - _LOOKED_AT)):
+        last = self._last_generation()
+        history = self._without_forgotten(self._within_limits(history), last)
+        # What was dropped before the last generation was made, the run that made it has removed.
+        made_of = last.history if last else 0
+        for commit in self._log.commits(after=max(made_of, history.number - _LOOKED_AT)):
             self._folder.remove(commit.dropped)
         return history
 
@@ -101,8 +104,8 @@ class Reshaper:
         paths = [file.path for file in dropped]
         return self._log.append(history, [], {}, 0, self._clock.now_ms(), kind="retention", dropped=paths)
 
-    def _without_forgotten(self, history: History) -> History:
-        forgets = self._new_forgets(history)
+    def _without_forgotten(self, history: History, last: Manifest | None) -> History:
+        forgets = self._new_forgets(history, last)
         if not forgets:
             return history
         directory = self._folder.new(new_generation_name(self._clock.now_ms(), self._rng))
@@ -122,9 +125,8 @@ class Reshaper:
         log.info("forgotten_rows_removed", files=len(dropped))
         return self._log.append(history, written, {}, 0, self._clock.now_ms(), kind="rewrite", dropped=dropped)
 
-    def _new_forgets(self, history: History) -> Forgets:
+    def _new_forgets(self, history: History, last: Manifest | None) -> Forgets:
         """The forgets since the last generation; those that only repeat others are none."""
-        last = self._last_generation()
         if last is not None and last.history < history.refolded:
             last = None  # what was imported since may have been forgotten long ago
         new = new_since(last.history if last else 0, history)

@@ -13,6 +13,7 @@ next commit of that number. Fails 2: the hidden leftovers stay.
 import posixpath
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from oryx_py.ports.store import Commit
 __all__ = ["FileCommitLog", "LocalCommitLog"]
 
 _NAME = re.compile(r"(\d{12})\.json")
+_KNOWN_BYTES = 16 << 20
 _TEMPORARY = re.compile(r"\.(\d{12})(?:\.json)?\.[0-9a-f]+\.tmp")
 
 
@@ -41,6 +43,10 @@ class FileCommitLog:
     Hidden files are ignored; any other that is not a commit stops the reader, since it may be a commit of a newer
     version or a damaged name.
 
+    What was read or written is remembered, up to some bytes, as each file costs several questions to a remote system.
+    Commits never change, so the newest one that is remembered stands for those before it: it is read again, and where
+    it is another, by its writer, the log has been put back or begun anew, and nothing is remembered.
+
     Args:
         files: exclusive ones.
         folder: the directory's path.
@@ -49,6 +55,8 @@ class FileCommitLog:
     def __init__(self, files: Files, folder: str = "") -> None:
         self._files = files
         self._folder = folder
+        self._known: dict[int, tuple[_Header, Commit]] = {}
+        self._known_bytes = 0
 
     def read(self, after: int = 0) -> list[Commit]:
         """The commits with numbers above ``after``, ascending.
@@ -58,7 +66,11 @@ class FileCommitLog:
             StoreUnavailable: the system does not give the files.
         """
         # By number, not by name: a listing may miss a file that was created while it ran, and show a later one.
-        return [self._commit(number) for number in range(after + 1, self._last() + 1)]
+        listed = self._listed()
+        last = max(listed, default=0)
+        numbers = range(after + 1, last + 1)
+        known = {} if self._known.keys().isdisjoint(numbers) else self._still_known(last)
+        return [known[n][1] if n in known and n in listed else self._read(n) for n in numbers]
 
     def append(self, number: int, payload: bytes) -> None:
         """Add the commit of this number, which is durable when this returns.
@@ -75,6 +87,7 @@ class FileCommitLog:
         header = _Header(number, xxhash.xxh3_128_hexdigest(payload), secrets.token_hex(8))
         if not self._files.create(path, msgspec.json.encode(header) + b"\n" + payload):
             raise CommitConflict(f"{self._files.uri(path)} was committed by another process")
+        self._remember(header, Commit(number, payload))
         self._sweep(number)
 
     def _sweep(self, committed: int) -> None:
@@ -84,19 +97,24 @@ class FileCommitLog:
             if found and int(found[1]) <= committed:
                 self._files.delete(posixpath.join(self._folder, name))
 
-    def _last(self) -> int:
-        """The highest number there is, 0 where there is none."""
-        last = 0
+    def _listed(self) -> set[int]:
+        """The numbers of the commits that the directory shows."""
+        listed = set()
         for name in self._files.names(self._folder):
             if name.startswith("."):
                 continue
             if not (found := _NAME.fullmatch(name)):
                 where = self._files.uri(posixpath.join(self._folder, name))
                 raise CorruptLog(f"{where} is no commit that this version knows: move it away")
-            last = max(last, int(found[1]))
-        return last
+            listed.add(int(found[1]))
+        return listed
 
-    def _commit(self, number: int) -> Commit:
+    def _read(self, number: int) -> Commit:
+        header, commit = self._told(number)
+        self._remember(header, commit)
+        return commit
+
+    def _told(self, number: int) -> tuple[_Header, Commit]:
         path = self._path(number)
         where, raw = self._files.uri(path), self._files.read(path)
         if raw is None:
@@ -104,7 +122,21 @@ class FileCommitLog:
         header, payload = _header(raw, where), raw.partition(b"\n")[2]
         if (header.commit, header.xxh3_128) != (number, xxhash.xxh3_128_hexdigest(payload)):
             raise CorruptLog(f"{where} is damaged, its number or checksum is another: restore it from a copy")
-        return Commit(number, payload)
+        return header, Commit(number, payload)
+
+    def _remember(self, header: _Header, commit: Commit) -> None:
+        if self._known_bytes + len(commit.payload) <= _KNOWN_BYTES:
+            self._known[commit.number] = header, commit
+            self._known_bytes += len(commit.payload)
+
+    def _still_known(self, last: int) -> Mapping[int, tuple[_Header, Commit]]:
+        """What is remembered, unless it is of another log than the one that is there now."""
+        known = self._known
+        newest = max(known)
+        if newest <= last and self._told(newest)[0] == known[newest][0]:
+            return known
+        self._known, self._known_bytes = {}, 0  # anew: another thread may be reading from the old one
+        return self._known
 
     def _path(self, number: int) -> str:
         return posixpath.join(self._folder, f"{number:012d}.json")

@@ -31,6 +31,7 @@ _STAGED = ".staged"
 _SAME_SYSTEM = ({"hdfs", "webhdfs", "swebhdfs"}, {"s3", "s3a"}, {"gs", "gcs"})
 """Schemes of one system: a cluster has several names, so that a path in it is what counts."""
 _MAX_URI = 4096
+_KNOWN = 100
 
 
 class RemoteStore:
@@ -46,6 +47,8 @@ class RemoteStore:
         self._files = files
         self._staging = staging
         self._cache = cache
+        self._manifests: dict[str, Manifest] = {}
+        """Of some generations that were there; none ever changes."""
 
     def uri(self, generation: str) -> str:
         """The URI of a generation's directory, be it there or not."""
@@ -119,7 +122,15 @@ class RemoteStore:
             UnsupportedFormat: it was written by a newer version.
         """
         name = self._name(uri_or_generation)
-        return decode_manifest(self.raw_manifest(name), self._files.uri(f"{name}/{MANIFEST}"))
+        known = self._manifests.get(name)
+        if known is not None and self._is_committed(name):
+            return known
+        self._manifests.pop(name, None)
+        manifest = decode_manifest(self.raw_manifest(name), self._files.uri(f"{name}/{MANIFEST}"))
+        if len(self._manifests) >= _KNOWN:
+            self._manifests.pop(min(self._manifests))
+        self._manifests[name] = manifest
+        return manifest
 
     def raw_manifest(self, uri_or_generation: str) -> bytes:
         """The bytes of the manifest.
@@ -151,6 +162,7 @@ class RemoteStore:
         Raises:
             StoreUnavailable: the system does not do it.
         """
+        self._manifests.pop(generation, None)
         self._files.delete(f"{checked_generation(generation)}/{MANIFEST}")
         self._files.delete(generation)
         self._files.delete(f"{_STAGED}/{generation}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from batch_layer.stored import Stored
     from oryx_py.cli.screen import Screen
     from oryx_py.config import Settings
     from oryx_py.model.history import History
@@ -52,13 +53,13 @@ def _show(call: Invocation, commits: bool) -> None:
     need("batch", "pyarrow")
     from batch_layer.history.retention import Limits
     from batch_layer.history.standing import compacted_state, due
-    from oryx_py.adapters.places import history_log, open_store, reach_of
+    from batch_layer.stored import open_stored
     from oryx_py.cli.history_report import COMMITS, commit_rows, totals
     from oryx_py.local.endpoint import located
 
     settings = located(call.settings())
-    log = history_log(settings.history_uri, reach_of(settings))
-    history, told = log.read(), log.commits()
+    stored = open_stored(settings)
+    history, told = stored.history.read(), stored.history.commits()
     if not history.number:
         call.screen.note("there is no history yet: the batch layer begins it, or `oryx history import`")
         return
@@ -66,17 +67,19 @@ def _show(call: Invocation, commits: bool) -> None:
         call.screen.table(COMMITS, commit_rows(told), right=(0, 3, 4, 5))
         call.screen.line()
     limits = Limits(settings.history.max_age_days, settings.history.max_rows)
-    dropping = due(history, told, limits, open_store(settings.store_uri, reach_of(settings)))
-    call.screen.table(("", ""), totals(history, told, dropping, compacted_state(history, _onto(settings, history))))
+    dropping = due(history, told, limits, stored.store)
+    call.screen.table(
+        ("", ""), totals(history, told, dropping, compacted_state(history, _onto(settings, stored, history)))
+    )
 
 
-def _onto(settings: "Settings", history: "History") -> "Manifest | None":
+def _onto(settings: "Settings", stored: "Stored", history: "History") -> "Manifest | None":
     """The generation that the next one is folded on."""
     from batch_layer.history.composing import base_finder
     from batch_layer.recipe import recipe_of
 
     recipe = recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction)
-    finder = base_finder(settings)
+    finder = base_finder(settings, stored)
     return None if finder is None or recipe.test_fraction else finder.chosen(history, recipe.fold)
 
 

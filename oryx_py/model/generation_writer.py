@@ -18,15 +18,14 @@ from typing import Any, NotRequired, TypeAlias, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.errors import NotReady, UserError
 from oryx_py.events.fold import FoldSettings
 from oryx_py.model.csr import Csr
-from oryx_py.model.files import FileEntry, adopt_file, map_array, storage, sync_directory, write_array
+from oryx_py.model.files import FileEntry, adopt_file, map_array, storage, sync_directory
+from oryx_py.model.generation_data import not_finite, refuse_diverged, write_data
 from oryx_py.model.history_files import history_files
-from oryx_py.model.ids import id_files, write_ids
+from oryx_py.model.ids import id_files
 from oryx_py.model.manifest import MANIFEST, Counts, Manifest, generation_files, write_manifest
 from oryx_py.model.packed_ids import ArrowStrings, PackedIds
-from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
     "Words",
     "commit_generation",
     "seal",
-    "write_data",
     "write_generation",
 ]
 
@@ -81,15 +79,6 @@ class Words(TypedDict):
     versions: NotRequired[Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """What one side has beside its histories."""
-
-    name: str
-    ids: PackedIds
-    factors: NDArray[np.float32]
-
-
 def seal(into: Path, build_index: BuildIndex = lambda _factors, _into: None, *, threads: int = 1) -> Sealed:
     """Build the index, and fsync, check and sum every file of a directory that has all of a generation's data files.
 
@@ -106,8 +95,8 @@ def seal(into: Path, build_index: BuildIndex = lambda _factors, _into: None, *, 
             _check_side(into, side, len(factors), pairs)
         with ThreadPoolExecutor(threads) as pool:
             for side, factors in (("users", users), ("items", items)):
-                wrong = sum(pool.map(_not_finite, np.array_split(factors, -(-len(factors) // _BLOCK_ROWS))))
-                _refuse_diverged(side, wrong, len(factors))
+                wrong = sum(pool.map(not_finite, np.array_split(factors, -(-len(factors) // _BLOCK_ROWS))))
+                refuse_diverged(side, wrong, len(factors))
             index = build_index(items, into)
             found = sorted(into.rglob("*"))
             for path in found:
@@ -155,43 +144,6 @@ def commit_generation(into: Path, sealed: Sealed, **words: Unpack[Words]) -> Man
                 files=dict(sorted(sealed.files.items())),
             ),
         )
-
-
-def write_data(
-    into: Path,
-    *,
-    user_ids: Sequence[str] | ArrowStrings | PackedIds,
-    item_ids: Sequence[str] | ArrowStrings | PackedIds,
-    user_factors: NDArray[np.floating[Any]],
-    item_factors: NDArray[np.floating[Any]],
-    user_histories: Csr,
-) -> dict[str, FileEntry]:
-    """Write a generation's data files from memory, fsynced; returns what the manifest says of each.
-
-    IDs ascend bytewise (as sorted Python strings do); row ``i`` of the factors [rows, features] belongs to ID ``i`` and
-    is written as float32. ``user_histories`` has a row for each user, none empty, whose indices are item rows in any
-    order, none twice.
-
-    Raises:
-        NotReady: there are no users, or no items, to make a generation of.
-        UserError: factors are not finite: the training diverged.
-        ValueError: arguments do not fit together, or a file is there already.
-        StoreUnavailable: the disk does not take the files.
-    """
-    users = _side("users", user_ids, user_factors)
-    items = _side("items", item_ids, item_factors)
-    if users.factors.shape[1] != items.factors.shape[1]:
-        raise ValueError(f"users have {users.factors.shape[1]} features, items {items.factors.shape[1]}")
-    item_histories = _checked(user_histories, users, items).transposed(len(items.ids))
-    # Transposed twice, every row ascends, whatever order the caller's had.
-    user_histories = item_histories.transposed(len(users.ids))
-    if not user_histories.ascends():
-        raise ValueError("user_histories has a pair of user and item twice: fold them first")
-    with storage(into):
-        for file in (*generation_files(), MANIFEST):
-            if (into / file).exists():
-                raise ValueError(f"{into / file} exists: a generation is written once")
-        return _write_side(into, users, user_histories) | _write_side(into, items, item_histories)
 
 
 def write_generation(
@@ -253,37 +205,6 @@ def _check_side(into: Path, side: str, rows: int, pairs: int) -> None:
     map_array(order, np.int32, (rows,))
 
 
-def _not_finite(factors: NDArray[np.float32]) -> int:
-    return int((~np.isfinite(factors).all(axis=1)).sum())
-
-
-def _refuse_diverged(side: str, wrong: int, rows: int) -> None:
-    if wrong:
-        raise UserError(f"training diverged: factors of {wrong} of {rows} {side} are not finite; raise model.lambda")
-
-
-def _side(name: str, ids: Sequence[str] | ArrowStrings | PackedIds, factors: NDArray[np.floating[Any]]) -> _Side:
-    packed = PackedIds.of(ids)
-    if not len(packed):
-        raise NotReady(f"there are no {name} to make a generation of: send interactions first")
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused below
-        published = np.ascontiguousarray(factors, np.float32)
-    if published.ndim != 2 or len(published) != len(packed) or not published.shape[1]:
-        raise ValueError(f"{name}: factors of shape {published.shape} do not go with {len(packed)} IDs")
-    _refuse_diverged(name, _not_finite(published), len(packed))
-    return _Side(name, packed, published)
-
-
-def _checked(histories: Csr, users: _Side, items: _Side) -> Csr:
-    if len(histories) != len(users.ids):
-        raise ValueError(f"user_histories has {len(histories)} rows for {len(users.ids)} users")
-    if fault := histories.fault(len(items.ids)):
-        raise ValueError(f"user_histories.{fault[0]} {fault[1]}")
-    if (empty := np.flatnonzero(np.diff(histories.indptr) == 0)).size:
-        raise ValueError(f"the user in row {empty[0]} has no history: such users get no row")
-    return histories
-
-
 def _adopted(into: Path) -> dict[str, FileEntry]:
     ours = {*generation_files(), MANIFEST}
     found = {}
@@ -296,16 +217,6 @@ def _adopted(into: Path) -> dict[str, FileEntry]:
         else:
             found[name] = adopt_file(path)
     return found
-
-
-def _write_side(into: Path, side: _Side, histories: Csr) -> dict[str, FileEntry]:
-    arrays: dict[str, NDArray[Any]] = {
-        f"{side.name}.npy": side.factors,
-        f"{side.name}.gram.npy": gram(side.factors),
-        **dict(zip(history_files(side.name), (histories.indptr, histories.indices, histories.strengths), strict=True)),
-    }
-    written = {file: write_array(into / file, array) for file, array in arrays.items()}
-    return written | write_ids(into, side.name, side.ids)
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,8 @@ from confluent_kafka.admin import AdminClient
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.local.broker import EmbeddedBroker
-from oryx_py.testing.contracts.log_contract import LogContract, OutageContract
+from oryx_py.testing.contracts.log_contract import LogContract
+from oryx_py.testing.contracts.outage_contract import OutageContract
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from tests.support.system import eventually
 

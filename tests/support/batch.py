@@ -30,7 +30,7 @@ from oryx_py.events import FoldSettings, time_of, weigh
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
-from oryx_py.model.generation_writer import write_data
+from oryx_py.model.generation_data import write_data
 from oryx_py.model.history import History
 from oryx_py.model.registry import Registry
 from oryx_py.numerics.fold_in import Prior, fold_in

@@ -8,7 +8,7 @@ import pytest
 from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.errors import BrokerUnavailable, QueueFull, RecordTooLarge
 from oryx_py.ports import Delivery, Headers, OnDelivery, Outgoing, TopicSpec
-from oryx_py.testing.contracts.log_contract import records_of
+from oryx_py.testing.contracts.log_harness import records_of
 from oryx_py.testing.fake_log import FakeConsumer, FakeLog, FakeProducer
 
 

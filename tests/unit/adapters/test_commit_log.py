@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from oryx_py.adapters.commit_log import LocalCommitLog
+from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.errors import CommitConflict, ConfigError, CorruptLog, StoreUnavailable
 from oryx_py.ports.store import Commit
 
@@ -77,7 +79,51 @@ def test_two_exchanged_commits_are_found(log: LocalCommitLog, place: Path) -> No
     (place / "000000000003.json").rename(place / "000000000002.json")
     (place / "x").rename(place / "000000000003.json")
     with pytest.raises(CorruptLog, match=r"000000000002\.json is damaged"):
-        log.read()
+        LocalCommitLog(place).read()
+
+
+def test_what_was_read_is_not_read_again_but_for_the_newest(
+    log: LocalCommitLog, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which shows that it is still the same log; each look at a file is a question to HDFS."""
+    reader, read, plain = LocalCommitLog(place), [], LocalFiles.read
+
+    def counted(files: LocalFiles, path: str, *rest: object) -> bytes | None:
+        read.append(path)
+        return plain(files, path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LocalFiles, "read", counted)
+    names = [f"{n:012d}.json" for n in (1, 2, 3, 4)]
+    whole = reader.read()
+    assert read == names[:3]
+    log.append(4, b"payload 4")
+    read.clear()
+    assert reader.read() == [*whole, Commit(4, b"payload 4")]
+    assert read == [names[2], names[3]]
+    read.clear()
+    assert reader.read(after=4) == reader.read(after=7) == []
+    assert read == []
+    assert log.read() == reader.read()
+
+
+@pytest.mark.parametrize("commits", [2, 3, 4])
+def test_a_log_that_was_begun_anew_is_read_anew(log: LocalCommitLog, place: Path, commits: int) -> None:
+    """Also where it says the same, for all that its files' names and sizes tell."""
+    log.read()
+    shutil.rmtree(place)
+    other = LocalCommitLog(place)
+    for number in range(1, commits + 1):
+        other.append(number, b"payloaD %d" % number)
+    assert log.read() == other.read() == [Commit(n, b"payloaD %d" % n) for n in range(1, commits + 1)]
+
+
+def test_what_is_remembered_is_bounded(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oryx_py.adapters.commit_log._KNOWN_BYTES", 25)
+    log = LocalCommitLog(place)
+    for number in range(1, 6):
+        log.append(number, b"ten bytes.")
+    assert log.read() == [Commit(n, b"ten bytes.") for n in range(1, 6)]
+    assert sum(len(commit.payload) for _, commit in log._known.values()) == 20
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -15,7 +15,7 @@ from batch_layer.evaluation.ranking import K, Targets, most_users, new_to_their_
 from batch_layer.evaluation.rating import of_ratings
 from batch_layer.metrics import Metrics
 from oryx_py.model.csr import Csr
-from oryx_py.model.generation_writer import write_data
+from oryx_py.model.generation_data import write_data
 from oryx_py.model.history_files import map_histories
 
 USERS, ITEMS, FEATURES = 12, 40, 3

@@ -11,7 +11,8 @@ from oryx_py.events.fold import FoldSettings
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import create_array, map_array, write_span
 from oryx_py.model.generation import Generation
-from oryx_py.model.generation_writer import commit_generation, seal, write_data
+from oryx_py.model.generation_data import write_data
+from oryx_py.model.generation_writer import commit_generation, seal
 from oryx_py.model.manifest import MANIFEST, generation_files
 from oryx_py.numerics.objective import Objective
 from oryx_py.testing.generations import write_small_generation

@@ -4,7 +4,7 @@ import pytest
 
 from oryx_py.errors import BrokerUnavailable, LogGap, RecordTooLarge
 from oryx_py.ports import Delivery, EndOfPartition, Outgoing, Record, TopicSpec
-from oryx_py.testing.contracts.log_contract import send_all
+from oryx_py.testing.contracts.log_harness import send_all
 from oryx_py.testing.fake_log import FakeConsumer, FakeLog, FakeProducer
 
 WAIT_S = 30.0
