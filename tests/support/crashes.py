@@ -47,15 +47,21 @@ class UploadingEngine(SlowEngine):
     def train(
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
     ) -> Trained | None:
-        with tempfile.TemporaryDirectory() as work:
-            return super().train(self.fetched(files, Path(work)), rows, into, parent, base)
+        return super().train(self.fetched(files), rows, into, parent, base)
 
-    def fetched(self, uris: Sequence[str], work: Path) -> list[str]:
-        """Return local URIs of copies."""
+    def fetched(self, uris: Sequence[str]) -> list[str]:
+        """Return local URIs of copies, which are kept: a file of the history is written once."""
         files, root = self._files()
-        copies = [work / f"{number}.parquet" for number in range(len(uris))]
-        for uri, copy in zip(uris, copies, strict=True):
-            assert files.download(uri.removeprefix(root), copy)
+        kept = self.settings.local_dir / "copies"
+        kept.mkdir(parents=True, exist_ok=True)
+        copies = []
+        for path in (uri.removeprefix(root) for uri in uris):
+            copies.append(kept / path.replace("/", "_"))
+            if not copies[-1].exists():
+                aside = kept / "coming"
+                aside.unlink(missing_ok=True)  # of a download that broke off
+                assert files.download(path, aside)
+                aside.rename(copies[-1])
         return [copy.as_uri() for copy in copies]
 
     def _files(self) -> Any:
