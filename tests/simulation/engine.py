@@ -17,7 +17,7 @@ from batch_layer.rows import Slice, read_slices
 from oryx_py.errors import JobFailed
 from oryx_py.events import FoldSettings
 from oryx_py.model.csr import Csr
-from oryx_py.model.generation_writer import write_data
+from oryx_py.model.generation_data import write_data
 from oryx_py.numerics.objective import Objective
 from tests.simulation.dense import Vector, solved
 from tests.simulation.plan import K
