@@ -34,11 +34,13 @@ from tests.support.crashes import CrashWorld, UploadingEngine, slow_engine, some
 
 pytestmark = [pytest.mark.kafka, pytest.mark.hdfs, pytest.mark.spark, pytest.mark.xdist_group("hdfs")]
 
+START_S = 180.0
+
 
 @pytest.fixture
 def new_world(kafka_broker: EmbeddedBroker, hdfs: EmbeddedHdfs, tmp_path: Path) -> Iterator[Callable[..., CrashWorld]]:
     """Makes a world in HDFS, with the engine that it is given."""
-    hdfs.start()
+    hdfs.start(START_S)
 
     def make(new_engine: Callable[[Settings], Engine] | None = None) -> CrashWorld:
         name = f"hdfs-{os.getpid()}-{time.time_ns()}"
@@ -53,7 +55,7 @@ def new_world(kafka_broker: EmbeddedBroker, hdfs: EmbeddedHdfs, tmp_path: Path) 
         return CrashWorld(kafka_broker.bootstrap_servers, name, environ, new_engine)
 
     yield make
-    hdfs.start()
+    hdfs.start(START_S)
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_spark_writes_history_and_generation_that_others_read(
     assert world.run() is Outcome.NOTHING_NEW
 
 
-def run_again(world: CrashWorld, patience_s: float = 60.0) -> None:
+def run_again(world: CrashWorld, patience_s: float = 120.0) -> None:
     """Run as the layer does, which tries again: a NameNode that is back lacks its DataNode's blocks for a moment."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -156,7 +158,7 @@ def test_a_server_killed_in_the_middle_costs_a_repeat_and_nothing_else(
         killed.set()
         time.sleep(0.5)
         assert not server.alive
-        hdfs.start()  # by this thread: the servers live as long as the one that starts them
+        hdfs.start(START_S)  # by this thread: the servers live as long as the one that starts them
         with suppress(Transient):
             running.result(120)
     run_again(world)

@@ -17,6 +17,7 @@ from batch_layer.recipe import Recipe
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.preparing import Prepared
 from oryx_py.local.ports import choose
+from tests.conftest import QUICK_JAVA
 from tests.support.spark_cluster import SparkCluster, spark_cluster
 from tests.support.training import prepared, recipe, tastes
 
@@ -48,6 +49,7 @@ def start_training(
         "tasks": "auto",
         "properties": {
             "spark.executor.memory": "600m",
+            "spark.executor.extraJavaOptions": QUICK_JAVA,
             "spark.executor.cores": "1",
             "spark.cores.max": "2",
             "spark.driver.memory": "512m",
