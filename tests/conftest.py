@@ -23,8 +23,8 @@ for _profile, _same in (("oryx", True), ("explore", False)):
     )
 hypothesis_settings.load_profile("oryx")
 
-# Spark's work is small here, and half of its Java's time would go into compiling well what then runs once: a start takes
-# 8 s of CPU with these, 15 s without.
+# Spark's work is small here, and half of its Java's time would go into compiling well what then runs once: a start
+# takes 8 s of CPU with these, 15 s without.
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 for _name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS", "SPARK_DAEMON_JAVA_OPTS"):
     os.environ.setdefault(_name, QUICK_JAVA)
