@@ -33,12 +33,13 @@ from oryx_py.cli.evaluate.replay import Outcomes, Replay
 from oryx_py.cli.evaluate.training import Trainer
 from oryx_py.config import Batch, Input, Model
 from oryx_py.events import Interaction
-from oryx_py.messages import Update
+from oryx_py.messages.blocks import Updates
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.resampling import cluster_sums, interval
 from oryx_py.testing.drifting import DriftingWorld
+from speed_layer.budget import Budget
 from speed_layer.folding import EpochFold
 from tests.bench.prequential import SHARE, drifting, movielens
 
@@ -66,8 +67,8 @@ class Following(EpochFold):
         self._last = interaction
         super().add(interaction, partition, offset, kafka_ms)
 
-    def flush(self, max_users: int | None = None) -> list[Update]:
-        updates = super().flush(max_users)
+    def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:
+        updates = super().step(max_users, budget)
         assert self._last is not None
         state, objective = self.state, self.state.generation.manifest.objective
         user, item = state.users.find(self._last.user), state.items.find(self._last.item)
