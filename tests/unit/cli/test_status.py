@@ -302,3 +302,19 @@ def test_the_report_is_json_with_times_in_seconds() -> None:
     report = composed(facts(Process("batch", "")))
     assert msgspec.json.decode(msgspec.json.encode(report))["at"] == NOW
     assert isinstance(report, Report)
+
+
+def test_watching_looks_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until Ctrl-C; each report is a line of JSON of its own."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("oryx_py.cli.status.looking.look", lambda *_: facts(Process("batch", "")))
+    monkeypatch.setattr("oryx_py.cli.status.command.time.sleep", pause)
+    result = oryx(tmp_path, "--json", "--watch", "5")
+    assert [json.loads(line)["at"] for line in result.stdout.splitlines()] == [NOW] * 3
+    assert pauses == [5.0] * 3
