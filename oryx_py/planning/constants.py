@@ -48,9 +48,9 @@ class Constants:
     """Of the speed layer's process without a model, its modules loaded."""
     speed_user_bytes: float = 700.0
     """Of a user touched since the generation, on the heap of each process, beside vector and pairs; estimated."""
-    speed_record_s: float = 2.2e-4
+    speed_record_s: float = 7.5e-5
     """Of an interaction in the speed layer, from its bytes to its update's, without Kafka: 64 features, 75 pairs a
-    user, hardly two of a user in a micro-batch; median of three runs of `python -m tests.bench.scaling --measure`."""
+    user, hardly two of a user in a micro-batch; median of seven runs of `python -m tests.bench.scaling --measure`."""
     apply_update_s: float = 5.8e-5
     """Of a user's update of 64 features in a reader, from its bytes into the state; the same runs."""
     disk_s: float = 1 / 400e6

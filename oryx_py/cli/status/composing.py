@@ -160,6 +160,7 @@ def _speed(heard: Heard, before: Heard | None) -> Speed:
         cache_hits=(hits or 0.0) / asked if asked else None,
         solvers={solver: count / solved for solver, count in solves.items()} if solved else {},
         state_bytes=_whole(scrape.value("oryx_speed_state_bytes")),
+        checkpoint_at=scrape.value("oryx_speed_checkpoint_timestamp_seconds") or None,
         dead_letters=_whole(scrape.value("oryx_speed_dead_letters_total")),
     )
 

@@ -23,6 +23,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one speed process: the last second's, or since its start where nothing happened in that.
 
     ``solve_p50_s`` and ``solve_p99_s``: of solving one micro-batch. ``cache_hits`` from 0 to 1; ``solvers``: shares.
+    ``checkpoint_at``: when the newest checkpoint was written, in seconds since 1970.
     """
 
     records_per_s: float | None = None
@@ -33,6 +34,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     cache_hits: float | None = None
     solvers: dict[str, float] = {}
     state_bytes: int | None = None
+    checkpoint_at: float | None = None
     dead_letters: int | None = None
 
 

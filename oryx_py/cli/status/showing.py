@@ -88,7 +88,7 @@ def _doing(layer: Layer, now: float) -> str:
         case Batch() as batch:
             parts = _batch(batch, now)
         case Speed() as speed:
-            parts = _speed(speed)
+            parts = _speed(speed, now)
         case Serving() as serving:
             parts = _serving(serving)
         case None:
@@ -109,7 +109,7 @@ def _batch(batch: Batch, now: float) -> list[str]:
     return parts
 
 
-def _speed(speed: Speed) -> list[str]:
+def _speed(speed: Speed, now: float) -> list[str]:
     return [
         "" if speed.records_per_s is None else f"{speed.records_per_s:,.0f} records/s",
         "" if speed.last_batch is None else f"last batch {speed.last_batch:,}",
@@ -117,6 +117,7 @@ def _speed(speed: Speed) -> list[str]:
         "" if speed.cache_hits is None else f"cache {speed.cache_hits:.0%}",
         " ".join(f"{name} {share:.0%}" for name, share in sorted(speed.solvers.items())),
         "" if speed.state_bytes is None else f"states {show_bytes(speed.state_bytes)}",
+        "" if speed.checkpoint_at is None else f"checkpoint {_span(max(0.0, now - speed.checkpoint_at))} ago",
     ]
 
 

@@ -89,6 +89,7 @@ def test_the_speed_layers_own_metrics_are_understood() -> None:
     before = heard(registry, at=1.0)
     metrics.interactions.inc(30)
     metrics.last_batch.set(12)
+    metrics.checkpoint_written(1_000, int((NOW - 30) * 1000), 0.5)
     metrics.solve_seconds.observe(0.002)
     process = Process("speed", "h:1", before, heard(registry, at=3.0))
     report = composed(facts(process, oldest_ms={(0, 97): int((NOW - 4) * 1000)}))
@@ -97,6 +98,7 @@ def test_the_speed_layers_own_metrics_are_understood() -> None:
     assert (layer.behind, layer.behind_s) == (3, 4.0)
     assert isinstance(layer.figures, Speed)
     assert (layer.figures.records_per_s, layer.figures.last_batch) == (15.0, 12)
+    assert layer.figures.checkpoint_at == NOW - 30
     assert 0.001 <= (layer.figures.solve_p50_s or 0) <= 0.0025
     assert report.ready
     assert report.dead_letters == 3
