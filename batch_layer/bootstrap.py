@@ -235,6 +235,7 @@ def _housekeeping(
             generations=settings.store.keep_generations,
             overlap_s=settings.speed.epoch_overlap_s,
         ),
+        checkpoints=stored.checkpoints,
     )
 
 

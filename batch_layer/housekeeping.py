@@ -18,6 +18,7 @@ from oryx_py.model.history import History
 from oryx_py.model.registry import EpochStarted, GenerationState, Registry
 from oryx_py.ports import ArtefactStore, Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
+from oryx_py.runtime.checkpoints import Checkpoints, epoch_of
 
 __all__ = ["Housekeeping", "Kept"]
 
@@ -53,6 +54,7 @@ class Housekeeping:
         input_topic, update_topic: which topics.
         group_id: of the speed layer, under which Kafka has the position of dead letters.
         kept: what the settings say.
+        checkpoints: of the speed layer; None for none.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Housekeeping:
         update_topic: str,
         group_id: str,
         kept: Kept,
+        checkpoints: ArtefactStore | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         self._registry, self._store, self._admin = registry, store, admin
         self._new_consumer, self._clock, self._metrics = new_consumer, clock, metrics
         self._input, self._update, self._group_id = input_topic, update_topic, group_id
@@ -92,7 +96,9 @@ class Housekeeping:
                 in_use = epochs_in_use(registry.epochs, told, partitions, now_ms=now_ms, overlap_s=overlap_s)
                 there = {entry.generation for entry in in_use if not registry.is_deleted(entry.generation)}
                 self._trim(self._input, self._readers_of_input(there, history))
-                self._trim(self._update, [entry.start for entry in in_use])
+                taken = self._taken(in_use, partitions)
+                self._trim(self._update, [*(entry.start for entry in in_use), *taken])
+            self._forget_checkpoints(min(entry.epoch for entry in (*held, *registry.epochs[-2:])))
             self._delete(registry, {entry.generation for entry in (*held, *registry.epochs[-2:])})
         except OryxError as trouble:
             log.warning("housekeeping_put_off", reason=str(trouble), hint="the next run does it")
@@ -112,6 +118,22 @@ class Housekeeping:
         finally:
             consumer.close()
         return announcements
+
+    def _taken(self, in_use: Sequence[EpochStarted], partitions: Sequence[int]) -> list[Offsets]:
+        """Where each checkpoint with which a start may begin goes on in the update topic."""
+        if self._checkpoints is None:
+            return []
+        reader = Checkpoints(self._checkpoints, self._store, partitions)
+        return [covered.update for entry in in_use for covered in reader.all_covered(entry)]
+
+    def _forget_checkpoints(self, before: int) -> None:
+        """Delete those of epochs that nobody holds any more, where no speed layer does it."""
+        if self._checkpoints is None:
+            return
+        for name in self._checkpoints.generations():
+            epoch = epoch_of(name)
+            if epoch is not None and epoch < before:
+                self._checkpoints.delete(name)
 
     def _readers_of_input(self, generations: Collection[str], history: History) -> list[Offsets]:
         """The batch layer, the speed layer on each generation, and the writing of dead letters."""

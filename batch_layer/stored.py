@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from batch_layer.history_folder import HistoryFolder
 from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
+from oryx_py.adapters.places import history_log, open_checkpoints, open_files, open_registry, open_store, reach_of
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
 from oryx_py.ports import ArtefactStore
@@ -14,10 +14,11 @@ __all__ = ["Stored", "open_stored"]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The registry, the generations, the history's commits, and its rows."""
+    """The registry, the generations, the speed layer's checkpoints, the history's commits, and its rows."""
 
     registry: RegistryLog
     store: ArtefactStore
+    checkpoints: ArtefactStore
     history: HistoryLog
     folder: HistoryFolder
 
@@ -36,6 +37,7 @@ def open_stored(settings: Settings) -> Stored:
     return Stored(
         registry=open_registry(settings.registry_uri, reach),
         store=open_store(settings.store_uri, reach),
+        checkpoints=open_checkpoints(settings.store_uri, reach),
         history=history_log(settings.history_uri, reach),
         folder=HistoryFolder(open_files(settings.history_uri, "history.uri", reach)),
     )

@@ -7,6 +7,7 @@ from oryx_py.model.epochs import Announcements
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
+from oryx_py.runtime.checkpoints import Checkpoints, seeded
 
 __all__ = ["announced"]
 
@@ -22,6 +23,7 @@ def announced(
     admin: TopicAdmin,
     new_consumer: Callable[[], Consumer],
     clock: Clock,
+    checkpoints: Checkpoints | None = None,
 ) -> Announcements:
     """Read what was announced from as far back as it takes to find an epoch that is live; blocks.
 
@@ -32,6 +34,7 @@ def announced(
         partitions: the input topic's; an epoch is live once all of them are.
         topic: the update topic.
         admin, new_consumer, clock: the ports.
+        checkpoints: what had been announced of an epoch before its newest one stands in that.
 
     Raises:
         BrokerUnavailable: it did not answer in time.
@@ -41,7 +44,10 @@ def announced(
     try:
         end = admin.end_offsets(topic)
         for oldest in reversed(epochs):
-            announcements = read_announcements(consumer, topic, oldest.start, end, clock=clock, patience_s=_PATIENCE_S)
+            checkpoint = checkpoints.covered(oldest) if checkpoints is not None else None
+            start = oldest.start if checkpoint is None else checkpoint.covered.update
+            announcements = Announcements() if checkpoint is None else seeded(Announcements(), checkpoint)
+            read_announcements(consumer, topic, start, end, clock=clock, patience_s=_PATIENCE_S, known=announcements)
             if any(announcements.of(entry.epoch).is_live(partitions) for entry in epochs):
                 break
     except LogGap:

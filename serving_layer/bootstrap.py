@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import open_registry, open_store, reach_of
+from oryx_py.adapters.places import open_checkpoints, open_registry, open_store, reach_of
 from oryx_py.config import Api, Settings
 from oryx_py.errors import Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
@@ -59,6 +59,7 @@ class Ports:
     store: ArtefactStore
     registry: RegistryReader
     clock: Clock
+    checkpoints: ArtefactStore | None = None
 
 
 def run(settings: Settings, stopping: Stopping) -> int:
@@ -78,6 +79,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
         store=open_store(settings.store_uri, reach),
         registry=open_registry(settings.registry_uri, reach),
         clock=SystemClock(),
+        checkpoints=open_checkpoints(settings.store_uri, reach),
     )
     # Some hundred thousand objects of the libraries stay for good. Looking at them again and again, the collector would
     # hold up the loop for tens of milliseconds each time.
@@ -210,6 +212,7 @@ async def _connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: 
         admin=ports.admin,
         new_consumer=ports.new_consumer,
         clock=ports.clock,
+        checkpoints=ports.checkpoints,
     )
     models = ModelManager(
         source=source,

@@ -7,12 +7,15 @@ from oryx_py.messages import Update, decode
 from oryx_py.model.epochs import Announcements
 from oryx_py.model.generation import Generation
 from oryx_py.model.registry import EpochStarted, Registry
+from oryx_py.model.state import ModelState
+from oryx_py.numerics.fold_in import Prior
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Record, TopicAdmin
+from oryx_py.runtime.checkpoints import Checkpoints
 from serving_layer.announced import announced
 from serving_layer.epoch_source import Opened, Watch
 from serving_layer.epochs import Standing, first_choice, held_epochs, may_serve, missing_partitions
 from serving_layer.recent import Recent
-from serving_layer.served import served_model
+from serving_layer.served import served_state
 
 __all__ = ["OwnReader", "RegistryReader", "RegistrySource"]
 
@@ -62,6 +65,7 @@ class RegistrySource:
         update_partitions: of that topic.
         partitions: the input topic's.
         require_live: whether there is a speed layer to wait for.
+        checkpoints: of the speed layer; None for none.
     """
 
     tracks_input = True
@@ -78,7 +82,9 @@ class RegistrySource:
         update_partitions: int,
         partitions: Sequence[int],
         require_live: bool,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         self._reader, self._store = registry, store
         self._admin, self._new_consumer, self._clock = admin, new_consumer, clock
         self._topic, self._update_partitions, self._partitions = topic, update_partitions, partitions
@@ -104,14 +110,20 @@ class RegistrySource:
         return held_epochs(epochs, closed, served=served, first=self._first)
 
     def load(self, entry: EpochStarted, watch: Watch, *, recent: Recent | None) -> Opened:  # noqa: ARG002
-        """Check and map a generation, and make its index."""
+        """Check and map a generation, bring it to its newest checkpoint, and make its index."""
 
         def on_checked(checked: int, size: int) -> None:
             watch.on_percent(_CHECKED_PERCENT * checked // max(size, 1))
 
         generation = Generation.open(self._store.local(entry.generation), on_checked=on_checked)
-        model = served_model(generation, entry.epoch, self._update_partitions)
-        return Opened(model, dict(entry.start), OwnReader(entry.epoch))
+        state, start = ModelState(generation, entry.epoch, self._update_partitions), dict(entry.start)
+        checkpoint = self._checkpoints.newest(entry, generation) if self._checkpoints is not None else None
+        if checkpoint is not None:
+            covered = checkpoint.manifest.covered
+            state.load(checkpoint.changes, covered.input, covered.live)
+            start |= covered.update
+        model = served_state(state, Prior(generation.item_gram, len(generation.items), of="items"))
+        return Opened(model, start, OwnReader(entry.epoch))
 
     def may_serve(self, candidate: Standing, served: Standing | None) -> bool:
         """Say whether an epoch is caught up, live, and nowhere behind what is served."""
@@ -135,4 +147,5 @@ class RegistrySource:
             admin=self._admin,
             new_consumer=self._new_consumer,
             clock=self._clock,
+            checkpoints=self._checkpoints,
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from oryx_py.adapters.model_files import model_opener
 from oryx_py.config import Settings
 from oryx_py.ports import ArtefactStore, Clock, Consumer, TopicAdmin
+from oryx_py.runtime.checkpoints import Checkpoints
 from oryx_py.runtime.oryx2_log import Oryx2Log
 from serving_layer.epoch_source import EpochSource
 from serving_layer.model_manager import FollowSettings
@@ -23,6 +24,7 @@ def open_source(
     admin: TopicAdmin,
     new_consumer: Callable[[], Consumer],
     clock: Clock,
+    checkpoints: ArtefactStore | None = None,
 ) -> EpochSource:
     """Return the registry's epochs, or those of an Oryx 2 batch layer where ``update.dialect`` says that it publishes.
 
@@ -30,6 +32,7 @@ def open_source(
         settings: all of them.
         follow: what is followed.
         registry, store, admin, new_consumer, clock: the world.
+        checkpoints: of the speed layer; None for none.
     """
     if settings.update.dialect == "oryx2":
         return Oryx2Source(
@@ -39,6 +42,7 @@ def open_source(
             fraction=settings.serving.min_model_load_fraction,
             patience_s=follow.patience_s,
         )
+    partitions = range(follow.input_partitions)
     return RegistrySource(
         registry=registry,
         store=store,
@@ -47,6 +51,7 @@ def open_source(
         clock=clock,
         topic=follow.update_topic,
         update_partitions=follow.update_partitions,
-        partitions=range(follow.input_partitions),
+        partitions=partitions,
         require_live=follow.require_live,
+        checkpoints=None if checkpoints is None else Checkpoints(checkpoints, store, partitions),
     )

@@ -9,8 +9,12 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_store import LocalStore
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.messages import ModelRef, Progress, Update, encode
+from oryx_py.model.checkpoint import Covered, write_checkpoint
+from oryx_py.model.generation import Generation
 from oryx_py.model.registry import EpochStarted, GenerationState
+from oryx_py.model.state import ModelState
 from oryx_py.ports import Outgoing, TopicAdmin, TopicSpec
+from oryx_py.runtime.checkpoints import Checkpoints, name_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from oryx_py.testing.memory_log import MemoryCommitLog
 from serving_layer.metrics import Metrics
@@ -49,6 +53,7 @@ class Publisher:
         self.update_partitions = update_partitions
         self._append = append or self.log.append
         self.store = LocalStore(root / "store")
+        self.checkpoints = LocalStore(root / "checkpoints")
         self.registry = RegistryLog(MemoryCommitLog())
         self.metrics = Metrics(CollectorRegistry())
 
@@ -101,6 +106,25 @@ class Publisher:
         """Announce an epoch live in all input partitions, at these offsets."""
         self.send(Progress(dict(enumerate(offsets or (10, 20))), ALL_LIVE, epoch))
 
+    def checkpoint(self, epoch: int, name: str, updates: Sequence[Update], covers: Mapping[int, int]) -> None:
+        """Write what the speed layer knows after these updates, as it had sent them up to the update topic's end."""
+        entry = self.registry.read().epochs[epoch - 1]
+        state = ModelState(Generation.open(self.store.local(entry.generation)), epoch)
+        for update in updates:
+            state.apply(update)
+        name = name_of(epoch, name)
+        write_checkpoint(
+            self.checkpoints.stage(name),
+            name=name,
+            epoch=epoch,
+            generation=state.generation,
+            created_ms=1,
+            covered=Covered(dict(covers), sorted(ALL_LIVE), self.admin.end_offsets(self.updates)),
+            changes=state.dump(),
+            ids={},
+        )
+        self.checkpoints.commit(name)
+
     def manager(self, **settings: object) -> ModelManager:
         """Make a manager that looks often; to be started and closed by the test, on its loop."""
         follow = FollowSettings(
@@ -116,6 +140,7 @@ class Publisher:
             update_partitions=self.update_partitions,
             partitions=range(INPUT_PARTITIONS),
             require_live=follow.require_live,
+            checkpoints=Checkpoints(self.checkpoints, self.store, range(INPUT_PARTITIONS)),
         )
         return ModelManager(
             source=source,

@@ -84,9 +84,9 @@ class Site(SpeedWorld):
         assert epoch is not None
         return epoch.epoch, Generation.open(self.store.local(epoch.generation))
 
-    def follow(self) -> None:
+    def follow(self, *, checkpoints: bool = False) -> None:
         """Run a new speed layer until it has the newest epoch alone."""
-        layer = self.start()
+        layer = self.start(checkpoints=checkpoints)
         self.settle(layer, self.newest()[0])
         layer.close()
 
@@ -103,6 +103,7 @@ class Site(SpeedWorld):
             store=self.store,
             registry=self.registry,
             clock=SystemClock(),
+            checkpoints=self.checkpoints,
         )
         task = asyncio.create_task(serve(self.settings, ports, stopping, started.set_result))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{await asyncio.wait_for(started, 30)}") as session:

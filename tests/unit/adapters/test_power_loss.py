@@ -129,8 +129,8 @@ def without_fsync(path: Path, write: Callable[..., object]) -> FileEntry:
     ("step", "instead", "claim", "before"),
     [
         ("oryx_py.model.generation_writer.sync_directory", nothing, assert_whole_generation_or_none, []),
-        ("oryx_py.model.manifest.write_file", without_fsync, assert_whole_generation_or_none, []),
-        ("oryx_py.model.manifest.sync_directory", nothing, assert_whole_generation_or_none, []),
+        ("oryx_py.model.summed.write_file", without_fsync, assert_whole_generation_or_none, []),
+        ("oryx_py.model.summed.sync_directory", nothing, assert_whole_generation_or_none, []),
         ("oryx_py.adapters.local_store.sync_directory", nothing, assert_whole_generation_or_none, []),
         ("oryx_py.adapters.local_files.sync_directory", nothing, assert_whole_commit_or_none, 0),
         ("oryx_py.adapters.local_files.write_file", without_fsync, assert_whole_commit_or_none, 0),

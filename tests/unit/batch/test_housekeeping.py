@@ -1,6 +1,6 @@
 """Step (h): what goes after an epoch, and what stays."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,13 @@ from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import Outcome, Step
 from batch_layer.rolling_back import roll_back
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_store import LocalStore
 from oryx_py.errors import BrokerUnavailable, UserError
 from oryx_py.messages import Progress, encode
+from oryx_py.model.checkpoint import Covered, write_checkpoint
+from oryx_py.model.generation import Generation
+from oryx_py.model.state import ModelState
+from oryx_py.runtime.checkpoints import name_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeProducer
 from tests.support.batch import BatchWorld, Crash
 
@@ -25,6 +30,7 @@ class Tidied(BatchWorld):
     def __init__(self, folder: Path, **kept: object) -> None:
         super().__init__(folder)
         self.admin = FakeAdmin(self.log)
+        self.checkpoints = LocalStore(folder / "checkpoints")
         self.keep(**kept)
 
     def keep(self, **kept: object) -> None:
@@ -40,6 +46,7 @@ class Tidied(BatchWorld):
             update_topic="up",
             group_id="speed",
             kept=Kept(**{"trim_keep_s": 0.0, "overlap_s": 0.0, **kept}),  # type: ignore[arg-type]
+            checkpoints=self.checkpoints,
         )
 
     def generation(self, item: str, *, id_: bytes | None = None) -> str:
@@ -58,6 +65,23 @@ class Tidied(BatchWorld):
         producer.flush(5)
         producer.close()
         FakeConsumer(self.log, "speed").commit({("in", p): o for p, o in self.admin.end_offsets("in").items()})
+
+    def take(self, epoch: int, name: str, *, update: Mapping[int, int] | None = None) -> str:
+        """Write a checkpoint of an epoch, up to here unless told otherwise."""
+        entry, name = self.registry.read().epochs[epoch - 1], name_of(epoch, name)
+        state = ModelState(Generation.open(self.store.local(entry.generation)), epoch)
+        write_checkpoint(
+            self.checkpoints.stage(name),
+            name=name,
+            epoch=epoch,
+            generation=state.generation,
+            created_ms=1,
+            covered=Covered(self.admin.end_offsets("in"), [], dict(update or self.admin.end_offsets("up"))),
+            changes=state.dump(),
+            ids={},
+        )
+        self.checkpoints.commit(name)
+        return name
 
     def starts(self, topic: str = "in") -> dict[int, int]:
         return self.admin.start_offsets(topic)
@@ -93,6 +117,47 @@ def test_updates_go_up_to_the_start_of_the_epoch_before_the_newest(world: Tidied
     assert world.starts("up") == world.registry.read().epochs[1].start != {0: 0, 1: 0}
     for partition, refs in world.announced().items():
         assert [ref.epoch for ref in refs] == [2, 3], partition
+
+
+def test_a_checkpoint_lets_nothing_go_that_a_start_without_it_needs(world: Tidied) -> None:
+    """It may be damaged; then everything is read from the epoch's start."""
+    world.generation("tea")
+    world.announce(1)
+    world.take(1, "1")
+    world.generation("jam")
+    world.announce(2)
+    world.take(2, "2")
+    world.run()
+    assert world.starts("up") == world.registry.read().epochs[0].start
+    world.generation("egg")
+    assert world.starts("up") == world.registry.read().epochs[1].start != {0: 0, 1: 0}
+
+
+def test_updates_after_a_checkpoint_stay(world: Tidied) -> None:
+    """Also where it goes back further than its epoch; a damaged one, which nobody begins with, holds nothing."""
+    world.generation("tea")
+    world.announce(1)
+    world.generation("jam")
+    world.announce(2)
+    back = {0: 1, 1: 0}
+    name = world.take(2, "2", update=back)
+    world.generation("egg")
+    assert world.starts("up") == back
+    (world.checkpoints.local(name) / "manifest.json").write_bytes(b"{}")
+    world.run()
+    assert world.starts("up") == world.registry.read().epochs[1].start
+
+
+def test_checkpoints_of_epochs_that_nobody_holds_go(world: Tidied) -> None:
+    world.generation("tea")
+    world.announce(1)
+    first = world.take(1, "1")
+    world.generation("jam")
+    world.announce(2)
+    second = world.take(2, "2")
+    assert world.checkpoints.generations() == [first, second]
+    world.generation("egg")
+    assert world.checkpoints.generations() == [second]
 
 
 def test_while_a_newer_epoch_is_not_live_the_live_one_keeps_what_it_needs(world: Tidied) -> None:
