@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from oryx_py.adapters.paths import GENERATION, checked_generation
+from oryx_py.adapters.staging import staged
 from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
 from oryx_py.model.files import check_size, make_directories, storage, sync_directory
 from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest, read_listing, read_raw
@@ -45,12 +46,7 @@ class LocalStore:
         Raises:
             StoreUnavailable: the disk does not take it.
         """
-        staged = self._staged / checked_generation(generation)
-        with storage(staged):
-            if staged.exists():
-                shutil.rmtree(staged)
-            make_directories(staged)
-        return staged
+        return staged(self._staged, generation)
 
     def commit(self, generation: str) -> None:
         """Make the staged files visible and durable, all at once.
@@ -60,15 +56,15 @@ class LocalStore:
             CorruptGeneration: the staged directory has no manifest, or not what it states.
             StoreUnavailable: the disk does not take it.
         """
-        staged, path = self._staged / checked_generation(generation), self._root / generation
+        aside, path = self._staged / checked_generation(generation), self._root / generation
         with storage(path):
             if (path / MANIFEST).exists():
                 raise CommitConflict(f"{path} exists: a generation is written once")
-            for name, entry in read_listing(staged / MANIFEST).items():
-                check_size(staged / name, entry)
+            for name, entry in read_listing(aside / MANIFEST).items():
+                check_size(aside / name, entry)
             if path.exists():  # without a manifest: somebody's broken copy
                 self._discard(path)
-            os.rename(staged, path)  # noqa: PTH104 - Path.rename says the same by another name
+            os.rename(aside, path)  # noqa: PTH104 - Path.rename says the same by another name
             sync_directory(self._root)
             sync_directory(self._staged)
 

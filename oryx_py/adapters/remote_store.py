@@ -20,6 +20,7 @@ import xxhash
 
 from oryx_py.adapters.generation_cache import GenerationCache
 from oryx_py.adapters.paths import GENERATION, checked_generation
+from oryx_py.adapters.staging import staged
 from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
 from oryx_py.model.files import REMEDY, FileEntry, check_size, make_directories, storage
 from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest, read_listing
@@ -60,12 +61,7 @@ class RemoteStore:
         Raises:
             StoreUnavailable: the disk does not take it.
         """
-        staged = self._staging / checked_generation(generation)
-        with storage(staged):
-            if staged.exists():
-                shutil.rmtree(staged)
-            make_directories(staged)
-        return staged
+        return staged(self._staging, generation)
 
     def commit(self, generation: str) -> None:
         """Copy the staged files and make them visible, all at once.
@@ -75,20 +71,20 @@ class RemoteStore:
             CorruptGeneration: the staged directory has no manifest, or not what it states.
             StoreUnavailable: the system does not take it.
         """
-        staged = self._staging / checked_generation(generation)
+        aside = self._staging / checked_generation(generation)
         if self._is_committed(generation):
             raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
-        files = read_listing(staged / MANIFEST)
+        files = read_listing(aside / MANIFEST)
         for name, entry in files.items():
-            check_size(staged / name, entry)
+            check_size(aside / name, entry)
         self._files.delete(generation)  # without a manifest: somebody's broken copy
         target = f"{_STAGED}/{generation}" if self._files.exclusive else generation
         self._files.delete(target)
         for name in (*files, MANIFEST):
-            self._files.upload(staged / name, f"{target}/{name}")
+            self._files.upload(aside / name, f"{target}/{name}")
         if self._files.exclusive and not self._files.move(target, generation):
             raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
-        self._cache.adopt(generation, staged)
+        self._cache.adopt(generation, aside)
 
     def local(self, uri_or_generation: str) -> Path:
         """A local copy of a committed generation, by its name or its URI.
