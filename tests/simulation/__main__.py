@@ -4,8 +4,11 @@ import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 from tests.simulation.running import Outcome, run_seed
+
+_TOLD_EVERY = 500
 
 
 def main() -> int:
@@ -33,10 +36,13 @@ def _many(asked: argparse.Namespace) -> int:
     failed: list[Outcome] = []
     reads = records = epochs = done = 0
     with ProcessPoolExecutor(asked.workers) as pool:
-        jobs = map(run_seed, seeds) if asked.workers == 1 else pool.map(_run, seeds, chunksize=20)
+        run = partial(run_seed, zombies=asked.zombies)
+        jobs = map(run, seeds) if asked.workers == 1 else pool.map(run, seeds, chunksize=20)
         for outcome in jobs:
             done, reads, records = done + 1, reads + outcome.reads, records + outcome.records
             epochs += outcome.epochs
+            if done % _TOLD_EVERY == 0:
+                print(f"{done} seeds, to {outcome.seed}, {len(failed)} failed", flush=True)
             if outcome.failure is not None:
                 failed.append(outcome)
                 print(f"seed {outcome.seed}: {outcome.failure}", flush=True)
@@ -46,10 +52,6 @@ def _many(asked: argparse.Namespace) -> int:
     print(f"{records} records, {epochs} epochs, {reads} reads after writes")
     print(f"{time.process_time() - began:.1f} s CPU in this process, {time.monotonic() - wall:.1f} s wall")
     return int(bool(failed))
-
-
-def _run(seed: int) -> Outcome:
-    return run_seed(seed)
 
 
 if __name__ == "__main__":

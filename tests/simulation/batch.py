@@ -94,8 +94,10 @@ class BatchProcess(Process):
             world.clock.sleep(0.2)
 
     def _roll_back(self) -> None:
-        stored = self.world.generations()
-        target = self.world.rng.choice(stored) if stored and self.world.rng.random() < 0.5 else None
+        world, registry = self.world, self.world.registry()
+        current = registry.newest_epoch.generation if registry.newest_epoch else ""
+        others = [name for name in world.generations() if name != current and registry.state(name) == "retired"]
+        target = world.rng.choice(others) if others and world.rng.random() < 0.6 else None
         try:
             epoch = roll_back(self.ports.registry, self.ports.store, self._publisher, target)
         except (UserError, Transient) as trouble:

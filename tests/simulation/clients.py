@@ -54,6 +54,9 @@ class Clients(Process):
         if self._sent and world.chance(plan.repeats):
             told, partitions = rng.choice(self._sent)
             self._put(told, partitions)
+        elif self.to_read and world.chance(plan.regrets):
+            last = self.to_read[-1]
+            self._new("delete" if rng.random() < 0.8 else "forget user", last.user, last.item)
         elif world.chance(plan.unreadable):
             self._put_unreadable()
         elif world.chance(plan.forgets):
@@ -79,6 +82,7 @@ class Clients(Process):
         now_ms = world.clock.now_ms()
         time_ms = rng.choice([None, now_ms, now_ms - rng.randint(0, 30_000), now_ms + 60_000])
         kind = rng.choice([None, "buy", "view", "else"])
+        item = "" if what == "forget user" else item or self._item()
         value = _value(what, user, item, strength, time_ms, kind, rng.choice([_csv, _json]))
         told = Told(-1, -1, 0, what, user, item, strength, time_ms, kind, id_, value)
         home = range(world.plan.partitions) if not user else [world.home[user]]

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 import batch_layer.housekeeping
 import batch_layer.layer
 import batch_layer.recovery
 import serving_layer.epochs
 import serving_layer.registry_source
 import speed_layer.assembly
+import speed_layer.waiting
 from batch_layer.history_folder import HistoryFolder
-from oryx_py.events import FoldSettings
 from oryx_py.messages import ModelRef, UserGone, decode
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
@@ -26,8 +28,8 @@ from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.folding import EpochFold
 from speed_layer.layer import SpeedLayer
 from speed_layer.outgoing import dead_letter
-from speed_layer.pending import Pending
 from speed_layer.repeats import Repeats
+from speed_layer.waiting import Waiting
 from tests.simulation.clock import SimClock
 
 __all__ = ["MUTATIONS", "Mutation"]
@@ -58,14 +60,12 @@ def _backwards(
     return original(self, run, list(reversed(records)))
 
 
-def _own_settings(original: Any, self: Pending, *args: Any) -> None:
-    original(self, *args)
-    self._settings, self._weighs = FoldSettings(feedback=self._settings.feedback), False
+def _own_settings(_: Any, strengths: Any, *_args: Any) -> Any:
+    return strengths, np.ones(len(strengths), np.bool_)
 
 
-def _own_time(original: Any, self: Pending, *args: Any) -> None:
-    original(self, *args)
-    self._as_of_ms = SimClock.START_MS + 60_000
+def _own_time(original: Any, *args: Any) -> Any:
+    return original(*args[:-1], SimClock.START_MS + 60_000)
 
 
 def _level3_feeds_back(original: Any, self: EpochFold, *args: Any) -> Any:
@@ -76,13 +76,13 @@ def _level3_feeds_back(original: Any, self: EpochFold, *args: Any) -> Any:
         self._level3 = level3
 
 
-def _forgets_in_one_partition(original: Any, self: Pending, name: str, partition: int, offset: int) -> None:
+def _forgets_in_one_partition(original: Any, self: Waiting, name: str, partition: int, offset: int) -> None:
     if partition == 0:
         original(self, name, partition, offset)
 
 
-def _never_new_again(_: Any, self: EpochFold, item: int) -> bool:
-    return item < self.state.items.base
+def _never_new_again(_: Any, self: EpochFold, items: Any) -> Any:
+    return items < self.state.items.base
 
 
 def _no_announcement_when_it_starts(original: Any, registry: Any, store: Any, publisher: Any) -> Any:
@@ -154,9 +154,9 @@ def _sweeps_nothing() -> Iterator[None]:
 
 MUTATIONS = [
     Mutation("records-in-another-order", "1", _in_place_of(SpeedLayer, "_fold", _backwards), 0),
-    Mutation("own-fold-settings", "2", _in_place_of(Pending, "__init__", _own_settings), 0),
-    Mutation("own-time-for-decay", "3", _in_place_of(Pending, "__init__", _own_time), 0),
-    Mutation("level-3-feeds-back", "4", _in_place_of(EpochFold, "_solve_items", _level3_feeds_back), 0),
+    Mutation("own-fold-settings", "2", _in_place_of(speed_layer.waiting, "weigh_columns", _own_settings), 0),
+    Mutation("own-time-for-decay", "3", _in_place_of(speed_layer.waiting, "weigh_columns", _own_time), 0),
+    Mutation("level-3-feeds-back", "4", _in_place_of(EpochFold, "_solve_items", _level3_feeds_back), 40),
     Mutation(
         "no-look-back-for-keys",
         "5",
@@ -168,9 +168,9 @@ MUTATIONS = [
         0,
     ),
     Mutation(
-        "item-forgotten-in-one-partition", "6", _in_place_of(Pending, "_forget_item", _forgets_in_one_partition), 0
+        "item-forgotten-in-one-partition", "6", _in_place_of(Waiting, "_forget_item", _forgets_in_one_partition), 5
     ),
-    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(EpochFold, "_is_level0", _never_new_again), 0),
+    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(EpochFold, "_is_level0", _never_new_again), 5),
     Mutation(
         "model-ref-is-not-sent-again",
         "7",
@@ -182,7 +182,7 @@ MUTATIONS = [
         "finished-candidate-is-left",
         "7",
         lambda: mock.patch.object(batch_layer.recovery, "unregistered", return_value=[]),
-        0,
+        107,
     ),
     Mutation("epochs-from-the-topic", "8", _in_place_of(RegistrySource, "look", _epochs_of_the_topic), 0),
     Mutation("no-replay-from-n", "9", _in_place_of(EpochRun, "add", _does_not_replay), 0),
@@ -195,32 +195,26 @@ MUTATIONS = [
             "missing_partitions",
             lambda original, candidate, _served, partitions: original(candidate, None, partitions),
         ),
-        0,
+        46,
     ),
     Mutation(
         "start-with-the-oldest-epoch",
         "9",
         _in_place_of(serving_layer.registry_source, "first_choice", _starts_with_the_oldest),
-        0,
+        51,
     ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
-    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 0),
+    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 64),
     Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
     Mutation(
-        "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 0
+        "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
-    Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 0),
+    Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 7),
     Mutation(
         "trims-what-letters-need",
         "15",
         _in_place_of(batch_layer.housekeeping.Housekeeping, "_dead_letters_written", _needs_no_letters),
-        0,
-    ),
-    Mutation(
-        "history-is-not-asked",
-        "15",
-        lambda: mock.patch.object(speed_layer.assembly, "LogOrHistory", lambda consumer, *_args, **_words: consumer),
         0,
     ),
     Mutation("dead-letters-twice", "17", _in_place_of(DeadLetters, "of", _writes_again), 0),

@@ -35,6 +35,8 @@ class Plan:
     outage: float
     give_up: float
     short_poll: float
+    follow: float
+    """How soon serving reads on, beside everything else."""
     stale: float
     """Of one step: a message comes of somebody who has been replaced."""
     batch: float
@@ -44,11 +46,16 @@ class Plan:
     trim: bool
     forgets: float
     deletes: float
+    regrets: float
+    """That somebody takes back what he posted last."""
     repeats: float
     unreadable: float
     new_items: float
     rest_on_log: bool
     """Whether the run ends with input that no generation covers."""
+    slice_users: int
+    stale_solves: int
+    """The speed layer's bounds of one step."""
 
 
 def draw(seed: int, *, zombies: bool = False) -> Plan:
@@ -79,19 +86,23 @@ def draw(seed: int, *, zombies: bool = False) -> Plan:
         pause=some(0.06, 0.8),
         zombie=some(0.5) if zombies else 0.0,
         outage=some(0.01),
-        give_up=some(0.05, 0.4),
+        give_up=some(0.08, 0.5),
         short_poll=some(0.7),
+        follow=rng.choice([3.0, 3.0, 0.5]),
         stale=some(0.1, 0.5),
         batch=rng.uniform(0.2, 0.8),
-        rollback=some(0.3, 0.5),
+        rollback=some(0.6, 0.5),
         settings=some(0.5, 0.5),
         trim=rng.random() < 0.6,
         forgets=some(0.2),
         deletes=some(0.3),
+        regrets=some(0.4, 0.5),
         repeats=some(0.4),
         unreadable=some(0.2),
         new_items=rng.uniform(0.0, 0.6),
         rest_on_log=rng.random() < 0.7,
+        slice_users=rng.choice([1, 2, 2_048]),
+        stale_solves=rng.choice([2, 2_000]),
     )
 
 

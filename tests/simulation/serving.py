@@ -85,7 +85,7 @@ class ServingProcess(Process):
         """Turn the loop, do an executor's work, let a follower read."""
         found: list[Action] = [(2.0, "turn", self._turn)]
         found += [(2.0, "work", lambda queue=queue: self._work(queue)) for queue in self._loop.work.values() if queue]
-        found += [(3.0, "read", thread.round) for thread in self.followers if not thread.waits]
+        found += [(self.world.plan.follow, "read", thread.round) for thread in self.followers if not thread.waits]
         return found
 
     def served(self) -> ServedModel | None:

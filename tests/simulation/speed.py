@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -68,6 +69,8 @@ class SpeedProcess(Process):
                 metrics=_METRICS,
                 past=ports.past,
             )
+            plan, limits = self.world.plan, self.layer._limits
+            self.layer._limits = replace(limits, replay_slice_users=plan.slice_users, stale_solves=plan.stale_solves)
         except Transient as trouble:
             self.world.note(self.name, "cannot start yet", reason=str(trouble))
             self.world.clock.sleep(0.2)
