@@ -1,10 +1,12 @@
 """The loop on real Kafka and real Spark: what is posted is learned, at once and for good."""
 
 import itertools
+import json
 import threading
 import time
 import urllib.request
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,6 +163,59 @@ def test_bad_input_is_refused_as_a_problem_and_nothing_is_stored(
     assert problem["detail"]
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert input_size(system) == size
+
+
+def test_who_is_forgotten_is_gone_from_the_next_answer_and_counts_anew_afterwards(system: System) -> None:
+    """A user, then an item: in answers that include the forget."""
+    for item in ("i0", "i2", "soon-forgotten"):
+        system.post("gone", item, 3)
+    posted = system.post("stays", "soon-forgotten", 4)
+    posted = system.post("stays", "i2", 4)
+    assert len(system.get(f"/knownItems/stays?after={posted.offset}").json()) == 2
+    place = system.oryx("forget", "gone").stdout.strip()
+    assert system.get(f"/knownItems/gone?after={place}").json() == []
+    assert system.get("/recommend/gone").status == 404
+    forgotten = system.request("DELETE", "/item/soon-forgotten")
+    assert system.get(f"/knownItems/stays?after={forgotten.offset}").json() == ["i2"]
+    assert "soon-forgotten" not in system.get("/item/allIDs").json()
+    posted = system.post("gone", "i4")
+    assert system.get(f"/knownItems/gone?after={posted.offset}").json() == ["i4"]
+    assert_answers(system)
+    proof = proof_of(system, "gone")
+    assert (proof["proven"], proof["again"]) == (False, 1)
+    assert any(left["place"] == system.settings["INPUT__TOPIC"] for left in proof["left"])
+
+
+def proof_of(system: System, *who: str) -> Any:
+    return json.loads(system.oryx("forget", "--verify", "--json", *who, check=False).stdout)
+
+
+def test_status_has_every_layer_and_says_what_does_not_answer(system: System) -> None:
+    posted = system.post("u0", "i0")
+    assert system.get(f"/knownItems/u0?after={posted.offset}").status == 200
+
+    def states() -> dict[str, Any]:
+        found = system.oryx("status", "--json", check=False)
+        assert found.returncode == 1, "no batch layer runs here"
+        report = json.loads(found.stdout)
+        assert report["troubles"] == []
+        return {layer["layer"]: layer for layer in report["layers"]}
+
+    found = states()
+    assert {name: layer["state"] for name, layer in found.items()} == {
+        "batch": "unknown",
+        "speed": "ready",
+        "serving": "ready",
+    }
+    for name in ("speed", "serving"):
+        assert (found[name]["behind"], found[name]["epoch"]) == (0, 1)
+        assert found[name]["generation"] == system.get("/ready").generation
+        assert sum(found[name]["position"].values()) == input_size(system)
+    system.kill("speed")
+    found = states()
+    assert (found["speed"]["state"], found["serving"]["state"]) == ("silent", "ready")
+    system.start("speed")
+    system.wait_ready()
 
 
 @pytest.mark.parametrize("layer", ["speed", "serve"])
