@@ -326,7 +326,7 @@ class BatchLayer:
 
 
 def _made_by(manifest: Manifest, recipe: Recipe) -> bool:
-    objective = manifest.objective.settings
+    objective = recipe.settings_of(manifest.objective)
     return (manifest.trainer, manifest.features, objective, manifest.fold, manifest.hyperparameters) == (
         recipe.trainer,
         recipe.features,

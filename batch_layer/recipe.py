@@ -1,7 +1,8 @@
 """How a generation is made: what the settings say, as the trainer and the manifest take it."""
 
 import math
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -18,9 +19,16 @@ __all__ = ["LARGEST", "Recipe", "recipe_of"]
 
 _BLOCK = 1 << 20
 
+_LAMBDAS: Final = {"ials": 0.3, "mllib": 0.3, "explicit": 0.1}
+"""What `model.lambda = "auto"` is: by the trainer, or for ratings; measured as docs/decisions/0009 says."""
+
 
 class Recipe(msgspec.Struct, frozen=True):
-    """What a generation is a function of, besides the history; its manifest states all of it."""
+    """What a generation is a function of, besides the history; its manifest states all of it.
+
+    ``alpha`` is what a pair of the typical strength weighs: then the objective's follows from the data (`fitted_to`),
+    and before that it is 1. None: the objective's is what it is.
+    """
 
     trainer: str
     features: int
@@ -31,6 +39,7 @@ class Recipe(msgspec.Struct, frozen=True):
     patience: int = 0
     warm_start: bool = False
     test_fraction: float = 0.0
+    alpha: float | None = None
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -40,25 +49,62 @@ class Recipe(msgspec.Struct, frozen=True):
             given |= {"patience": self.patience, "warm_start": self.warm_start}
         if self.test_fraction:  # training goes on from the evaluated model
             given["test_fraction"] = self.test_fraction
+        if self.alpha is not None:
+            given["alpha"] = self.alpha
         return given
 
-    def centred(self, strengths: NDArray[np.float64]) -> Self:
-        """Return it with what only the data tell: μ, where there are biases, of these folded strengths, float64[n].
+    def settings_of(self, objective: Objective) -> Objective:
+        """Return an objective without what only the data tell, as it is here before `fitted_to`.
 
-        They may be mapped. The same strengths in the same order give the same bits.
+        What two generations by equal settings have in common; ``alpha`` is among the hyperparameters then.
         """
-        if self.objective.biases is None:
-            return self
-        blocks = range(0, len(strengths), _BLOCK)
-        total = math.fsum(float(np.clip(strengths[at : at + _BLOCK], -LARGEST, LARGEST).sum()) for at in blocks)
-        return msgspec.structs.replace(self, objective=self.objective.centred(total / max(1, len(strengths))))
+        found = objective.settings
+        return found if self.alpha is None else msgspec.structs.replace(found, alpha=1.0)
+
+    def fitted_to(self, strengths: NDArray[np.float64]) -> Self:
+        """Return it with what only the data tell, of these folded strengths, float64[n].
+
+        That is μ, where there are biases; and the objective's α, where this one is relative: over the geometric mean
+        of what the strengths that are not 0 weigh with α = 1. They may be mapped. The same strengths in the same order
+        give the same bits.
+        """
+        objective = self.objective
+        if objective.biases is not None:
+            total = math.fsum(float(block.sum()) for block in _blocks(strengths))
+            objective = objective.centred(total / max(1, len(strengths)))
+        if self.alpha is not None:
+            unit = msgspec.structs.replace(objective, alpha=1.0)
+            objective = msgspec.structs.replace(objective, alpha=self.alpha / _typical(strengths, unit))
+        return self if objective is self.objective else msgspec.structs.replace(self, objective=objective)
+
+
+def _blocks(strengths: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    for at in range(0, len(strengths), _BLOCK):
+        yield np.clip(strengths[at : at + _BLOCK], -LARGEST, LARGEST)
+
+
+def _typical(strengths: NDArray[np.float64], unit: Objective) -> float:
+    """The geometric mean of the weights above 0, 1 if there are none.
+
+    Not the arithmetic one: a single wild strength would take their weight from all others.
+    """
+    logs, count = [], 0
+    for block in _blocks(strengths):
+        weights, _, _ = unit.weights(block)
+        weights = weights[weights > 0]
+        # A strength of next to nothing must not make α larger than a number can be.
+        logs.append(float(np.log(np.maximum(weights, 1 / LARGEST)).sum()))
+        count += len(weights)
+    return math.exp(math.fsum(logs) / count) if count else 1.0
 
 
 def recipe_of(model: Model, trainer: str, records: Input, test_fraction: float = 0.0) -> Recipe:
     """Return what the settings of the groups `model` and `input` mean to the trainer of this name.
 
     With biases vectors are two longer than `model.features`, and the objective's mean is 0 until the ratings are known.
+    Our own trainer's `model.alpha` is in units of the typical strength, MLlib's in those of the strengths.
     """
+    relative = trainer == "ials" and model.feedback == "implicit"
     return Recipe(
         trainer=trainer,
         features=model.features + (2 if model.biases else 0),
@@ -67,6 +113,7 @@ def recipe_of(model: Model, trainer: str, records: Input, test_fraction: float =
         patience=model.patience,
         warm_start=model.warm_start,
         test_fraction=test_fraction,
+        alpha=model.alpha if relative else None,
         objective=_objective(model, trainer),
         fold=FoldSettings(
             feedback=model.feedback,
@@ -86,12 +133,14 @@ def _kind(kind: Kind, model: Model) -> KindSettings:
 
 
 def _objective(model: Model, trainer: str) -> Objective:
+    explicit = model.feedback == "explicit"
+    form = "explicit" if explicit else "mllib" if trainer == "mllib" else "ials"
+    lambda_ = _LAMBDAS[form] if model.lambda_ == "auto" else model.lambda_
     if model.biases:
-        return Objective.biased_explicit(model.lambda_, Biases.last(model.features + 2))
-    if model.feedback == "explicit":
-        return Objective.mllib_explicit(model.lambda_)
+        return Objective.biased_explicit(lambda_, Biases.last(model.features + 2))
+    if explicit:
+        return Objective.mllib_explicit(lambda_)
     if trainer == "mllib":
-        return Objective.mllib_implicit(model.lambda_, model.alpha, model.log_strength, model.epsilon)
-    return Objective.ials(
-        model.unobserved_weight, model.lambda_, model.nu, model.alpha, model.log_strength, model.epsilon
-    )
+        return Objective.mllib_implicit(lambda_, model.alpha, model.log_strength, model.epsilon)
+    alpha = 1.0 if trainer == "ials" else model.alpha
+    return Objective.ials(model.unobserved_weight, lambda_, model.nu, alpha, model.log_strength, model.epsilon)

@@ -34,6 +34,7 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Hours = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -171,10 +172,10 @@ class Model(_Group, frozen=True):
     iterations: Count = 10
     patience: CountOrNone = 3
     warm_start: bool = False
-    lambda_: Seconds = msgspec.field(default=0.05, name="lambda")
+    lambda_: Amount | Literal["auto"] = msgspec.field(default="auto", name="lambda")
     alpha: Positive = 1.0
     unobserved_weight: Positive = 0.1
-    nu: Seconds = 1.0
+    nu: Amount = 0.5
     log_strength: bool = False
     epsilon: Positive = 1e-5
     half_life_h: Hours = 0.0
@@ -189,7 +190,7 @@ class Batch(_Group, frozen=True):
     interval_s: Positive = 300.0
     trim: bool = True
     trim_keep_s: Seconds = 86_400.0
-    trainer: Literal["mllib", "ials"] = "mllib"
+    trainer: Literal["ials", "mllib"] = "ials"
     test_fraction: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
     training_tasks: Literal["auto", "one", "many"] = "auto"
     spark_master: Name = "local[*]"

@@ -163,6 +163,8 @@ def _expected(type_: Any) -> str:
             return "a number" + (_range(low, high) if above is None else f" above {above:g}")
         case inspect.StrType(min_length=least):
             return "text that is not empty" if least else "text"
+        case inspect.UnionType():
+            return " or ".join(_expected(part) for part in get_args(type_))
     raise NotImplementedError(info)
 
 

@@ -30,7 +30,7 @@ from batch_layer.spark.fitting import fit_generation, publish_items, solve_users
 from batch_layer.spark.history import read_rows
 from batch_layer.spark.preparing import Prepared, parts_for, prepare
 from batch_layer.spark.session import close_session, open_session
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import OnSpark, on_tasks
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.events import Interaction, encode_csv
 from oryx_py.events.fold import FoldSettings
@@ -141,7 +141,7 @@ def _on_spark(spark: SparkSession, history: Path, rows: int, folder: Path) -> di
     factors = np.random.default_rng(1).standard_normal((prepared.items, FEATURES[0]), dtype=np.float32)
     publish_items(factors * np.float32(0.1), into, Objective.ials(0.1, 0.003))
     with Watch(me) as watch:
-        solve_users(spark, into, Objective.ials(0.1, 0.003), lambda: False)
+        solve_users(OnSpark(spark), into, Objective.ials(0.1, 0.003), lambda: False)
     found["solve_pair_s"] = watch.cpu_s / prepared.pairs / FEATURES[0]
     tasks = range(spark.sparkContext.defaultParallelism)
     times = []

@@ -31,6 +31,7 @@ from batch_layer.spark.reader import Source, read_frame
 from batch_layer.spark.repeats import repeats_of
 from batch_layer.spark.repeats import window_starts as starts_of
 from batch_layer.spark.session import open_session
+from batch_layer.spark.tasks import OnSpark
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.local_files import LocalFiles
@@ -346,7 +347,7 @@ def test_the_solve_gives_what_mllibs_own_users_score(
     for file, array in zip(history_files("users"), (kept.indptr, kept.indices, kept.strengths), strict=True):
         np.save(tmp_path / file, array)
     publish_items(their_items, tmp_path, objective)
-    solve_users(spark, tmp_path, objective)
+    solve_users(OnSpark(spark), tmp_path, objective)
     our_users, our_items = np.load(tmp_path / "users.npy"), np.load(tmp_path / "items.npy")
     scores = their_users @ their_items.T
     assert np.abs(our_users @ our_items.T - scores).max() < 1e-3 * np.abs(scores).max()

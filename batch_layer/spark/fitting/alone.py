@@ -5,11 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
 from batch_layer.engine import Cancelled
 from batch_layer.progress import OnProgress, Progress
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import Hands
 from batch_layer.training.alone import Alone, Told, ask_to_end, progress_of, train_alone
 from batch_layer.training.job import Job
 from batch_layer.training.whole import Outcome
@@ -20,7 +18,7 @@ _LISTEN_S = 0.2
 
 
 def on_one_task(
-    spark: SparkSession,
+    hands: Hands,
     job: Job,
     path: Path,
     *,
@@ -35,7 +33,7 @@ def on_one_task(
     """
     heard: Told | None = None
     with ThreadPoolExecutor(1) as pool:
-        task = pool.submit(on_tasks, spark, partial(train_alone, path=path), [Alone(job, threads)])
+        task = pool.submit(hands, partial(train_alone, path=path), [Alone(job, threads)])
         try:
             while not wait([task], _LISTEN_S).done:
                 if cancelled():

@@ -6,11 +6,11 @@ from pyspark.sql import SparkSession
 from batch_layer.memory import available_bytes
 from batch_layer.recipe import Recipe
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import Hands, InThreads, OnSpark, on_tasks
 from oryx_py.errors import UserError
 from oryx_py.numerics.als.sizing import needs
 
-__all__ = ["TRAINING_TASKS", "chosen", "is_local", "takes_one_task"]
+__all__ = ["TRAINING_TASKS", "chosen", "hands_for", "is_local", "takes_one_task"]
 
 log = structlog.get_logger("batch")
 
@@ -18,6 +18,10 @@ TRAINING_TASKS = "spark.oryx.trainingTasks"
 """The session's property that says what `batch.training_tasks` is."""
 
 _GIB = 1 << 30
+
+_SMALL = _GIB
+"""What a training takes that this process itself may do, in bytes: it is over in seconds, of which the jobs and worker
+processes of Spark would be one or two. A larger one has a process of its own, whose memory goes with it."""
 
 
 def is_local(spark: SparkSession) -> bool:
@@ -43,6 +47,14 @@ def takes_one_task(spark: SparkSession, prepared: Prepared, recipe: Recipe) -> b
         memory=memory,
         tasks=context.defaultParallelism if local else 1,
     )
+
+
+def hands_for(spark: SparkSession, prepared: Prepared, recipe: Recipe, *, one: bool) -> Hands:
+    """Return who trains and solves: this process, where it is the only host and there is little to do; else Spark."""
+    takes = needs(prepared.users, prepared.items, prepared.pairs, recipe.features)
+    if one and is_local(spark) and takes.one_task <= _SMALL:
+        return InThreads(spark.sparkContext.defaultParallelism)
+    return OnSpark(spark)
 
 
 def chosen(wanted: str, prepared: Prepared, features: int, *, local: bool, memory: int, tasks: int) -> bool:

@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
 from batch_layer.engine import Cancelled
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import Hands
 from oryx_py.model.files import create_array, map_array, write_array, write_span
 from oryx_py.model.history_files import map_histories
 from oryx_py.numerics.als.phases import Block, Half, block_gram, blocks, summed
@@ -47,7 +46,7 @@ def publish_items(trained: FloatMatrix, into: Path, objective: Objective) -> int
 
 
 def solve_users(
-    spark: SparkSession, into: Path, objective: Objective, cancelled: Callable[[], bool] = lambda: False
+    hands: Hands, into: Path, objective: Objective, cancelled: Callable[[], bool] = lambda: False
 ) -> int:
     """Write ``users.npy``, every user solved against the items as published, and its Gram matrix; returns the bytes.
 
@@ -61,11 +60,13 @@ def solve_users(
     users, path = map_histories(into, "users"), into / "users.npy"
     create_array(path, np.float32, (len(users), features))
     ranges = blocks(users.indptr, features)
-    groups = np.array_split(np.arange(len(ranges)), min(len(ranges), _TASKS * spark.sparkContext.defaultParallelism))
+    groups = np.array_split(np.arange(len(ranges)), min(len(ranges), _TASKS * hands.at_once))
     if cancelled():
         raise Cancelled
     solve = partial(_solve, into=into, objective=objective)
-    solved = on_tasks(spark, solve, [[ranges[number] for number in group.tolist()] for group in groups])
+    # Around all: who of several threads is done first would give BLAS its own threads back while others work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        solved = hands(solve, [[ranges[number] for number in group.tolist()] for group in groups])
     write_array(into / "users.gram.npy", _symmetric(summed([half for halves in solved for half in halves]).gram))
     return path.stat().st_size
 

@@ -11,7 +11,7 @@ from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.room import check_room
 from batch_layer.spark.fitting.alone import on_one_task
-from batch_layer.spark.fitting.choice import is_local, takes_one_task
+from batch_layer.spark.fitting.choice import hands_for, is_local, takes_one_task
 from batch_layer.spark.fitting.finishing import publish_items, solve_users
 from batch_layer.spark.fitting.fitted import Fitted
 from batch_layer.spark.fitting.rounds import on_many_tasks
@@ -45,9 +45,10 @@ def fit_generation(
         UserError: no host has the memory, with the numbers.
     """
     timed = Stopwatch()
-    recipe = recipe.centred(map_array(into / "users.history.strengths.npy", np.float64, (prepared.pairs,)))
+    recipe = recipe.fitted_to(map_array(into / "users.history.strengths.npy", np.float64, (prepared.pairs,)))
     job = Job(into, work, prepared.users, prepared.items, recipe, parent if recipe.warm_start else None)
     one = takes_one_task(spark, prepared, recipe)
+    hands = hands_for(spark, prepared, recipe, one=one)
     _check_rooms(job, prepared, one)
     on_progress(Progress(step="train", epoch=0, of=recipe.iterations))
     outcome: Outcome[Any]
@@ -55,7 +56,7 @@ def fit_generation(
         if one:
             path = work / "items.trained.npy"
             threads = spark.sparkContext.defaultParallelism if is_local(spark) else 0
-            outcome = on_one_task(spark, job, path, threads=threads, cancelled=cancelled, on_progress=on_progress)
+            outcome = on_one_task(hands, job, path, threads=threads, cancelled=cancelled, on_progress=on_progress)
             items = map_array(path, np.float32, (prepared.items, recipe.features))
         else:
             outcome = on_many_tasks(spark, job, cancelled=cancelled, on_progress=on_progress)
@@ -63,7 +64,7 @@ def fit_generation(
     on_progress(Progress(step="solve", rows=0, of=prepared.users))
     with timed("solve"):
         timed.wrote("solve", publish_items(items, into, recipe.objective))
-        timed.wrote("solve", solve_users(spark, into, recipe.objective, cancelled))
+        timed.wrote("solve", solve_users(hands, into, recipe.objective, cancelled))
     return Fitted(
         objective=recipe.objective,
         epochs=len(outcome.epochs),

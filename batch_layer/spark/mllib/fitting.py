@@ -13,6 +13,7 @@ from batch_layer.spark.fitting import Fitted, publish_items, solve_users
 from batch_layer.spark.mllib.pairs import read_pairs, write_factors
 from batch_layer.spark.mllib.training import fit
 from batch_layer.spark.preparing import Prepared
+from batch_layer.spark.tasks import OnSpark
 from batch_layer.stopwatch import Stopwatch
 from oryx_py.model.files import map_array
 
@@ -46,5 +47,5 @@ def fit_mllib(
     with timed("solve"):
         found = map_array(trained, np.float32, (prepared.items, recipe.features))
         timed.wrote("solve", publish_items(found, into, recipe.objective))
-        timed.wrote("solve", solve_users(spark, into, recipe.objective, cancelled))
+        timed.wrote("solve", solve_users(OnSpark(spark), into, recipe.objective, cancelled))
     return Fitted(objective=recipe.objective, epochs=recipe.iterations, seconds=timed.seconds, bytes=timed.bytes)
