@@ -1,7 +1,7 @@
 """How a generation is made: what the settings say, as the trainer and the manifest take it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 
 import msgspec
@@ -19,6 +19,8 @@ __all__ = ["LARGEST", "Recipe", "recipe_of"]
 
 _BLOCK = 1 << 20
 
+_WILD = 1000.0
+
 _LAMBDAS: Final = {"ials": 0.3, "mllib": 0.3, "explicit": 0.1}
 """What `model.lambda = "auto"` is: by the trainer, or for ratings; measured as docs/decisions/0009 says."""
 
@@ -26,7 +28,7 @@ _LAMBDAS: Final = {"ials": 0.3, "mllib": 0.3, "explicit": 0.1}
 class Recipe(msgspec.Struct, frozen=True):
     """What a generation is a function of, besides the history; its manifest states all of it.
 
-    ``alpha`` is what a pair of the typical strength weighs: then the objective's follows from the data (`fitted_to`),
+    ``alpha`` is what a pair of the mean strength weighs: then the objective's follows from the data (`fitted_to`),
     and before that it is 1. None: the objective's is what it is.
     """
 
@@ -64,9 +66,9 @@ class Recipe(msgspec.Struct, frozen=True):
     def fitted_to(self, strengths: NDArray[np.float64]) -> Self:
         """Return it with what only the data tell, of these folded strengths, float64[n].
 
-        That is μ, where there are biases; and the objective's α, where this one is relative: over the geometric mean
-        of what the strengths that are not 0 weigh with α = 1. They may be mapped. The same strengths in the same order
-        give the same bits.
+        That is μ, where there are biases; and the objective's α, where this one is relative: over the mean of what the
+        strengths that are not 0 weigh with α = 1. They may be mapped. The same strengths in the same order give the
+        same bits.
         """
         objective = self.objective
         if objective.biases is not None:
@@ -74,7 +76,7 @@ class Recipe(msgspec.Struct, frozen=True):
             objective = objective.centred(total / max(1, len(strengths)))
         if self.alpha is not None:
             unit = msgspec.structs.replace(objective, alpha=1.0)
-            objective = msgspec.structs.replace(objective, alpha=self.alpha / _typical(strengths, unit))
+            objective = msgspec.structs.replace(objective, alpha=self.alpha / _mean_weight(strengths, unit))
         return self if objective is self.objective else msgspec.structs.replace(self, objective=objective)
 
 
@@ -83,26 +85,38 @@ def _blocks(strengths: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         yield np.clip(strengths[at : at + _BLOCK], -LARGEST, LARGEST)
 
 
-def _typical(strengths: NDArray[np.float64], unit: Objective) -> float:
-    """The geometric mean of the weights above 0, 1 if there are none.
+def _mean_weight(strengths: NDArray[np.float64], unit: Objective) -> float:
+    """The mean of the weights above 0, 1 if there are none.
 
-    Not the arithmetic one: a single wild strength would take their weight from all others.
+    What is more than `_WILD` times the square of the roots' mean counts as that much, lest one wild strength takes
+    their weight from all others. The median, or the geometric mean, would be of pairs that have faded.
     """
-    logs, count = [], 0
+    roots, count = _summed(strengths, unit, np.sqrt)
+    if not count:
+        return 1.0
+    most = _WILD * (roots / count) ** 2
+    total, _ = _summed(strengths, unit, lambda weights: np.minimum(weights, most))
+    return max(total / count, 1 / LARGEST)  # lest α be more than a number can
+
+
+def _summed(
+    strengths: NDArray[np.float64], unit: Objective, of: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[float, int]:
+    """The sum of a function of the weights above 0, and how many these are."""
+    sums, count = [], 0
     for block in _blocks(strengths):
         weights, _, _ = unit.weights(block)
         weights = weights[weights > 0]
-        # A strength of next to nothing must not make α larger than a number can be.
-        logs.append(float(np.log(np.maximum(weights, 1 / LARGEST)).sum()))
+        sums.append(float(of(weights).sum()))
         count += len(weights)
-    return math.exp(math.fsum(logs) / count) if count else 1.0
+    return math.fsum(sums), count
 
 
 def recipe_of(model: Model, trainer: str, records: Input, test_fraction: float = 0.0) -> Recipe:
     """Return what the settings of the groups `model` and `input` mean to the trainer of this name.
 
     With biases vectors are two longer than `model.features`, and the objective's mean is 0 until the ratings are known.
-    Our own trainer's `model.alpha` is in units of the typical strength, MLlib's in those of the strengths.
+    Our own trainer's `model.alpha` is for a pair of the mean strength, MLlib's for one of strength 1.
     """
     relative = trainer == "ials" and model.feedback == "implicit"
     return Recipe(

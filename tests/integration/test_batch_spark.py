@@ -422,7 +422,7 @@ def test_the_law_holds_and_training_repeats_itself(
     """The same history gives the same bits in every file, however it is spread; also of strengths beyond all bounds."""
     how = recipe("implicit", trainer, log_strength=log_strength, epsilon=1, alpha=3)
     first, *others = (make(spark, site, tmp_path / str(parts), how, parts) for parts in (3, 1, 7))
-    assert_law(first.users, first.items, first.histories, how.objective)
+    assert_law(first.users, first.items, first.histories, first.trained.objective)
     for other in others:
         assert other.bits() == first.bits()
 

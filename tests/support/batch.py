@@ -35,6 +35,7 @@ from oryx_py.model.history import History
 from oryx_py.model.registry import Registry
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
+from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, Record, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from tests.support.repeats import Sighting, repeated
@@ -132,20 +133,21 @@ class SlowEngine:
             len(users),
         )
         by_item = by_user.transposed(len(items))
+        objective = self.recipe.fitted_to(by_user.strengths).objective
         rng = np.random.default_rng(self.recipe.seed)
         Y = rng.normal(size=(len(items), self.recipe.features)).astype(np.float32)
         for _ in range(self.recipe.iterations):
-            Y = self._half(by_item, self._half(by_user, Y))
+            Y = _half(by_item, _half(by_user, Y, objective), objective)
         write_data(
             into,
             user_ids=users,
             item_ids=items,
-            user_factors=self._half(by_user, Y),
+            user_factors=_half(by_user, Y, objective),
             item_factors=Y,
             user_histories=by_user,
         )
         return Trained(
-            objective=self.recipe.objective,
+            objective=objective,
             as_of_ms=max(row["kafka_ms"] for row in told),
             repeats=len(repeats_among(told, self.recipe.fold)),
             dedupe_from=window_starts(told, self.recipe.fold),
@@ -160,13 +162,14 @@ class SlowEngine:
     def close(self) -> None:
         pass
 
-    def _half(self, histories: Csr, factors: np.ndarray[Any, np.dtype[np.float32]]) -> Any:
-        prior = Prior(gram(factors), len(factors))
-        solved = []
-        for row in range(len(histories)):
-            indices, strengths = histories.row(row)
-            solved.append(fold_in(strengths, factors[indices], prior, self.recipe.objective))
-        return np.array(solved, np.float32)
+
+def _half(histories: Csr, factors: np.ndarray[Any, np.dtype[np.float32]], objective: Objective) -> Any:
+    prior = Prior(gram(factors), len(factors))
+    solved = []
+    for row in range(len(histories)):
+        indices, strengths = histories.row(row)
+        solved.append(fold_in(strengths, factors[indices], prior, objective))
+    return np.array(solved, np.float32)
 
 
 def local_path(uri: str) -> Path:

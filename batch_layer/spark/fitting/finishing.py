@@ -45,9 +45,7 @@ def publish_items(trained: FloatMatrix, into: Path, objective: Objective) -> int
     return path.stat().st_size
 
 
-def solve_users(
-    hands: Hands, into: Path, objective: Objective, cancelled: Callable[[], bool] = lambda: False
-) -> int:
+def solve_users(hands: Hands, into: Path, objective: Objective, cancelled: Callable[[], bool] = lambda: False) -> int:
     """Write ``users.npy``, every user solved against the items as published, and its Gram matrix; returns the bytes.
 
     So folding a user's unchanged history in gives the published vector. Each depends on nothing but its own history.

@@ -12,7 +12,7 @@ from oryx_py.errors import UserError
 from oryx_py.model.csr import Csr
 from oryx_py.testing.long_tail import LongTail, draw
 
-__all__ = ["WORLDS", "Sample", "load_sample", "movielens", "world_sample"]
+__all__ = ["WORLDS", "Sample", "load_sample", "movielens", "random_fifth", "world_sample"]
 
 WORLDS: Final = {
     "tiny": LongTail(users=1500, items=800, interactions=40_000, test_users=500),
@@ -89,6 +89,16 @@ def movielens(file: Path) -> tuple[Sample, Sample]:
     held = _last(users, np.ones(users[-1] + 1, bool))
     every = np.ones(users[-1] + 1, bool)
     return _both(int(users[-1]) + 1, int(items.max()) + 1, (users, items, strengths), held, every)
+
+
+def random_fifth(users: NDArray[np.int64], items: NDArray[np.int64], strengths: NDArray[np.int64], seed: int) -> Sample:
+    """Hold out a random fifth of what each user has. Parallel arrays of pairs, each once; IDs are any numbers."""
+    known, users = np.unique(users, return_inverse=True)
+    kinds, items = np.unique(items, return_inverse=True)
+    order = np.lexsort((np.random.default_rng(seed).random(len(users)), users))
+    columns = [column[order] for column in (users, items, strengths)]
+    held = _last(columns[0], np.ones(len(known), bool))
+    return _sample(len(known), len(kinds), [c[~held] for c in columns], [c[held] for c in columns])
 
 
 def _both(

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from batch_layer.engine import Cancelled
@@ -140,6 +141,26 @@ def test_changed_settings_make_a_generation_without_new_input_and_only_one(world
     ):
         world.use(other)
         assert [world.run(), world.run()] == [Outcome.PUBLISHED, Outcome.NOTHING_NEW]
+
+
+def test_the_scale_of_the_data_is_no_changed_setting(world: BatchWorld) -> None:
+    """Nor do more data make it one; what a pair of the mean strength weighs does."""
+    relative = msgspec.structs.replace(
+        world.recipe, alpha=2.0, objective=msgspec.structs.replace(world.recipe.objective, alpha=1.0)
+    )
+    world.use(relative)
+    found = []
+    for more in ([], ["ann,pie,900", "bob,pie,700"]):
+        world.send(*more)
+        assert [world.run(), world.run()] == [Outcome.PUBLISHED, Outcome.NOTHING_NEW]
+        strengths = [s for known in pairs_of(world.newest()).values() for s in known.values()]
+        assert world.newest().manifest.objective.alpha == pytest.approx(2.0 / np.mean(np.abs(strengths)))
+        found.append(world.newest().manifest.objective.alpha)
+    assert found[0] > 10 * found[1]
+    world.use(msgspec.structs.replace(relative, alpha=3.0))
+    assert [world.run(), world.run()] == [Outcome.PUBLISHED, Outcome.NOTHING_NEW]
+    world.use(msgspec.structs.replace(relative, alpha=None))
+    assert [world.run(), world.run()] == [Outcome.PUBLISHED, Outcome.NOTHING_NEW]
 
 
 @pytest.mark.parametrize("values", [[], ["ann,tea,"], ["ann,tea,1", "ann,,"], ["ann,tea,1", ",tea,"]])

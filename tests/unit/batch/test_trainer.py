@@ -14,6 +14,7 @@ from oryx_py.model.history_files import map_histories
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.gram import gram
+from oryx_py.numerics.objective import Objective
 from tests.support.training import Tastes, prepared, recipe
 
 ITEMS = 12
@@ -78,5 +79,5 @@ def test_the_threads_of_blas_change_no_bit(tmp_path):
 def test_settings_become_the_loss_of_the_trainer():
     model = Model(unobserved_weight=0.2, lambda_=0.003, nu=0.5, alpha=2.0)
     objective = recipe_of(model, "ials", Input()).objective
-    assert (objective.g, objective.rho, objective.kappa, objective.alpha, objective.nu) == (0.2, 0.2, 0.0, 2.0, 0.5)
-    assert recipe_of(model, "mllib", Input()).objective.g == 1.0
+    assert (objective.g, objective.rho, objective.kappa, objective.nu) == (0.2, 0.2, 0.0, 0.5)
+    assert recipe_of(model, "mllib", Input()).objective == Objective.mllib_implicit(0.003, 2.0)

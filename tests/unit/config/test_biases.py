@@ -46,9 +46,9 @@ def test_the_mean_is_that_of_the_ratings() -> None:
     recipe = recipe_of(Model(feedback="explicit", biases=True, features=10, lambda_=0.1), "ials", Input())
     ratings = np.random.default_rng(1).choice([0.0, 1.0, 4.5], 2_500_000)
     ratings[7] = 1e300
-    centred = recipe.centred(ratings).objective
+    centred = recipe.fitted_to(ratings).objective
     assert centred.biases is not None
     assert centred.biases.mean == pytest.approx(np.mean(np.clip(ratings, -1e6, 1e6)), rel=1e-12)
     assert centred.settings == recipe.objective
     plain = recipe_of(Model(feedback="explicit"), "ials", Input())
-    assert plain.centred(ratings) is plain
+    assert plain.fitted_to(ratings) is plain
