@@ -175,7 +175,7 @@ class Model(_Group, frozen=True):
     lambda_: Amount | Literal["auto"] = msgspec.field(default="auto", name="lambda")
     alpha: Positive = 1.0
     unobserved_weight: Positive = 0.1
-    nu: Amount = 0.5
+    nu: Amount = 0.25
     log_strength: bool = False
     epsilon: Positive = 1e-5
     half_life_h: Hours = 0.0

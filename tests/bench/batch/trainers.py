@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
@@ -91,12 +92,16 @@ class _OnSpark:
 
 
 class Oryx(_OnSpark):
-    """This project's: weight ``alpha0`` of what was not observed, ``lambda_``, ``epochs``; the exact solve included."""
+    """This project's: weight ``alpha0`` of what was not observed, ``lambda_``, ``nu`` (1), ``epochs``; all users solved.
+
+    ``alpha`` is for a pair of the mean strength, as `model.alpha`; without it strengths weigh what they are.
+    """
 
     def fit(self, features: int, parameters: Parameters, into: Path) -> dict[str, float]:
-        objective = Objective.ials(parameters["alpha0"], parameters["lambda_"], alpha=parameters.get("alpha", 1.0))
+        objective = Objective.ials(parameters["alpha0"], parameters["lambda_"], parameters.get("nu", 1.0))
+        recipe = _recipe("ials", features, parameters, objective)
         began = time.perf_counter()
-        seconds = self._fit(_recipe("ials", features, parameters, objective), into)
+        seconds = self._fit(msgspec.structs.replace(recipe, alpha=parameters.get("alpha")), into)
         return {**seconds, "total": time.perf_counter() - began}
 
 
