@@ -74,9 +74,10 @@ def headline(recipe: Recipe, generation: Generation) -> str:
     """Say how the models are trained, and for what loss the first of them was."""
     objective = generation.manifest.objective
     kind = "MLlib's loss" if objective.rho == 0 else "the loss of iALS"
+    alpha = f"{objective.alpha:g}" if recipe.alpha is None else f"{recipe.alpha:g} for the mean strength"
     return (
         f"{recipe.features} features, {recipe.iterations} sweeps, {objective.feedback} feedback, {kind}: "
-        f"lambda {objective.lambda_:g}, alpha {objective.alpha:g}, nu {objective.nu:g}"
+        f"lambda {objective.lambda_:g}, alpha {alpha}, nu {objective.nu:g}"
         + (f", unobserved_weight {objective.g:g}" if objective.rho else "")
         + f"; seed {recipe.seed}"
     )

@@ -92,7 +92,7 @@ class Trainer:
         pairs = folded(log, self.recipe.fold)
         if not len(pairs.users):
             raise UserError("there is nothing to train on in the first part: give more interactions, or --train-share")
-        recipe = self.recipe.centred(pairs.strengths)
+        recipe = self.recipe.fitted_to(pairs.strengths)
         users, user_rows = np.unique(pairs.users, return_inverse=True)
         items, item_rows = np.unique(pairs.items, return_inverse=True)
         user_ids, item_ids = (

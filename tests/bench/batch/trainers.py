@@ -92,7 +92,7 @@ class _OnSpark:
 
 
 class Oryx(_OnSpark):
-    """This project's: weight ``alpha0`` of what was not observed, ``lambda_``, ``nu`` (1), ``epochs``; all users solved.
+    """This project's: weight ``alpha0`` of what was not observed, ``lambda_``, ``nu`` (1), ``epochs``; users solved.
 
     ``alpha`` is for a pair of the mean strength, as `model.alpha`; without it strengths weigh what they are.
     """

@@ -48,7 +48,7 @@ def job_of(folder: Path, name: str, share: float = 0.5, parent: Path | None = No
     sizes = prepared(folder / name, Tastes(users, items, (USERS, ITEMS)), ratings)
     assert (sizes.users, sizes.items) == (USERS, ITEMS)
     (folder / f"{name}.work").mkdir()
-    centred = recipe(**{**HOW, **how}).centred(ratings)
+    centred = recipe(**{**HOW, **how}).fitted_to(ratings)
     return Job(folder / name, folder / f"{name}.work", USERS, ITEMS, centred, parent)
 
 
