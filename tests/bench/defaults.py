@@ -31,7 +31,7 @@ from tests.bench.batch.scoring import ndcg_of, popularity_ndcg
 
 SEEDS: Final = (1, 2)
 GRID: Final[dict[str, dict[str, tuple[float, ...]]]] = {
-    "ials": {"unobserved_weight": (0.1, 0.2, 0.3), "lambda_": (0.1, 0.2, 0.3), "nu": (0.5,)},
+    "ials": {"unobserved_weight": (0.1, 0.2, 0.3), "lambda_": (0.8, 1.2, 1.8), "nu": (0.25,)},
     "mllib": {"alpha": (0.01, 0.1, 1.0), "lambda_": (0.1, 0.3, 1.0)},
 }
 
