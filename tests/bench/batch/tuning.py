@@ -30,7 +30,7 @@ _FOUND: Final[dict[tuple[str, str], dict[str, float]]] = {
     ("implicit", "ml100k"): {"alpha": 0.5, "lambda_": 10.0, "epochs": 8},
 }
 """By trainer and world, what a search on the validation sample found at 64 features, of as many combinations for each
-(MLlib's objective was searched with this project's solver); a world's name may have the features behind it: "810k/256"."""
+(MLlib's objective by this project's solver); a world's name may have the features behind it: "810k/256"."""
 
 _ELSE: Final[dict[str, dict[str, float]]] = {name: _FOUND[name, "810k"] for name in ("oryx", "mllib", "implicit")}
 
