@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 
 _WILD = 1000.0
 
-_LAMBDAS: Final = {"ials": 1.2, "mllib": 0.3, "explicit": 0.1}
+_LAMBDAS: Final = {"ials": 1.2, "mllib": 0.3, "explicit": 0.13}
 """What `model.lambda = "auto"` is: by the trainer, or for ratings; measured as docs/decisions/0009 says."""
 
 
