@@ -51,6 +51,7 @@ iterations = {options.epochs}
 patience = 0
 unobserved_weight = {options.alpha0}
 lambda = {options.lambda_}
+nu = {options.nu}
 """
 
 
@@ -64,6 +65,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--alpha0", type=float, default=0.1, help="model.unobserved_weight (0.1)")
     parser.add_argument("--lambda", dest="lambda_", type=float, default=0.003, help="model.lambda (0.003)")
+    parser.add_argument("--nu", type=float, default=1.0, help="model.nu (1)")
     parser.add_argument("--driver-memory", default="2g", help="spark.driver.memory (2g)")
     parser.add_argument("--folder", type=Path, help="for everything; a temporary one if not given")
     parser.add_argument("--keep", action="store_true", help="leave the folder as it is in the end")
