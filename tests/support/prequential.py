@@ -18,7 +18,7 @@ Scores = Mapping[str, float]
 
 TRAINERS: dict[str, dict[str, Any]] = {
     "mllib": {"lambda_": 0.05, "alpha": 1.5},
-    "ials": {"lambda_": 0.02, "unobserved_weight": 0.2},
+    "ials": {"nu": 1.0, "lambda_": 0.02, "unobserved_weight": 0.2},
 }
 
 
