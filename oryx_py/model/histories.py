@@ -158,8 +158,8 @@ class Histories:
         assert not self.changed()
         for user in changes.forgotten.tolist():
             self._delta.forget(user)
-        rows = changes.rows
-        self.put_many(rows.user_of_pairs(), rows.items.astype(np.int64), np.asarray(rows.strengths))
+        self._delta.load(changes.rows)
+        self.version += 1
 
     def added(self, user: int) -> NDArray[np.int64]:
         """Return int64[n]: the items that a user knows, and did not in the generation; ascending."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oryx_py.model.changed_rows import ChangedRows
 from oryx_py.numerics import pair_table
 from oryx_py.numerics.pair_table import Base, Table
 
@@ -68,6 +69,33 @@ class PairDelta:
         at = 0
         while (at := pair_table.put(self.base, self._table, users, items, strengths, at)) < len(users):
             self._make_room(int(users[at]))
+
+    def load(self, rows: ChangedRows) -> None:
+        """Take over changed pairs of users of whom nothing has changed here, but that they may have been forgotten."""
+        if not len(rows.users):
+            return
+        items = _fixed(rows.items, np.int32)
+        self._reach(int(rows.users.max()) + 1, int(items.max(initial=-1)) + 1)
+        self._lay_out(rows.users, np.diff(rows.indptr))
+        users, indptr = _fixed(rows.users, np.int64), _fixed(rows.indptr, np.int64)
+        pair_table.load(self.base, self._table, users, indptr, items, _fixed(rows.strengths, float))
+
+    def _lay_out(self, users: Handles, rooms: Handles) -> None:
+        """Give each of these users a run at the pool's end that is empty and has so much room."""
+        used = self._table.used
+        self._grow_keys(int(used[pair_table.KEYS] + rooms.sum()))
+        self._grow_pool(int(rooms.sum()))
+        table = self._table
+        new = users[table.run_of[users] == 0]
+        first = int(used[pair_table.RUNS])
+        table = self._table = table._replace(runs=_grown(table.runs, first + len(new)))
+        table.runs[first : first + len(new)] = 0
+        table.run_of[new] = first + 1 + np.arange(len(new))
+        runs = table.run_of[users] - 1
+        table.runs[runs, pair_table.START] = used[pair_table.POOL] + np.cumsum(rooms) - rooms
+        table.runs[runs, pair_table.ROOM] = rooms
+        used[pair_table.RUNS] += len(new)
+        used[pair_table.POOL] += rooms.sum()
 
     def forget(self, user: int) -> None:
         """Make all of a user's pairs unknown; the generation's never come back by themselves."""
@@ -148,20 +176,31 @@ class PairDelta:
         table = self._table
         if table.used[pair_table.RUNS] == len(table.runs):
             table = table._replace(runs=_grown(table.runs, len(table.runs) + 1))
-        if 2 * (table.used[pair_table.KEYS] + 1) > len(table.keys):
-            size = 2 * len(table.keys)
-            keys, places = np.full(size, -1, np.int64), np.empty(size, np.int32)
-            table.used[pair_table.KEYS] = pair_table.rehash(table.keys, table.places, keys, places)
-            table = table._replace(keys=keys, places=places)
-        run = int(table.run_of[user]) - 1
-        wanted = 2 * int(table.runs[run, pair_table.ROOM]) + pair_table.FIRST if run >= 0 else pair_table.FIRST
-        if table.used[pair_table.POOL] + wanted > len(table.values):
-            held = int(table.runs[: table.used[pair_table.RUNS], pair_table.ROOM].sum())
-            size = max(_FIRST, 2 * held, held + 2 * wanted)
-            entries, values = np.empty((size, 2), np.int32), np.empty(size)
-            pair_table.repack(table.runs, table.used, table.entries, table.values, entries, values)
-            table = table._replace(entries=entries, values=values)
         self._table = table
+        self._grow_keys(int(table.used[pair_table.KEYS]) + 1)
+        run = int(table.run_of[user]) - 1
+        self._grow_pool(2 * int(table.runs[run, pair_table.ROOM]) + pair_table.FIRST if run >= 0 else pair_table.FIRST)
+
+    def _grow_keys(self, count: int) -> None:
+        """Let the table have so many keys."""
+        table = self._table
+        if 2 * count <= len(table.keys):
+            return
+        size = 1 << (2 * count - 1).bit_length()
+        keys, places = np.full(size, -1, np.int64), np.empty(size, np.int32)
+        table.used[pair_table.KEYS] = pair_table.rehash(table.keys, table.places, keys, places)
+        self._table = table._replace(keys=keys, places=places)
+
+    def _grow_pool(self, wanted: int) -> None:
+        """Let the pool have so many more entries."""
+        table = self._table
+        if table.used[pair_table.POOL] + wanted <= len(table.values):
+            return
+        held = int(table.runs[: table.used[pair_table.RUNS], pair_table.ROOM].sum())
+        size = max(_FIRST, 2 * held, held + wanted)
+        entries, values = np.empty((size, 2), np.int32), np.empty(size)
+        pair_table.repack(table.runs, table.used, table.entries, table.values, entries, values)
+        self._table = table._replace(entries=entries, values=values)
 
 
 def compile_steps() -> None:
@@ -173,6 +212,7 @@ def compile_steps() -> None:
     delta.strengths(items[:1], items[:1])
     delta.holders(0)
     delta.forget(0)
+    delta.load(ChangedRows(items[1:2], np.arange(2), items[:1].astype(np.int32), np.ones(1)))
 
 
 def _fixed(array: NDArray[Any], dtype: type) -> NDArray[Any]:

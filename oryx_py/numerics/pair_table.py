@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oryx_py.numerics.arrays import BoolVector, DoubleVector, IntVector
 from oryx_py.numerics.compiling import compiled, part
 
-__all__ = ["Base", "Table", "close", "fill", "forget", "measure", "put", "rehash", "repack", "strengths_of"]
+__all__ = ["Base", "Table", "close", "fill", "forget", "load", "measure", "put", "rehash", "repack", "strengths_of"]
 
 START, LENGTH, ROOM, DROPPED, CLEARED = 0, 1, 2, 3, 4
 """Columns of ``runs``; a cleared row has nothing of the base any more."""
@@ -209,6 +209,33 @@ def put(base: Base, table: Table, rows: IntVector, items: IntVector, strengths: 
             if table.runs[run, DROPPED] > max(FEW, table.runs[run, LENGTH] - table.runs[run, DROPPED]):
                 close_up(table, row, run)
     return len(rows)
+
+
+@compiled
+def load(
+    base: Base, table: Table, rows: IntVector, indptr: IntVector, items: NDArray[np.int32], strengths: DoubleVector
+) -> None:
+    """Set the pairs of rows whose runs are empty and have the room, no pair twice; in a third of the time of `put`."""
+    for number in range(len(rows)):
+        row = rows[number]
+        run = table.run_of[row] - 1
+        start, cleared = table.runs[run, START], table.runs[run, CLEARED]
+        first = indptr[number]
+        for at in range(first, indptr[number + 1]):
+            item, strength = items[at], strengths[at]
+            at_base = -1 if cleared else place_in_base(base, row, item)
+            gone = np.isnan(strength)
+            if gone == (at_base >= 0):
+                step = -1 if gone else 1
+                table.row_counts[row] += step
+                table.item_counts[item] += step
+            key = key_of(row, item)
+            slot = slot_of(table.keys, key)
+            table.keys[slot], table.places[slot] = key, at - first
+            to = start + at - first
+            table.entries[to, 0], table.entries[to, 1], table.values[to] = item, at_base, strength
+        table.runs[run, LENGTH] = indptr[number + 1] - first
+    table.used[KEYS] += len(items)
 
 
 @compiled
