@@ -203,6 +203,8 @@ class EpochFold:
         state = self.state
         items, later = parts
         self._stale_items |= dict.fromkeys(later)
+        if not items:
+            return
         feeding = [sorted(self._holders.get(item, set()) - self._level3) for item in items]
         indptr = np.concatenate([[0], np.cumsum([len(users) for users in feeding], dtype=np.int64)])
         holders = np.array([user for users in feeding for user in users], np.int64)
@@ -220,19 +222,21 @@ class EpochFold:
 
     def _solve_level3(self, batch: MicroBatch, updates: list[Updates]) -> None:
         """Publish the batch's users without an item of the generation."""
+        unsolved = np.flatnonzero(self.state.histories.activity(len(self.state.users))[batch.users] == 0)
         alone = self._level3.intersection(batch.users.tolist())
-        users = np.array(sorted(alone), np.int64)
-        places = np.searchsorted(batch.users, users)
-        vectors, solved = self._vectors3(users)
-        chosen = np.flatnonzero(solved)
-        if len(chosen):
-            block = block_of(self.state, batch, places[chosen], np.empty(0, np.int64), vectors[chosen])
-            self._publish(block, updates)
-        empty = np.flatnonzero(self.state.histories.activity(len(self.state.users))[batch.users] == 0)
-        for at in np.union1d(places[~solved], empty).tolist():
+        if alone:
+            users = np.array(sorted(alone), np.int64)
+            places = np.searchsorted(batch.users, users)
+            vectors, solved = self._vectors3(users)
+            unsolved = np.union1d(places[~solved], unsolved)
+            chosen = np.flatnonzero(solved)
+            if len(chosen):
+                block = block_of(self.state, batch, places[chosen], np.empty(0, np.int64), vectors[chosen])
+                self._publish(block, updates)
+            for user in alone:
+                self._stale_users.pop(user, None)
+        for at in unsolved.tolist():
             self._publish(without_vector(self.state, batch, at), updates)
-        for user in alone:
-            self._stale_users.pop(user, None)
 
     def _vectors3(self, users: Handles) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return float32[n, k], users of level 3 solved from the new items with a vector, and bool[n], who has one."""
