@@ -211,11 +211,14 @@ def _folded(state: ModelState, rows: _Rows, forgotten_items: frozenset[int]) -> 
         last[owner[whole]] = whole
         forgotten = last >= 0
         after = np.arange(len(rows)) > last[owner]
+        # Also what came before the forget in this very batch: one that was cut otherwise may have sent it.
+        before_it = ~after & (items != _WHOLE_USER)
         who = np.flatnonzero(forgotten)
         indptr, known, _ = state.histories.gather(users[who])
-        owner = np.concatenate([np.repeat(who, np.diff(indptr)), owner[after]])
-        items = np.concatenate([known, items[after]])
-        strengths = np.concatenate([np.full(len(known), np.nan), strengths[after]])
+        owner = np.concatenate([np.repeat(who, np.diff(indptr)), owner[before_it], owner[after]])
+        gone = np.full(len(known) + np.count_nonzero(before_it), np.nan)
+        strengths = np.concatenate([gone, strengths[after]])
+        items = np.concatenate([known, items[before_it], items[after]])
     order = np.lexsort((items, owner))
     sorted_owner, sorted_items = owner[order], items[order]
     first = np.ones(len(order), np.bool_)
