@@ -26,7 +26,7 @@ import structlog
 
 from oryx_py.errors import BadInteraction, BrokerUnavailable, OryxError, Transient
 from oryx_py.messages.blocks import Updates, UserVectors
-from oryx_py.messages.inbound import read_inputs
+from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Outgoing, Record
 from speed_layer.budget import Budget

@@ -1,16 +1,13 @@
 """What a record of the input topic says; the one decision, shared by batch and speed, on which records count."""
 
-from collections.abc import Iterable, Sequence
-
-import numpy as np
+from collections.abc import Iterable
 
 from oryx_py.errors import BadInteraction
 from oryx_py.events.codec import parse_value
 from oryx_py.events.interaction import Action, Interaction
 from oryx_py.messages.partition import partition_of
-from oryx_py.numerics.murmur2 import partitions_of
 
-__all__ = ["id_of", "read_input", "read_inputs"]
+__all__ = ["astray", "id_of", "read_input"]
 
 
 def id_of(headers: Iterable[tuple[str, bytes]]) -> bytes | None:
@@ -36,38 +33,12 @@ def read_input(value: bytes | None, partition: int, partitions: int) -> Interact
     if partitions > 1 and interaction.action is not Action.FORGET_ITEM:
         home = partition_of(interaction.user, partitions)
         if home != partition:
-            raise _astray(partition, home)
+            raise astray(partition, home)
     return interaction
 
 
-def read_inputs(
-    values: Sequence[bytes | None], homes: Sequence[int], partitions: int
-) -> list[Interaction | BadInteraction]:
-    """Parse many records' values: for each what `read_input` returns, or would raise.
-
-    Args:
-        values: of the records.
-        homes: by record, the partition that it was read from.
-        partitions: how many the topic has.
-    """
-    found: list[Interaction | BadInteraction] = []
-    for value in values:
-        try:
-            found.append(parse_value(value))
-        except BadInteraction as bad:
-            found.append(bad)
-    if partitions > 1:
-        # An empty user, of those that forget an item, is in every partition.
-        users = [read.user.encode() if isinstance(read, Interaction) else b"" for read in found]
-        ends = np.zeros(len(users) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, users), np.int64, len(users)), out=ends[1:])
-        expected = partitions_of(np.frombuffer(b"".join(users), np.uint8), ends, partitions)
-        for at in np.flatnonzero((expected != np.asarray(homes, np.int64)) & (np.diff(ends) > 0)).tolist():
-            found[at] = _astray(homes[at], int(expected[at]))
-    return found
-
-
-def _astray(partition: int, home: int) -> BadInteraction:
+def astray(partition: int, home: int) -> BadInteraction:
+    """Return what is wrong with a record that lies outside its user's partition."""
     return BadInteraction(
         f"the record is in partition {partition}, its user's is {home}: "
         "send it with the user as key and the partitioner murmur2_random"

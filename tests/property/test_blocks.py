@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from oryx_py.errors import BadInteraction, BadMessage
 from oryx_py.messages import UserVector, encode
 from oryx_py.messages.blocks import UserVectors, encode_block, expanded
-from oryx_py.messages.inbound import read_input, read_inputs
+from oryx_py.messages.inbound import read_input
+from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.model.histories import Histories
 from oryx_py.model.state import ModelState
 from oryx_py.model.vectors import VectorTable
