@@ -1,12 +1,17 @@
 """Answers made by the connection itself are those of the long way, byte for byte, and nobody else can tell."""
 
+import asyncio
 import json
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
+from aiohttp.http_parser import HttpRequestParser
 
+from serving_layer.at_once import AT_ONCE
 from tests.support.raw_http import answers_in, exchange
+from tests.support.serving import FixedModels, Harness
 from tests.support.serving_process import ServingProcess
 from tests.support.system import eventually
 
@@ -128,6 +133,15 @@ def test_a_connection_is_left_as_the_long_way_leaves_it(serving, sent, status, e
     found = exchange(serving.port, request("/estimate/ann/b") + sent + after)
     found = found.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
     assert [int(one) for one in re.findall(rb"HTTP/1\.[01] (\d{3}) ", found)] == [200, status] + [200] * (not ends)
+
+
+async def test_what_goes_wrong_is_told_by_the_long_way(model):
+    """Out of a protocol's callback it would end the connection without a word."""
+    parser = HttpRequestParser(asyncio.Protocol(), asyncio.get_running_loop(), 65_536)
+    ((message, _),), _, _ = parser.feed_data(request("/estimate/ann/a"))
+    assert Harness(FixedModels(model)).app[AT_ONCE](message).startswith(b"HTTP/1.1 200 OK")
+    broken = SimpleNamespace(generation="g", state=None)
+    assert Harness(FixedModels(broken)).app[AT_ONCE](message) is None
 
 
 def test_requests_in_one_piece_or_in_many_are_answered_in_order(serving):
