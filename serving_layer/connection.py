@@ -254,6 +254,7 @@ class Connection(web.RequestHandler):
             resp = _closing(problem, request_id)
         sent = await super().finish_response(request, resp, start_time)
         self._answered += 1
+        self._quiet_since = self._loop.time()
         if self._half_closed and not self._busy:
             self.close()
         return sent

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from oryx_py.messages import ItemGone, ItemVector, Update
 from oryx_py.model.generation import Generation
+from oryx_py.model.pair_delta import compile_steps
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.oryx2.live_prior import LivePrior
@@ -80,9 +81,12 @@ def served_model(generation: Generation, epoch: int, update_partitions: int) -> 
 def served_state(state: ModelState, of_items: Prior | LivePrior) -> ServedModel:
     """Make a model of the state that an epoch begins with; reads all item factors once.
 
+    Afterwards nothing has to be compiled, or loaded, when the first update comes.
+
     Raises:
         CorruptGeneration: an item's vector is not finite.
     """
+    compile_steps()
     return ServedModel(
         state=state,
         index=ExactIndex(state.generation.item_factors, state.generation.latent_features),
