@@ -2,6 +2,7 @@
 
 import gc
 import os
+import select
 import signal
 import warnings
 from collections.abc import Callable
@@ -16,13 +17,17 @@ _NICE = 10
 _WORDS = 1000
 
 
-def forked(work: Callable[[], object]) -> Callable[[], None]:
+def forked(work: Callable[[], object], limit_s: float = 600.0) -> Callable[[], None]:
     """Do some work in a copy of this process; returns what waits for its end, in any thread.
 
     The system copies a page of memory when either of the two changes it, so the caller loses no more time than it takes
     to copy the tables of pages. The copy has one thread, this one. So `work` may use memory and files, and nothing that
     needs another thread or its locks: no Kafka, no log. It gets no sockets: of a process that was killed the next one
     needs the ports.
+
+    Args:
+        work: what to do.
+        limit_s: so long what waits waits, and then ends the copy: one that hangs would never let this process stop.
 
     Raises:
         StoreUnavailable: the system has no room for another process, or, from what waits, the work failed.
@@ -42,9 +47,16 @@ def forked(work: Callable[[], object]) -> Callable[[], None]:
     os.close(writing)
 
     def wait() -> None:
+        ended = select.poll()
+        ended.register(reading, select.POLLIN)
+        in_time = bool(ended.poll(limit_s * 1000))
+        if not in_time:
+            os.kill(child, signal.SIGKILL)
         with os.fdopen(reading, "rb") as pipe:
             words = pipe.read().decode(errors="replace")
         _, status = os.waitpid(child, 0)
+        if not in_time:
+            raise StoreUnavailable(f"it was not written within {limit_s:g} s")
         if status != 0:
             raise StoreUnavailable(words or f"the process that wrote it ended with {os.waitstatus_to_exitcode(status)}")
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,8 @@ def test_what_fails_in_the_copy_is_told_in_the_process() -> None:
         forked(failing)()
     with pytest.raises(StoreUnavailable, match="ended with -9"):
         forked(lambda: os.kill(os.getpid(), 9))()
+    with pytest.raises(StoreUnavailable, match="not written within"):
+        forked(threading.Event().wait, limit_s=0.2)()
 
 
 def assert_same_knowledge(state: ModelState, expected: ModelState) -> None:
