@@ -27,9 +27,20 @@ class SparkCluster:
         self.master = master
         self._workers = workers
 
-    def executors(self) -> list[int]:
-        """Return the process IDs of the workers' executors."""
-        return [child.pid for worker in self._workers for child in psutil.Process(worker.pid).children()]
+    def kill_an_executor(self) -> int:
+        """Kill one of the workers' executors, and return its process ID once it no longer runs.
+
+        Raises:
+            TimeoutError: The machine takes longer than _ENDS_S to end it.
+        """
+        executor = next(child for worker in self._workers for child in psutil.Process(worker.pid).children())
+        executor.kill()
+        end = time.monotonic() + _ENDS_S
+        while _runs(executor):
+            if time.monotonic() > end:
+                raise TimeoutError(f"process {executor.pid} runs {_ENDS_S:.0f} s after it was killed")
+            time.sleep(0.01)
+        return executor.pid
 
 
 @contextmanager
@@ -77,6 +88,14 @@ def _daemon(folder: Path, name: str, arguments: list[str]) -> Iterator["subproce
         _, left = psutil.wait_procs(children, timeout=_ENDS_S)
         for child in left:
             child.kill()
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Return whether it does: one that has ended is a zombie until its parent has asked how, whenever that is."""
+    try:
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _wait(port: int, workers: int) -> None:
