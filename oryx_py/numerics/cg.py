@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.fold_in import SINGULAR, Prior, fold_in, side_of
-from oryx_py.numerics.kernel import solve_rows
-from oryx_py.numerics.objective import Objective
+from oryx_py.numerics.kernel import solve_rows, weigh_rows
+from oryx_py.numerics.objective import STRENGTH_LIMIT, Objective
 
 _CHUNK = 1 << 18
 """Pairs that one call of the kernel takes: 4 MiB of weights and targets."""
@@ -87,9 +87,12 @@ def _solve(
     indptr = indptr - pairs.start
     strengths = strengths[pairs]
     rows: NDArray[np.int32] = _frozen(indices[pairs], np.int32)
-    w, t, counted = objective.weights(strengths)
-    before = np.concatenate(([0], np.cumsum(counted)))
-    ridges = objective.ridges(before[indptr[1:]] - before[indptr[:-1]], prior.rows)
+    w, t = np.empty(len(strengths)), np.empty(len(strengths))
+    explicit, positive = objective.feedback == "explicit", objective.counts == "positive"
+    epsilon = objective.epsilon if objective.log_strength else 0.0
+    constants = objective.alpha, objective.kappa, epsilon, positive, STRENGTH_LIMIT
+    counted = weigh_rows(indptr, _frozen(strengths, np.float64), explicit, *constants, w, t)
+    ridges = objective.ridges(counted, prior.rows)
     g, plain = objective.g, prior.plain
     turn = g * plain.spilled > _SPILL * (g * plain.values.min() + ridges)
     turned = prior.turned if turn.any() else plain

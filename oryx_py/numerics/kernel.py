@@ -22,7 +22,7 @@ cache looks for changes only in the file of the function that is called.
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, DoubleVector, FloatMatrix, IntVector
+from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, DoubleVector, FloatMatrix, FloatVector, IntVector
 from oryx_py.numerics.basis import Basis
 from oryx_py.numerics.compiling import compiled, part
 
@@ -33,6 +33,9 @@ float32 adds less than another hundredth."""
 GATHERED = 1 << 20
 """Floats of history vectors that conjugate gradients may gather (4 MiB); caches would not hold more anyway."""
 
+ROUGHLY = 1e-7
+"""Share of the squared residual at which a descent in float32 ends: beyond that, rounding leads it astray."""
+
 TINY = 1e-90
 """Sums of products of targets and factors below this would vanish when squared."""
 
@@ -41,7 +44,7 @@ FEW = 12.0
 
 
 @part
-def dot(a: DoubleVector, b: DoubleVector) -> float:
+def dot(a: DoubleVector, b: DoubleVector | FloatVector) -> float:
     """``aᵀ b``."""
     total = 0.0
     for j in range(len(a)):
@@ -68,7 +71,7 @@ def largest(a: DoubleVector) -> float:
 
 
 @part
-def product(M: DoubleMatrix, p: DoubleVector, v: DoubleVector) -> None:
+def product(M: DoubleMatrix, p: DoubleVector | FloatVector, v: DoubleVector | FloatVector) -> None:
     """``v = M p``."""
     for i in range(len(p)):
         v[i] = dot(M[i], p)
@@ -132,40 +135,105 @@ def scaled_product(
 
 
 @part
-def descend(
+def rough_history_product(Y: FloatMatrix, w: FloatVector, n: int, p: FloatVector, v: FloatVector) -> None:
+    """``v = Σ w_i y_i y_iᵀ p`` as `history_product` has it, in float32."""
+    k = len(p)
+    for j in range(k):
+        v[j] = np.float32(0.0)
+    i = 0
+    while i + 4 <= n:
+        a0 = a1 = a2 = a3 = np.float32(0.0)
+        for j in range(k):
+            a0 += Y[i, j] * p[j]
+            a1 += Y[i + 1, j] * p[j]
+            a2 += Y[i + 2, j] * p[j]
+            a3 += Y[i + 3, j] * p[j]
+        a0 *= w[i]
+        a1 *= w[i + 1]
+        a2 *= w[i + 2]
+        a3 *= w[i + 3]
+        for j in range(k):
+            v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
+        i += 4
+    while i < n:
+        a0 = np.float32(0.0)
+        for j in range(k):
+            a0 += Y[i, j] * p[j]
+        a0 *= w[i]
+        for j in range(k):
+            v[j] += a0 * Y[i, j]
+        i += 1
+
+
+@part
+def rough_product(
     Y: FloatMatrix,
-    w: DoubleVector,
+    w: FloatVector,
     n: int,
     basis: Basis,
-    s: DoubleVector,
-    limit: float,
-    budget: float,
-    scratch: DoubleMatrix,
-) -> float:
-    """Improve x̂ by conjugate gradients from its residual r̂ until ``‖r̂‖² ≤ limit ‖x‖²``; the passes spent, or inf."""
-    x, r, p, v, u = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
-    k = len(x)
+    s: FloatVector,
+    p: FloatVector,
+    v: FloatVector,
+    u: FloatVector,
+    z: FloatVector,
+) -> None:
+    """``v = Σ w_i ŷ_i ŷ_iᵀ p`` as `scaled_product` has it, in float32; ``u`` and ``z`` are scratch."""
+    k = len(p)
     for j in range(k):
+        u[j] = s[j] * p[j]
+    if len(basis.Q) > 0:
+        product(basis.Q, u, z)
+        for j in range(k):
+            u[j] = z[j]
+    rough_history_product(Y, w, n, u, z)
+    if len(basis.Q) > 0:
+        product(basis.Qt, z, v)
+    else:
+        for j in range(k):
+            v[j] = z[j]
+    for j in range(k):
+        v[j] *= s[j]
+
+
+@part
+def rough_dot(a: FloatVector, b: FloatVector) -> float:
+    """``aᵀ b``, in float32."""
+    total = np.float32(0.0)
+    for j in range(len(a)):
+        total += a[j] * b[j]
+    return float(total)
+
+
+@part
+def descend_roughly(
+    Y: FloatMatrix, w: FloatVector, n: int, basis: Basis, limit: float, budget: float, rough: FloatMatrix
+) -> float:
+    """Solve ``Â d = r`` in float32 until ``‖r‖² ≤ limit``, which begins at 1; the passes spent, or inf.
+
+    ``rough`` has d, r, p, v, D^-½ and scratch as its rows; r and D^-½ are given.
+    """
+    d, r, p, v = rough[0], rough[1], rough[2], rough[3]
+    k = len(d)
+    for j in range(k):
+        d[j] = np.float32(0.0)
         p[j] = r[j]
-    rr = dot(r, r)
+    rr = rough_dot(r, r)
     passes = 1.0
     while passes <= budget:
-        scaled_product(Y, w, n, basis, s, p, v, u)
+        rough_product(Y, w, n, basis, rough[4], p, v, rough[5], rough[6])
         for j in range(k):
             v[j] += p[j]
-        pv = dot(p, v)
+        pv = rough_dot(p, v)
         if not pv > 0.0:  # underflow
             break
-        step = rr / pv
-        reduced = xx = 0.0
+        step = np.float32(rr / pv)
         for j in range(k):
-            x[j] += step * p[j]
+            d[j] += step * p[j]
             r[j] -= step * v[j]
-            reduced += r[j] * r[j]
-            xx += (s[j] * x[j]) ** 2
-        if reduced <= limit * xx:
+        reduced = rough_dot(r, r)
+        if reduced <= limit:
             return passes
-        turn = reduced / rr
+        turn = np.float32(reduced / rr)
         rr = reduced
         for j in range(k):
             p[j] = r[j] + turn * p[j]
@@ -177,6 +245,7 @@ def descend(
 def conjugate_gradients(
     Y: FloatMatrix,
     w: DoubleVector,
+    rough_w: FloatVector,
     n: int,
     basis: Basis,
     g: float,
@@ -185,18 +254,30 @@ def conjugate_gradients(
     limit: float,
     budget: float,
     scratch: DoubleMatrix,
+    rough: FloatMatrix,
 ) -> bool:
-    """Replace b̂ by x̂ with a true ``‖r̂‖² ≤ limit ‖x‖²``; False, and b̂ kept, if ``budget`` passes do not get there."""
+    """Replace b̂ by x̂ with a true ``‖r̂‖² ≤ limit ‖x‖²``; False, and b̂ kept, if ``budget`` passes do not get there.
+
+    Each round corrects x̂ by a descent in float32 from the true residual, which is computed in float64.
+    """
     x, r, v, u = scratch[0], scratch[1], scratch[3], scratch[4]
     k = len(x)
     for j in range(k):
         x[j] = 0.0
         r[j] = b[j]
+    xx = 0.0
+    rr = dot(r, r)
     while True:
-        # Half of the error leaves the other half to what the recurrence does not see.
-        budget -= descend(Y, w, n, basis, s, 0.25 * limit, budget, scratch) + 1.0
+        size = np.sqrt(rr)
+        for j in range(k):
+            rough[1, j] = np.float32(r[j] / size)
+        # Half of the error leaves the other half to what float32 does not see. Of the first round's x nothing is known.
+        wanted = max(ROUGHLY, 0.25 * limit * xx / rr)
+        budget -= 0.5 * descend_roughly(Y, rough_w, n, basis, wanted, 2.0 * budget, rough) + 1.0
         if budget < 0.0:
             return False
+        for j in range(k):
+            x[j] += size * rough[0, j]
         scaled_product(Y, w, n, basis, s, x, v, u)
         for j in range(k):
             r[j] = b[j] - x[j] - v[j]
@@ -205,7 +286,9 @@ def conjugate_gradients(
             product(basis.spill, u, v)
             for j in range(k):
                 r[j] -= s[j] * g * v[j]
-        if dot(r, r) <= limit * dot(u, u):
+        rr = dot(r, r)
+        xx = dot(u, u)
+        if rr <= limit * xx:
             for j in range(k):
                 b[j] = x[j]
             return True
@@ -213,17 +296,16 @@ def conjugate_gradients(
 
 @part
 def by_conjugate_gradients(
-    factors: FloatMatrix,
-    rows: NDArray[np.int32],
     w: DoubleVector,
     n: int,
     basis: Basis,
     g: float,
     ridge: float,
     b: DoubleVector,
-    left_out: int,
     Y: FloatMatrix,
+    rough_w: FloatVector,
     scratch: DoubleMatrix,
+    rough: FloatMatrix,
 ) -> bool:
     """Replace b by x; False, and b kept, where Cholesky is expected to cost less, or has turned out to."""
     k = len(b)
@@ -235,11 +317,6 @@ def by_conjugate_gradients(
     least = g * smallest(basis.values) + ridge - 2.0 * g * basis.spilled
     if budget < min(FEW, n + 2.0) or n > len(Y) or not least > 0.0 or largest(b) < TINY:
         return False
-    for i in range(n):
-        for j in range(k):
-            Y[i, j] = factors[rows[i], j]
-        if left_out >= 0:
-            Y[i, left_out] = 0.0
     s, x = scratch[5], scratch[6]
     if len(basis.Q) > 0:
         product(basis.Qt, b, x)
@@ -249,7 +326,11 @@ def by_conjugate_gradients(
     for j in range(k):
         s[j] = 1.0 / np.sqrt(g * basis.values[j] + ridge)
         x[j] *= s[j]
-    if not conjugate_gradients(Y, w, n, basis, g, s, x, ERROR * ERROR * least, budget, scratch):
+    for i in range(n):
+        rough_w[i] = np.float32(w[i])
+    for j in range(k):
+        rough[4, j] = np.float32(s[j])
+    if not conjugate_gradients(Y, w, rough_w, n, basis, g, s, x, ERROR * ERROR * least, budget, scratch, rough):
         return False
     for j in range(k):
         x[j] *= s[j]
@@ -336,6 +417,37 @@ def by_cholesky(
 
 
 @part
+def gather(
+    factors: FloatMatrix,
+    indices: NDArray[np.int32],
+    w: DoubleVector,
+    first: int,
+    last: int,
+    left_out: int,
+    rows: NDArray[np.int32],
+    weights: DoubleVector,
+    Y: FloatMatrix,
+) -> int:
+    """Put pairs that have a weight into ``rows`` and ``weights``, and their vectors into ``Y``; returns their number.
+
+    Nothing but copying, so that many rows are on their way from memory at a time.
+    """
+    n = 0
+    for i in range(first, last):
+        if w[i] > 0.0:
+            if n < len(Y):
+                row = indices[i]
+                for j in range(Y.shape[1]):
+                    Y[n, j] = factors[row, j]
+                if left_out >= 0:
+                    Y[n, left_out] = 0.0
+            rows[n] = indices[i]
+            weights[n] = w[i]
+            n += 1
+    return n
+
+
+@part
 def read_history(
     factors: FloatMatrix,
     indices: NDArray[np.int32],
@@ -347,22 +459,70 @@ def read_history(
     rows: NDArray[np.int32],
     weights: DoubleVector,
     b: DoubleVector,
+    Y: FloatMatrix,
 ) -> int:
-    """Put ``Σ t_i y_i`` into b, and pairs that have a weight into ``rows`` and ``weights``; returns their number."""
+    """Put ``Σ t_i y_i`` into b, and pairs that have a weight into ``rows`` and ``weights``; returns their number.
+
+    Their vectors go into ``Y``, as many as it has room for.
+    """
     for j in range(len(b)):
         b[j] = 0.0
+    count = gather(factors, indices, w, first, last, left_out, rows, weights, Y)
     n = 0
     for i in range(first, last):
         if t[i] != 0.0:
-            for j in range(len(b)):
-                b[j] += t[i] * factors[indices[i], j]
+            if w[i] > 0.0 and n < len(Y):
+                for j in range(len(b)):
+                    b[j] += t[i] * Y[n, j]
+            else:
+                for j in range(len(b)):
+                    b[j] += t[i] * factors[indices[i], j]
         if w[i] > 0.0:
-            rows[n] = indices[i]
-            weights[n] = w[i]
             n += 1
     if left_out >= 0:
         b[left_out] = 0.0
-    return n
+    return count
+
+
+@compiled
+def weigh_rows(
+    indptr: IntVector,
+    strengths: DoubleVector,
+    explicit: bool,
+    alpha: float,
+    kappa: float,
+    epsilon: float,
+    positive: bool,
+    limit: float,
+    w: DoubleVector,
+    t: DoubleVector,
+) -> IntVector:
+    """Each pair's weight and target, as ``Objective.weights`` has them, in one pass; returns int64[m], each row's n.
+
+    ``epsilon`` is 0 where weights grow with the strength itself; ``positive`` says which pairs are counted.
+    """
+    m = len(indptr) - 1
+    counted = np.zeros(m, dtype=np.int64)
+    for row in range(m):
+        n = 0
+        for i in range(indptr[row], indptr[row + 1]):
+            s = strengths[i]
+            if np.isnan(s):
+                w[i] = t[i] = 0.0
+                continue
+            s = min(max(s, -limit), limit)
+            if explicit:
+                w[i], t[i] = 1.0, s
+                n += 1
+                continue
+            size = abs(s)
+            weight = alpha * (np.log1p(size / epsilon) if epsilon > 0.0 else size)
+            w[i] = weight
+            t[i] = kappa + weight if s > 0.0 else 0.0
+            if s > 0.0 or (s != 0.0 and not positive):
+                n += 1
+        counted[row] = n
+    return counted
 
 
 @compiled
@@ -397,16 +557,18 @@ def solve_rows(
     rows = np.empty(longest, dtype=np.int32)
     weights = np.empty(longest)
     Y = np.empty((min(longest, GATHERED // k), k), dtype=np.float32)
+    rough_w = np.empty(longest, dtype=np.float32)
     scratch = np.empty((7, k))
+    rough = np.empty((7, k), dtype=np.float32)
     A = np.empty((k, k))
     b = np.empty(k)
     for row in range(m):
-        n = read_history(factors, indices, w, t, indptr[row], indptr[row + 1], left_out, rows, weights, b)
+        n = read_history(factors, indices, w, t, indptr[row], indptr[row + 1], left_out, rows, weights, b, Y)
         basis = turned if turn[row] else plain
         ridge = ridges[row]
         if (
             largest(b) > 0.0
-            and not by_conjugate_gradients(factors, rows, weights, n, basis, g, ridge, b, left_out, Y, scratch)
+            and not by_conjugate_gradients(weights, n, basis, g, ridge, b, Y, rough_w, scratch, rough)
             and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, left_out, A, singular, scratch)
         ):
             failed[row] = True
