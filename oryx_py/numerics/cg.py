@@ -73,6 +73,17 @@ def fold_in_many(
     return X
 
 
+def weighed(
+    indptr: IntVector, strengths: DoubleVector, objective: Objective
+) -> tuple[DoubleVector, DoubleVector, IntVector]:
+    """Return what `Objective.weights` does, in one pass: weights and targets by pair, and int64[m], each row's n."""
+    w, t = np.empty(len(strengths)), np.empty(len(strengths))
+    explicit, positive = objective.feedback == "explicit", objective.counts == "positive"
+    epsilon = objective.epsilon if objective.log_strength else 0.0
+    constants = objective.alpha, objective.kappa, epsilon, positive, STRENGTH_LIMIT
+    return w, t, weigh_rows(indptr, _frozen(strengths, np.float64), explicit, *constants, w, t)
+
+
 def _solve(
     indptr: IntVector,
     indices: NDArray[np.integer],
@@ -87,11 +98,7 @@ def _solve(
     indptr = indptr - pairs.start
     strengths = strengths[pairs]
     rows: NDArray[np.int32] = _frozen(indices[pairs], np.int32)
-    w, t = np.empty(len(strengths)), np.empty(len(strengths))
-    explicit, positive = objective.feedback == "explicit", objective.counts == "positive"
-    epsilon = objective.epsilon if objective.log_strength else 0.0
-    constants = objective.alpha, objective.kappa, epsilon, positive, STRENGTH_LIMIT
-    counted = weigh_rows(indptr, _frozen(strengths, np.float64), explicit, *constants, w, t)
+    w, t, counted = weighed(indptr, strengths, objective)
     ridges = objective.ridges(counted, prior.rows)
     g, plain = objective.g, prior.plain
     turn = g * plain.spilled > _SPILL * (g * plain.values.min() + ridges)

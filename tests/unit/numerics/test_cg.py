@@ -15,7 +15,7 @@ from oryx_py.numerics import cg, kernel
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
-from tests.support.ridge import Histories, objective, random_histories, relative_error, solution, system
+from tests.support.ridge import CONSTANTS, Histories, objective, random_histories, relative_error, solution, system
 
 LENGTHS = [0, 1, 3, 40, 0, 75, 160, 700, 2, 0]
 
@@ -89,6 +89,18 @@ def test_one_compilation_serves_every_kind_of_call(tmp_path: Path) -> None:
             )  # fmt: skip
     solve_rows = kernel.solve_rows
     assert len(solve_rows.signatures) == 1  # type: ignore[attr-defined]  # numba's dispatcher
+
+
+@pytest.mark.parametrize("name", sorted(CONSTANTS))
+def test_the_kernel_weighs_pairs_as_the_objective_does(name: str) -> None:
+    chosen = objective(name)
+    strengths = np.array([1.0, -2.0, 0.0, np.nan, -0.0, 1e-9, 1e300, -np.inf, np.inf, 5.0])
+    indptr = np.array([0, 4, 4, 10])
+    w, t, counted = chosen.weights(strengths)
+    found_w, found_t, n = cg.weighed(indptr, strengths, chosen)
+    np.testing.assert_allclose(found_w, w, rtol=1e-14, atol=0)
+    np.testing.assert_allclose(found_t, t, rtol=1e-14, atol=0)
+    np.testing.assert_array_equal(n, [counted[:4].sum(), 0, counted[4:].sum()])
 
 
 def test_what_rounding_leaves_beside_the_diagonal_counts() -> None:
