@@ -155,7 +155,13 @@ def assemble(
         now_ms=clock.now_ms(),
         overlap_s=overlap_s,
     )
-    limits = Limits(max_batch_records=settings.speed.max_batch_records, epoch_overlap_s=overlap_s)
+    limits = Limits(
+        max_batch_records=settings.speed.max_batch_records,
+        replay_slice_users=settings.speed.replay_users,
+        stale_solves=settings.speed.stale_solves,
+        stale_pairs=settings.speed.stale_pairs,
+        epoch_overlap_s=overlap_s,
+    )
     with ExitStack() as undo:
         runs = _loaded(held, partial(load, begun=True), undo)
         group = new_consumer(settings.speed.group_id)

@@ -94,6 +94,10 @@ class EpochRun:
         """Whether the fold's state is that of the positions, and all of it acknowledged."""
         return self.phase is Phase.FOLLOW and not self.fold.pending and self.announced == self.positions
 
+    def ends(self) -> dict[int, int]:
+        """By input partition: where the log ends, as the broker last said; those it has not spoken of are left out."""
+        return {partition: offset for (_, partition), offset in self._consumer.ends().items()}
+
     def read(self, max_records: int, timeout_s: float) -> list[Record]:
         """Return the next records to fold; the positions move past them.
 

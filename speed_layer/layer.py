@@ -33,6 +33,7 @@ from speed_layer.budget import Budget
 from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
+from speed_layer.lag import LagWatch
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.outgoing import block_records, progress_records, update_records
@@ -119,6 +120,7 @@ class SpeedLayer:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
+        self._lag = LagWatch(metrics, clock)
         self._registry_at = -1e9
         self._stepped_at = clock.monotonic()
         self._announced_at: dict[int, float] = {}
@@ -192,11 +194,15 @@ class SpeedLayer:
             if not more:
                 break
             records += more
-        letters = self._fold(run, records)
         first = run is self.runs[0]
-        with self._metrics.solve_seconds.time():
-            budget = Budget(self._limits.stale_solves, self._limits.stale_pairs)
-            updates = run.take(target, self._limits.replay_slice_users, budget)
+        if first:
+            self._lag.begin(records)
+        letters = self._fold(run, records)
+        budget = Budget(self._limits.stale_solves, self._limits.stale_pairs)
+        begun = self._clock.monotonic()
+        updates = run.take(target, self._limits.replay_slice_users, budget)
+        if updates:  # an idle round solves nothing, and would make the figures those of idling
+            self._metrics.solve_seconds.observe(self._clock.monotonic() - begun)
         self._deliver(letters, updates)
         if first:
             self._dead_letters.advance(run.positions)
@@ -205,6 +211,8 @@ class SpeedLayer:
             if first:
                 self._metrics.announced(run.announced)
                 self._metrics.observe_batch(records, updates, self._clock.now_ms())
+        if first:
+            self._lag.done(records, run.announced if run.phase is Phase.FOLLOW else run.positions, run.ends)
 
     def _fold(self, run: EpochRun, records: Sequence[Record]) -> list[Outgoing]:
         """Fold the records; return the dead letters among them, which are the older epoch's to write."""

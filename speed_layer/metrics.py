@@ -47,6 +47,18 @@ class Metrics:
             registry=registry,
         )
         self._announced: set[int] = set()
+        self._lag_records = Gauge(
+            "oryx_speed_lag_records",
+            "Input offsets between what is in acknowledged updates and the topic's end",
+            ["partition"],
+            registry=registry,
+        )
+        self._lagging: set[int] = set()
+        self.lag_seconds = Gauge(
+            "oryx_speed_lag_seconds",
+            "For how long the oldest record has waited that is not in acknowledged updates, 0 for none",
+            registry=registry,
+        )
         self.epoch = Gauge("oryx_speed_epoch", "The newest epoch followed", registry=registry)
 
         self.checkpoint_pause = Histogram(
@@ -84,6 +96,14 @@ class Metrics:
             self.batch_records.observe(len(records))
             self.last_batch.set(len(records))
             self.latency_seconds.observe(max(0.0, (now_ms - records[0].timestamp_ms) / 1000))
+
+    def lag(self, records: Mapping[int, int]) -> None:
+        """Say by input partition how far the log goes on; partitions that are another's now go."""
+        for partition in self._lagging - records.keys():
+            self._lag_records.remove(str(partition))
+        self._lagging = set(records)
+        for partition, count in records.items():
+            self._lag_records.labels(str(partition)).set(count)
 
     def announced(self, positions: Mapping[int, int]) -> None:
         """Say by input partition up to where updates are acknowledged; partitions that are another's now go."""

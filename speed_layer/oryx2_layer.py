@@ -21,6 +21,7 @@ from oryx_py.errors import BadInteraction, BrokerUnavailable
 from oryx_py.events import parse_value
 from oryx_py.messages import Update
 from oryx_py.ports import Clock, Consumer, Outgoing, Record, TopicAdmin
+from speed_layer.lag import LagWatch
 from speed_layer.layer import Limits, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.oryx2_model import Oryx2Model
@@ -73,6 +74,7 @@ class Oryx2SpeedLayer:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
+        self._lag = LagWatch(metrics, clock)
         self._sent_until: Mapping[int, int] | None = {}
         """By update partition, where what was sent ends; None until that is looked up."""
         self._stepped_at = clock.monotonic()
@@ -125,8 +127,15 @@ class Oryx2SpeedLayer:
     def _follow(self, model: Oryx2Model, timeout_s: float) -> None:
         events = self._interactions.poll(self._limits.max_batch_records, timeout_s)
         records = [event for event in events if isinstance(event, Record)]
-        if not records:
-            return
+        self._lag.begin(records)
+        if records:
+            self._work(model, records)
+        self._lag.done(records, self.committed, self._ends)
+
+    def _ends(self) -> dict[int, int]:
+        return {partition: offset for (_, partition), offset in self._interactions.ends().items()}
+
+    def _work(self, model: Oryx2Model, records: Sequence[Record]) -> None:
         with self._metrics.solve_seconds.time():
             letters, updates = self._fold(model, records)
         topics, outgoing = self._topics, list(letters)

@@ -106,6 +106,15 @@ class KafkaConsumer:
         """Next offset to be returned, for each assigned partition."""
         return dict(self._positions)
 
+    def ends(self) -> dict[Partition, int]:
+        """Where the logs end, as the broker last said; see the port."""
+        found = {}
+        for where in self._positions:
+            _, end = self._client.get_watermark_offsets(TopicPartition(*where), cached=True)
+            if end >= 0:  # below: it has not answered yet
+                found[where] = end
+        return found
+
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store these positions under the group's name; see the port."""
         self._group().commit(positions)

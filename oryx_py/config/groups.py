@@ -209,6 +209,9 @@ class Speed(_Group, frozen=True):
     checkpoint_interval_s: Seconds = 120.0
     checkpoints_kept: Count = 2
     max_batch_records: Count = 10_000
+    stale_solves: Count = 2_000
+    stale_pairs: Count = 500_000
+    replay_users: Count = 2_048
     metrics_host: Name = "127.0.0.1"
     metrics_port: Port = 0
 

@@ -167,6 +167,12 @@ class Consumer(Protocol):
     def positions(self) -> dict[Partition, int]:
         """Next offset to be returned by ``poll``, for each assigned partition; what was read ahead does not count."""
 
+    def ends(self) -> dict[Partition, int]:
+        """Where the logs of assigned partitions end, as the broker last said; those it has not spoken of are left out.
+
+        Asks nobody, so that it is old during an outage. May count what a reader never sees, as of a transaction.
+        """
+
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store these positions under the group's name, durably, before returning.
 

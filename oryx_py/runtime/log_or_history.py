@@ -76,6 +76,10 @@ class LogOrHistory:
         """Next offset to be returned, for each assigned partition."""
         return {**self._consumer.positions(), **{(self._topic, p): offset for p, offset in self._ahead.items()}}
 
+    def ends(self) -> dict[Partition, int]:
+        """Where the log ends, by partition that is read from it."""
+        return self._consumer.ends()
+
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store these positions under the group's name."""
         self._consumer.commit(positions)

@@ -132,6 +132,18 @@ class FakeConsumer:
         """Next offset to be returned, for each assigned partition."""
         return dict(self._positions)
 
+    def ends(self) -> dict[Partition, int]:
+        """Where the logs end; nothing while the broker is down."""
+        with self._log.changed:
+            if self._log.down:
+                return {}
+            there = {name: topic.partitions for name, topic in self._log.topics.items()}
+            return {
+                (name, number): there[name][number].end
+                for name, number in self._positions
+                if number < len(there.get(name, ()))
+            }
+
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store these positions under the group's name."""
         with self._log.changed:

@@ -80,7 +80,8 @@ class SpeedWorld:
         self.registry = open_registry(self.settings.store_uri)
         self.checkpoints = open_checkpoints(self.settings.store_uri)
         self.spawn = at_once
-        self.metrics = Metrics(CollectorRegistry())
+        self.counted = CollectorRegistry()
+        self.metrics = Metrics(self.counted)
         self._seeds = itertools.count()
         self.stopped = False
         self.past: Past | None = None
@@ -173,7 +174,8 @@ class SpeedWorld:
 
         With ``checkpoints`` it begins with the newest, and writes them all the time.
         """
-        self.metrics = Metrics(CollectorRegistry())
+        self.counted = CollectorRegistry()
+        self.metrics = Metrics(self.counted)
         return assemble(
             self.settings,
             admin=self.admin,

@@ -89,7 +89,10 @@ def _layer(process: Process, facts: Facts) -> Layer:
     waiting_for = tuple(map(str, heard.document.get("waiting_for", ())))
     if not heard.ready and not waiting_for:
         waiting_for = (str(heard.document.get("detail", "it does not say for what")),)
+    figures = _FIGURES[process.layer](heard, before)
     behind, behind_s = _behind(position, facts)
+    if behind is None and isinstance(figures, Speed):  # Kafka does not answer
+        behind, behind_s = figures.lag_records, figures.lag_s
     epoch = heard.scrape.value(f"oryx_{process.layer}_epoch")
     return replace(
         base,
@@ -100,7 +103,7 @@ def _layer(process: Process, facts: Facts) -> Layer:
         position=position,
         behind=behind,
         behind_s=behind_s,
-        figures=_FIGURES[process.layer](heard, before),
+        figures=figures,
     )
 
 
@@ -153,6 +156,8 @@ def _speed(heard: Heard, before: Heard | None) -> Speed:
     solve_s, latency_s = (_recent(scrape, before, f"oryx_speed_{name}_seconds", {}) for name in ("solve", "latency"))
     return Speed(
         records_per_s=_rate(heard, before, "oryx_speed_interactions_total"),
+        lag_records=_whole(scrape.value("oryx_speed_lag_records")),
+        lag_s=scrape.value("oryx_speed_lag_seconds"),
         last_batch=_whole(scrape.value("oryx_speed_last_batch_records")),
         solve_p50_s=solve_s.quantile(0.5),
         solve_p99_s=solve_s.quantile(0.99),

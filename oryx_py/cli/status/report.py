@@ -22,11 +22,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one speed process: the last second's, or since its start where nothing happened in that.
 
+    ``lag_records`` and ``lag_s``: by its own account, how far it is behind and since when; `Layer` has what Kafka says.
     ``solve_p50_s`` and ``solve_p99_s``: of solving one micro-batch. ``cache_hits`` from 0 to 1; ``solvers``: shares.
     ``checkpoint_at``: when the newest checkpoint was written, in seconds since 1970.
     """
 
     records_per_s: float | None = None
+    lag_records: int | None = None
+    lag_s: float | None = None
     last_batch: int | None = None
     solve_p50_s: float | None = None
     solve_p99_s: float | None = None

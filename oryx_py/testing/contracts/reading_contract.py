@@ -69,6 +69,19 @@ class ReadingContract:
             read += len(events)
             assert consumer.positions() == {(topic, 0): read}
 
+    def test_it_knows_where_the_log_ends_while_it_is_behind(self, log: LogUnderTest) -> None:
+        """Of partitions that are assigned; it asks nobody, so that it says nothing before the first record."""
+        topic = new_topic(log, partitions=2)
+        send_all(log.producer(), [Outgoing(topic, b"%d" % n, None, (), 1) for n in range(10)])
+        consumer = log.consumer()
+        assert consumer.ends() == {}
+        consumer.assign({(topic, 1): 0})
+        assert records_of(read_until(consumer, lambda events: bool(records_of(events)), 3))
+        assert consumer.positions()[topic, 1] < 10
+        assert consumer.ends() == {(topic, 1): 10}
+        read_to_end(consumer)
+        assert consumer.ends() == consumer.positions()
+
     def test_reading_begins_where_it_is_told(self, log: LogUnderTest) -> None:
         """A new assignment replaces the old one, forwards and backwards, and an empty one reads nothing."""
         topic = new_topic(log, partitions=2)

@@ -91,6 +91,8 @@ def test_the_speed_layers_own_metrics_are_understood() -> None:
     metrics.last_batch.set(12)
     metrics.checkpoint_written(1_000, int((NOW - 30) * 1000), 0.5)
     metrics.solve_seconds.observe(0.002)
+    metrics.lag({0: 5, 1: 7})
+    metrics.lag_seconds.set(1.5)
     process = Process("speed", "h:1", before, heard(registry, at=3.0))
     report = composed(facts(process, oldest_ms={(0, 97): int((NOW - 4) * 1000)}))
     (layer,) = report.layers
@@ -99,6 +101,9 @@ def test_the_speed_layers_own_metrics_are_understood() -> None:
     assert isinstance(layer.figures, Speed)
     assert (layer.figures.records_per_s, layer.figures.last_batch) == (15.0, 12)
     assert layer.figures.checkpoint_at == NOW - 30
+    assert (layer.figures.lag_records, layer.figures.lag_s) == (12, 1.5)
+    (alone,) = composed(facts(process, topics=())).layers
+    assert (alone.behind, alone.behind_s) == (12, 1.5), "where Kafka does not answer, what the layer says itself"
     assert 0.001 <= (layer.figures.solve_p50_s or 0) <= 0.0025
     assert report.ready
     assert report.dead_letters == 3

@@ -213,6 +213,9 @@ MISTAKES = [
     ),
     ("[update]\ndialect = 'oryx2'", 'update.dialect = "oryx2" needs speed.fold_in = "oryx": '),
     ("[speed]\nfold_in = 'oryx2'", ':2: speed.fold_in = "oryx2": must be "exact" or "oryx"'),
+    ("[speed]\nstale_solves = 0", ":2: speed.stale_solves = 0: must be a whole number of 1 or more"),
+    ("[speed]\nstale_pairs = 0.5", ":2: speed.stale_pairs = 0.5: must be a whole number of 1 or more"),
+    ("[speed]\nreplay_users = -1", ":2: speed.replay_users = -1: must be a whole number of 1 or more"),
     (
         "[input.kinds.buy]\nstrength = 5",
         ":2: there is no setting input.kinds.buy.strength; did you mean input.kinds.buy.",
