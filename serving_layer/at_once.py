@@ -78,7 +78,9 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
             or message.version != HttpVersion11
             or message.should_close
             or message.upgrade
-            or endpoint.pattern.fullmatch(path) is None  # a query, too
+            or endpoint.pattern.fullmatch(path) is None
+            or "?" in path
+            or "#" in path
             or path.count("/") > _MOST_SEGMENTS
             or hdrs.EXPECT in headers
         ):

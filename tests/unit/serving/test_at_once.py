@@ -24,6 +24,7 @@ PLAIN = [
 ]
 LONG = [
     ("/estimate/ann/a?howMany=3", 200),
+    ("/estimate/ann/a?after=never", 400),
     ("/estimate/nobody/a", 404),
     ("/estimate/ann/%zz", 400),
     ("/estimate/ann", 404),
@@ -143,6 +144,13 @@ async def test_what_goes_wrong_is_told_by_the_long_way(model):
     assert Harness(FixedModels(model)).app[AT_ONCE](message).startswith(b"HTTP/1.1 200 OK")
     broken = SimpleNamespace(generation="g", state=None)
     assert Harness(FixedModels(broken)).app[AT_ONCE](message) is None
+
+
+@pytest.mark.parametrize("path", ["/estimate/ann/a?", "/estimate/ann/a?after=0:1", "/estimate/ann/a#b"], ids=range(3))
+async def test_what_has_a_query_is_left_to_the_long_way(model, path):
+    parser = HttpRequestParser(asyncio.Protocol(), asyncio.get_running_loop(), 65_536)
+    ((message, _),), _, _ = parser.feed_data(request(path))
+    assert Harness(FixedModels(model)).app[AT_ONCE](message) is None
 
 
 def test_requests_in_one_piece_or_in_many_are_answered_in_order(serving):
