@@ -68,6 +68,10 @@ def table(found: dict[str, Any]) -> str:
                     f"{row['epochs']:>8}{row['ndcg_at_10']:>9.4f}{row['peak_mib']:>10}  "
                     f"{row['hyperparameters']} ({row['found']})"
                 )
+            for name, row in trainers.items():
+                if "ours_is_better_by" in row:
+                    more, low, high = row["ours_is_better_by"]
+                    lines.append(f"{features:>5} ours over {name}: nDCG@10 {more:+.4f} ({low:+.4f} … {high:+.4f})")
     lines.append("")
     for claim in found["claims"]:
         verdict = "holds" if claim["holds"] else "FAILS"

@@ -3,24 +3,39 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from oryx_py.numerics.resampling import Interval, cluster_sums, interval
 from tests.bench.batch.samples import Sample
 
-__all__ = ["ndcg_of", "ndcg_of_scores", "popularity_ndcg"]
+__all__ = ["difference", "gains_of", "ndcg_of", "ndcg_of_scores", "popularity_ndcg"]
 
 K = 10
 _CELLS = 20_000_000
 """Scores that are in memory at a time."""
 _DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
+_DRAWS = 2000
 
 
-def ndcg_of(sample: Sample, users: NDArray[np.float32], items: NDArray[np.float32]) -> float:
-    """Mean nDCG@10 over the tested users; ``users`` float32[users, k], ``items`` float32[items, k]."""
+def gains_of(sample: Sample, users: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float64]:
+    """nDCG@10 of each tested user; ``users`` float32[users, k], ``items`` float32[items, k]."""
     found = []
     step = max(1, _CELLS // sample.items)
     for first in range(0, len(sample.tested), step):
         rows = slice(first, first + step)
         found.append(ndcg_of_scores(sample, np.asarray(users[sample.tested[rows]]) @ np.asarray(items).T, first))
-    return float(np.concatenate(found).mean())
+    return np.concatenate(found)
+
+
+def ndcg_of(sample: Sample, users: NDArray[np.float32], items: NDArray[np.float32]) -> float:
+    """Their mean."""
+    return float(gains_of(sample, users, items).mean())
+
+
+def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, Interval]:
+    """Mean of what the same users have more by ours, and where it lies by the bootstrap over these users."""
+    more = ours - theirs
+    rng = np.random.default_rng(0)
+    sums = cluster_sums(np.arange(len(more)), np.stack([more], axis=1), _DRAWS, rng)
+    return float(more.mean()), interval(sums[:, 0] / len(more))
 
 
 def popularity_ndcg(sample: Sample) -> float:

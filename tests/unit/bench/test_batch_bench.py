@@ -12,7 +12,8 @@ from oryx_py.numerics.metrics import ndcg
 from oryx_py.testing.long_tail import LongTail, draw
 from tests.bench.batch.report import judged, table
 from tests.bench.batch.samples import Sample, load_sample, movielens, world_sample
-from tests.bench.batch.scoring import ndcg_of
+from tests.bench.batch.scoring import difference, gains_of, ndcg_of
+from tests.bench.batch.tuning import GRIDS, found_before, grid
 from tests.bench.batch.watching import Watch
 
 WORLD = LongTail(users=200, items=60, interactions=1500, test_users=50)
@@ -68,7 +69,28 @@ def test_lists_are_scored_as_the_metrics_say() -> None:
         known = set(final.train.row(user)[0].tolist())
         ranked = [item for item in np.argsort(-scores, kind="stable").tolist() if item not in known]
         wanted.append(ndcg(np.array(ranked), final.targets.row(row)[0].astype(np.int64), 10))
+    assert gains_of(final, users, items) == pytest.approx(wanted)
     assert ndcg_of(final, users, items) == pytest.approx(np.mean(wanted))
+
+
+def test_users_are_compared_with_themselves() -> None:
+    rng = np.random.default_rng(4)
+    theirs = rng.random(400)
+    ours = theirs + 0.01 + 0.01 * rng.standard_normal(400)
+    mean, within = difference(ours, theirs)
+    assert mean == pytest.approx((ours - theirs).mean())
+    assert within.low < mean < within.high
+    assert within.high - within.low == pytest.approx(2 * 1.96 * 0.01 / 20, rel=0.2), "not the spread of the users"
+    assert difference(theirs, theirs) == (0.0, (0.0, 0.0))
+
+
+def test_every_trainer_has_as_many_settings_to_choose_from() -> None:
+    settings = {name: [tuple(each.items()) for each in grid(name)] for name in GRIDS}
+    assert {len(set(each)) for each in settings.values()} == {24}
+    for name in GRIDS:
+        found, how = found_before(name, "ml100k", 64)
+        assert how == "on the validation sample of ml100k"
+        assert tuple({**found, "epochs": 8.0}.items()) in settings[name]
 
 
 def row(seconds: float, score: float, *, cut_short: bool = False) -> dict[str, Any]:
