@@ -117,6 +117,7 @@ class BatchProcess(Process):
             input_topic=world.INPUT,
             update_topic=world.UPDATE,
             group_id=world.settings.speed.group_id,
+            checkpoints=ports.checkpoints,
             kept=Kept(trim=world.plan.trim, trim_keep_s=0.0, generations=3, overlap_s=world.OVERLAP_S),
         )
         parts = Parts(

@@ -140,6 +140,10 @@ def _starts_with_the_oldest(_: Any, epochs: Sequence[EpochStarted], *args: Any, 
     return epochs[0].epoch if epochs else None
 
 
+def _always(_: EpochRun) -> bool:
+    return True
+
+
 def _needs_no_letters(_: Any, self: Any) -> dict[int, int]:
     return dict(self._admin.end_offsets(self._input))
 
@@ -170,12 +174,12 @@ MUTATIONS = [
     Mutation(
         "item-forgotten-in-one-partition", "6", _in_place_of(Waiting, "_forget_item", _forgets_in_one_partition), 5
     ),
-    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(EpochFold, "_is_level0", _never_new_again), 5),
+    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(EpochFold, "_is_level0", _never_new_again), 0),
     Mutation(
         "model-ref-is-not-sent-again",
         "7",
         _in_place_of(batch_layer.layer, "recover", _no_announcement_when_it_starts),
-        0,
+        40,
     ),
     Mutation("half-files-are-not-swept", "7", _sweeps_nothing, 0),
     Mutation(
@@ -195,27 +199,40 @@ MUTATIONS = [
             "missing_partitions",
             lambda original, candidate, _served, partitions: original(candidate, None, partitions),
         ),
-        46,
+        150,
     ),
     Mutation(
         "start-with-the-oldest-epoch",
         "9",
         _in_place_of(serving_layer.registry_source, "first_choice", _starts_with_the_oldest),
-        51,
+        5,
     ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
-    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 64),
+    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 1185),
     Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
     Mutation(
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
+    Mutation(
+        "checkpoint-before-all-is-announced",
+        "14",
+        lambda: mock.patch.object(EpochRun, "at_rest", property(_always)),
+        130,
+    ),
+    Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 5),
     Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 7),
     Mutation(
         "trims-what-letters-need",
         "15",
         _in_place_of(batch_layer.housekeeping.Housekeeping, "_dead_letters_written", _needs_no_letters),
         0,
+    ),
+    Mutation(
+        "history-is-not-asked",
+        "15",
+        lambda: mock.patch.object(speed_layer.assembly, "LogOrHistory", lambda consumer, *_args, **_words: consumer),
+        200,
     ),
     Mutation("dead-letters-twice", "17", _in_place_of(DeadLetters, "of", _writes_again), 0),
 ]

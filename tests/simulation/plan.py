@@ -56,11 +56,17 @@ class Plan:
     slice_users: int
     stale_solves: int
     """The speed layer's bounds of one step."""
+    checkpoint_s: float
+    """From one checkpoint to the next; 0 for none."""
+    damage: float
+    """Of one step: a checkpoint's file is cut short, or gone."""
+    starts_again: bool
+    """Whether all start again when all has come to rest, and have to come to the same."""
 
 
 def draw(seed: int, *, zombies: bool = False) -> Plan:
     """Return a seed's plan; ``zombies``: whether processes that were replaced may wake up."""
-    rng = random.Random(f"plan {seed}")
+    rng, late = random.Random(f"plan {seed}"), random.Random(f"checkpoints {seed}")
 
     def some(most: float, often: float = 0.6) -> float:
         return rng.random() * most if rng.random() < often else 0.0
@@ -103,6 +109,9 @@ def draw(seed: int, *, zombies: bool = False) -> Plan:
         rest_on_log=rng.random() < 0.7,
         slice_users=rng.choice([1, 2, 2_048]),
         stale_solves=rng.choice([2, 2_000]),
+        checkpoint_s=late.choice([0.0, 0.3, 1.0, 3.0]),
+        damage=late.random() * 0.05 if late.random() < 0.4 else 0.0,
+        starts_again=late.random() < 0.5,
     )
 
 

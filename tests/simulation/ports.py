@@ -186,6 +186,7 @@ class Ports:
         self.admin: Any = Effects(process, FakeAdmin(world.log), "admin")
         self.producer = SimProducer(process)
         self.store: Any = Effects(process, LocalStore(folder / "store"), "store", stored=True)
+        self.checkpoints: Any = Effects(process, LocalStore(folder / "checkpoints"), "checkpoints", stored=True)
         self.registry = RegistryLog(Commits(process, world.registry_log, "registry", stored=True))
         self.files: Any = Effects(process, LocalFiles(folder / "history"), "history", stored=True)
         self.history = HistoryLog(Commits(process, world.history_log, "history", stored=True))

@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from oryx_py.runtime.checkpoints import Checkpoints
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import FollowSettings, ModelManager
 from serving_layer.registry_source import RegistrySource
@@ -72,6 +73,7 @@ class ServingProcess(Process):
                 update_partitions=plan.update_partitions,
                 partitions=range(plan.partitions),
                 require_live=True,
+                checkpoints=Checkpoints(ports.checkpoints, ports.store, range(plan.partitions)),
             ),
             admin=ports.admin,
             new_consumer=ports.new_consumer,

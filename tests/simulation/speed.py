@@ -1,6 +1,6 @@
 """The speed layer as a process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from oryx_py.errors import OryxError, Transient
 from speed_layer.assembly import assemble
+from speed_layer.checkpointing import Checkpointing
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
+from tests.simulation.checkpointing import checkpointing
 from tests.simulation.ports import Ports
 from tests.simulation.process import Action, Failure, Process
 
@@ -31,6 +33,20 @@ class Loader:
         self.waiting.append((future, function, arguments))
         return future
 
+    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
+        """Let go of what has not begun; nothing is ever half done."""
+        self.waiting.clear()
+
+    def work(self) -> None:
+        """Do what was given first."""
+        future, function, arguments = self.waiting.pop(0)
+        try:
+            result = function(*arguments)
+        except OryxError as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
 
 class SpeedProcess(Process):
     """`speed_layer.bootstrap`, step by step."""
@@ -38,15 +54,15 @@ class SpeedProcess(Process):
     def __init__(self, world: Any, name: str) -> None:
         super().__init__(world, name)
         self._ports = Ports(self, world.folder)
-        self._loader = Loader()
+        self._loader, self._background = Loader(), Loader()
         self.layer: SpeedLayer | None = None
 
     def actions(self) -> list[Action]:
         """Start; or do a round, or what the loader's thread has to do."""
         if self.layer is None:
             return [(3.0, "start", self._start)]
-        load: list[Action] = [(3.0, "load", self._load)] if self._loader.waiting else []
-        return [(6.0, "step", self._step), *load]
+        threads = (("load", self._loader), ("checkpoint", self._background))
+        return [(6.0, "step", self._step), *((3.0, word, thread.work) for word, thread in threads if thread.waiting)]
 
     def stop(self) -> None:
         """End as on SIGTERM."""
@@ -54,7 +70,7 @@ class SpeedProcess(Process):
             self.layer.close()
 
     def _start(self) -> None:
-        ports = self._ports
+        ports, writes = self._ports, self.world.plan.checkpoint_s > 0
         try:
             self.layer = assemble(
                 self.world.settings,
@@ -68,6 +84,8 @@ class SpeedProcess(Process):
                 loader=self._loader,  # type: ignore[arg-type]  # submits, which is all that is asked of it
                 metrics=_METRICS,
                 past=ports.past,
+                checkpoints=ports.checkpoints if writes else None,
+                writer=self._writer if writes else None,
             )
             plan, limits = self.world.plan, self.layer._limits
             self.layer._limits = replace(limits, replay_slice_users=plan.slice_users, stale_solves=plan.stale_solves)
@@ -82,11 +100,5 @@ class SpeedProcess(Process):
         except OryxError as error:
             raise Failure(f"the speed layer stops: {error!r}") from error
 
-    def _load(self) -> None:
-        future, function, arguments = self._loader.waiting.pop(0)
-        try:
-            result = function(*arguments)
-        except OryxError as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+    def _writer(self, taken: Mapping[int, Mapping[int, int]]) -> Checkpointing:
+        return checkpointing(self, self._ports, self._background, taken)

@@ -21,6 +21,7 @@ from oryx_py.ports import Outgoing, Record, TopicSpec
 from oryx_py.testing.fake_broker import FakeLog
 from oryx_py.testing.memory_log import MemoryCommitLog
 from tests.simulation.batch import BatchProcess, first_recipe
+from tests.simulation.checkpointing import damage_one
 from tests.simulation.checks import Checks
 from tests.simulation.clients import Clients
 from tests.simulation.clock import SimClock
@@ -118,6 +119,9 @@ class World:
             self._one()
         self._come_to_rest()
         self.checks.at_rest()
+        if self.plan.starts_again:
+            self._start_again()
+            self.checks.at_rest()
 
     def end(self) -> None:
         """Let go of every process."""
@@ -221,6 +225,8 @@ class World:
         self._begin_outages()
         if self.chance(self.plan.stale) and not self.log.down and (message := stale_message(self)) is not None:
             self.append(message, self._clients)
+        if self.chance(self.plan.damage):
+            damage_one(self, self.folder / "checkpoints")
         if self.chance(self.plan.kill):
             self._kill_somebody()
         ready = [(weight, process, word, act) for process in self._ready() for weight, word, act in process.actions()]
@@ -298,11 +304,24 @@ class World:
                     batch.run()
                     break
         batch.recover()
+        self._wait_for_rest(_QUIET_ROUNDS)
+
+    def _start_again(self) -> None:
+        """Everything that was only in memory is gone, and has to come from checkpoints and topics as it was."""
+        self.note("world", "starts again")
+        for slot in (self._speed, *self._serving):
+            if slot.current is not None:
+                self._bury(slot.current)
+        self._ready_all()
+        self._wait_for_rest(5)
+
+    def _wait_for_rest(self, rounds: int) -> None:
+        """Wait until nothing has moved for so many rounds."""
         quiet = 0
         for _ in range(_ROUNDS):
             self._round()
             quiet = quiet + 1 if self._is_at_rest() else 0
-            if quiet == _QUIET_ROUNDS:
+            if quiet == rounds:
                 return
         waits = [replica.manager.readiness().reason for replica in self.replicas()]
         speed = self._speed.current

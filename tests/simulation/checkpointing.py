@@ -1,0 +1,69 @@
+"""Checkpoints as the speed layer's process writes them, and what may become of their files."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from oryx_py.adapters.local_store import LocalStore
+from oryx_py.errors import StoreUnavailable
+from oryx_py.model.generation import new_generation_name
+from speed_layer.checkpointing import Checkpointing
+from speed_layer.forking import at_once
+from speed_layer.metrics import Metrics
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.ports import Ports
+    from tests.simulation.world import World
+
+__all__ = ["checkpointing", "damage_one"]
+
+_METRICS = Metrics(CollectorRegistry())
+_KEPT = 2
+
+
+def checkpointing(
+    process: Process, ports: "Ports", background: Any, taken: Mapping[int, Mapping[int, int]]
+) -> Checkpointing:
+    """Make the writer of a process; what it leaves to another thread is given to ``background``."""
+    world = process.world
+    rng = np.random.default_rng(world.rng.getrandbits(32))
+
+    def spawn(work: Callable[[], object]) -> Callable[[], None]:
+        process.effect("fork")
+        written = at_once(work)
+        return died if world.chance(world.plan.give_up) else written
+
+    def died() -> None:
+        raise StoreUnavailable("the simulated copy of the process died")
+
+    return Checkpointing(
+        store=ports.checkpoints,
+        update_end=lambda: ports.admin.end_offsets(world.UPDATE),
+        new_name=lambda now_ms: new_generation_name(now_ms, rng),
+        spawn=spawn,
+        background=background,
+        clock=ports.clock,
+        metrics=_METRICS,
+        interval_s=world.plan.checkpoint_s,
+        kept=_KEPT,
+        taken=taken,
+    )
+
+
+def damage_one(world: "World", folder: Path) -> None:
+    """Cut a file of a checkpoint short, or take it away; who has it mapped still has the old one."""
+    names = LocalStore(folder).generations()
+    if not names:
+        return
+    chosen = folder / world.rng.choice(names)
+    path = world.rng.choice(sorted(path for path in chosen.iterdir() if path.is_file()))
+    content = path.read_bytes()
+    path.unlink()
+    if world.rng.random() < 0.7:
+        path.write_bytes(content[: len(content) // 2])
+    world.note("world", "damages a checkpoint", file=os.path.relpath(path, folder))
