@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from oryx_py.errors import BadMessage, OryxError
+from oryx_py.errors import BadMessage, OryxError, Transient
 from oryx_py.messages import Progress, UserVector
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
@@ -15,7 +15,7 @@ from serving_layer.epoch_source import EpochSource, Opened
 from serving_layer.epochs import Standing
 from serving_layer.follower import Chunk, Follower
 from serving_layer.metrics import Metrics
-from serving_layer.readiness import loading, not_followed
+from serving_layer.readiness import loading, not_followed, refused
 from serving_layer.recent import Recent, recently_known
 from serving_layer.served import ServedModel
 
@@ -39,7 +39,7 @@ class Surroundings:
     metrics: Metrics
     clock: Clock
     retry_s: float
-    """After which a served epoch is followed again; longer after further failures in a row."""
+    """After which an epoch is loaded or followed again; longer after further failures in a row."""
 
 
 class _Watch:
@@ -59,12 +59,15 @@ class _Watch:
 class HeldEpoch:
     """Owns an epoch's model while it is held; everything but the loading itself happens on the loop.
 
+    What may pass, such as an outage, is waited for. Were the newest live epoch refused for that, a process that starts
+    would serve the one before, which nobody keeps up to date any more.
+
     Args:
         entry: which one it is.
         around: what every epoch needs.
         since: when it was first held, for patience.
         before: what is served meanwhile, None where nothing is.
-        on_refused: called with the reason when it cannot be loaded, or not followed before it is served.
+        on_refused: called with the reason when it can never be loaded, or not followed before it is served.
         on_progress: called when it may have become fit to be served, or more of the input is in it.
         on_new_epoch: called when the update topic speaks of another epoch.
     """
@@ -98,11 +101,11 @@ class HeldEpoch:
         self._percent = 0
         self._stalled: str | None = None
         self._failures = 0
-        self._positions = dict(entry.start)
+        self._positions, self._end = dict(entry.start), dict(entry.start)
         self._follower: Follower | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._released = False
-        self._task = asyncio.create_task(self._load(), name=f"load-epoch-{entry.epoch}")
+        self._begin()
 
     @property
     def is_followed(self) -> bool:
@@ -123,7 +126,7 @@ class HeldEpoch:
     def trouble(self) -> str | None:
         """Return what it still has to do, or what keeps it from going on, in words; None for nothing."""
         if self._stalled is not None:
-            return not_followed(self.entry, self._stalled)
+            return (refused if self.model is None else not_followed)(self.entry, self._stalled)
         if not self.caught_up:
             is_followed = self._follower is not None
             return loading(self.entry, self._percent if is_followed else self._watch.percent, following=is_followed)
@@ -144,6 +147,9 @@ class HeldEpoch:
         if self._follower is not None:
             await asyncio.to_thread(self._follower.join)
 
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._load(), name=f"load-epoch-{self.entry.epoch}")
+
     async def _load(self) -> None:
         loop, around = asyncio.get_running_loop(), self._around
         log.info("generation_loading", epoch=self.entry.epoch, generation=self.entry.generation)
@@ -151,20 +157,23 @@ class HeldEpoch:
             recent = await self._recent()
             opened = await loop.run_in_executor(around.loader, self._open, recent)
             end = await loop.run_in_executor(around.loader, around.admin.end_offsets, around.update_topic)
+        except Transient as trouble:
+            log.warning("generation_not_loaded", epoch=self.entry.epoch, reason=str(trouble))
+            self._try_again(self._begin, str(trouble))
         except OryxError as error:
             self._on_refused(self, str(error))
         except Exception as error:
             log.exception("generation_failed", epoch=self.entry.epoch)
             self._on_refused(self, repr(error))
         else:
+            self._before = None
             if opened is not None:
                 self._follow(opened, end)
 
     async def _recent(self) -> Recent | None:
-        before, self._before = self._before, None
-        if before is None:
+        if self._before is None:
             return None
-        return {} if self._around.source.tracks_input else await recently_known(before.state)
+        return {} if self._around.source.tracks_input else await recently_known(self._before.state)
 
     def _open(self, recent: Recent | None) -> Opened | None:
         """Load the epoch; in the loader's thread."""
@@ -174,10 +183,12 @@ class HeldEpoch:
 
     def _follow(self, opened: Opened, end: dict[int, int]) -> None:
         self.model, self._opened, self._positions = opened.model, opened, dict(opened.positions)
+        self._end = end
         self._count_bad(*opened.bad)
-        self._follow_to(end)
+        self._go_on()
 
-    def _follow_to(self, end: dict[int, int]) -> None:
+    def _go_on(self) -> None:
+        """Follow from where it stopped, or begin to."""
         if self._follower is not None:
             self._follower.join()  # saying that it stalled was its last act
         assert self._opened is not None
@@ -187,7 +198,7 @@ class HeldEpoch:
             epoch=self.entry.epoch,
             reader=self._opened.reader,
             start=self._positions,
-            end=end,
+            end=self._end,
             deliver=self._apply,
             stalled=self._stall,
         )
@@ -212,7 +223,7 @@ class HeldEpoch:
         self._count_bad(len(bad), *bad[:1])
         self._percent = int(100 * chunk.fraction)
         self._positions.update(chunk.positions)
-        if self._stalled is not None:
+        if self._failures:
             log.info("following_again", epoch=self.entry.epoch)
             self._stalled, self._failures = None, 0
         if chunk.new_epoch:
@@ -230,11 +241,15 @@ class HeldEpoch:
 
     def _stall(self, reason: str, final: bool) -> None:
         log.error("following_stopped", epoch=self.entry.epoch, reason=reason, final=final)
-        self._stalled = reason if final else f"{reason}; this is tried again"
-        if not self.served:
+        if not final:
+            self._try_again(self._go_on, reason)
+        elif self.served:
+            self._stalled = reason
+        else:
             self._on_refused(self, reason)
-        elif not final:
-            delay = self._around.retry_s * 2 ** min(self._failures, _DOUBLINGS)
-            self._failures += 1
-            # It goes on where it stopped: all that this topic had then counts as caught up with.
-            self._retry = asyncio.get_running_loop().call_later(delay, self._follow_to, dict(self._positions))
+
+    def _try_again(self, function: Callable[[], None], reason: str) -> None:
+        self._stalled = f"{reason}; this is tried again"
+        delay = self._around.retry_s * 2 ** min(self._failures, _DOUBLINGS)
+        self._failures += 1
+        self._retry = asyncio.get_running_loop().call_later(delay, function)

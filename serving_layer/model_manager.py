@@ -10,7 +10,8 @@
 fails      then
 =========  ==========================================================================================================
 1          what is served stays; tried again a second later; ``/ready`` says so
-2          the epoch is refused, what is served stays; tried again later; ``/ready`` says so
+2          what is served stays; while broker or store do not answer, it is tried again, later and later; after any
+           other failure the epoch is refused, as if it were not there, until it is tried again; ``/ready`` says so
 3          a message that cannot be read or applied is counted and left out; where the topic no longer has what is
            needed, the epoch is refused; if it is served already, it stays as it is and ``/ready`` says 503;
            after any other failure following goes on where it stopped, later and later

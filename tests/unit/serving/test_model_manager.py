@@ -1,6 +1,7 @@
 """Epochs come and go, are damaged, late, or cut off; what is served is always whole."""
 
 import asyncio
+import itertools
 import threading
 
 import numpy as np
@@ -11,10 +12,10 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import BrokerUnavailable, ConfigError, CorruptLog, LogGap
 from oryx_py.messages import ItemVector, Progress, UserVector
 from oryx_py.ports import Record
-from oryx_py.testing.fake_log import FakeConsumer
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer
 from serving_layer.follower import Chunk, Follower
 from serving_layer.model_manager import ModelManager
-from serving_layer.registry_source import OwnReader
+from serving_layer.registry_source import OwnReader, RegistrySource
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 
@@ -427,6 +428,35 @@ async def test_a_start_during_an_outage_waits_and_says_so(publisher, start):
         await until(lambda: "broker is down" in manager.readiness().reason)
     await serving(manager, 1)
     assert manager.readiness().waiting_for == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "failing"),
+    [(RegistrySource, "load", (1, 2)), (FakeAdmin, "end_offsets", (2, 3)), (FakeConsumer, "poll", (2, 3))],
+    ids=["opening", "looking-up-the-end", "following"],
+)
+async def test_an_outage_while_the_live_epoch_is_loaded_brings_no_older_one_back(
+    publisher, start, monkeypatch, owner, name, failing
+):
+    """Nobody keeps that up to date any more; what its clients had seen last was the newer one."""
+    publisher.publish("g1")
+    publisher.go_live(1)
+    publisher.publish("g2")
+    publisher.go_live(2)
+    original, calls = getattr(owner, name), itertools.count(1)
+
+    def fail(*arguments, **words):
+        if next(calls) in failing:
+            raise BrokerUnavailable("away for a moment")
+        return original(*arguments, **words)
+
+    monkeypatch.setattr(owner, name, fail)
+    manager = start(publisher.manager())
+    await until(lambda: "away for a moment; this is tried again" in manager.readiness().reason)
+    assert not manager.readiness().ready
+    await serving(manager, 2)
+    assert publisher.metrics.swaps._value.get() == 1, "the older one was never served"
+    await until(lambda: manager.readiness().waiting_for == [])
 
 
 @pytest.mark.parametrize("error", [CorruptLog("commit 2 is damaged"), RuntimeError("unforeseen")])
