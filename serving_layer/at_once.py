@@ -8,43 +8,44 @@ queries, bodies, refusals, more than a few items, large answers, a service that 
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http_parser import RawRequestMessage
 
 from serving_layer import keys
 from serving_layer.api.answers import Answer, Texts
-from serving_layer.api.negotiation import form_of
-from serving_layer.api.operation import Argument, Operation, read_path
-from serving_layer.api.segments import segments
+from serving_layer.api.arguments import Parameter, Place
+from serving_layer.api.operation import Argument, Operation
 from serving_layer.compression import WORTH_COMPRESSING_BYTES
-from serving_layer.observing import request_id_of
+from serving_layer.plain_head import PlainHead, plain_head
 from serving_layer.recording import RECORDER
 
-__all__ = ["AT_ONCE", "AnswersAtOnce", "answers_at_once"]
+__all__ = ["AT_ONCE", "NOTHING_AT_ONCE", "AnswersAtOnce", "answers_at_once"]
 
 
-class AnswersAtOnce(Protocol):
-    """Answers what is quickly answered."""
+class AnswersAtOnce(NamedTuple):
+    """Answers what is quickly answered: of its head and its path the answer with its head, None for the long way."""
 
-    def __call__(self, message: RawRequestMessage) -> bytes | None:
-        """Return an answer with its head, None for what goes the long way."""
-        ...
+    head_of: Callable[[RawRequestMessage], PlainHead | None]
+    answer: Callable[[str, PlainHead], bytes | None]
 
 
 AT_ONCE: Final = web.AppKey("at_once", AnswersAtOnce)
+NOTHING_AT_ONCE: Final = AnswersAtOnce(lambda message: None, lambda path, head: None)  # noqa: ARG005
 
-_MOST_SEGMENTS: Final = 12
-"""Of a path: more items take longer than what is saved."""
+_SEGMENT: Final = r"[A-Za-z0-9\-._~%!$&'()*+,;=:@]*"
+"""RFC 3986's ``pchar``; so a path ends before a query."""
+_MOST_ITEMS: Final = 10
+"""Of a path: more take longer than what is saved."""
 
 
 class _Endpoint(NamedTuple):
-    pattern: re.Pattern[str]
     route: str
-    passed_over: int
-    arguments: Sequence[Argument]
+    pattern: re.Pattern[str]
+    """Its groups are the arguments, still escaped."""
+    read: Sequence[Callable[[str], Any]]
     compute: Callable[..., Answer]
 
 
@@ -52,71 +53,65 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
     """Return what answers requests of the endpoints that have a way to.
 
     Args:
-        app: with its routes; none are added later.
+        app: what they work with.
         operations: the endpoints.
         write: how numbers are written in CSV.
     """
-    root = app[keys.API].context_path.strip("/")
-    root = f"/{root}" if root else ""
-    endpoints = {
-        found.route.partition("{")[0]: found
-        for declared in operations
-        if declared.at_once is not None
-        for found in [_endpoint(app, root, declared)]
-    }
     api, models, running, clock = app[keys.API], app[keys.MODELS], app[keys.RUNNING], app[keys.CLOCK]
     new_id, recorder = app[keys.NEW_REQUEST_ID], app[RECORDER]
     default, most_running = api.default_format, api.max_concurrent_requests
+    root = api.context_path.strip("/")
+    root = f"/{root}" if root else ""
     begin = len(root) + 1
+    endpoints = {
+        root + found.path.partition("{")[0]: _endpoint(root, found) for found in operations if found.at_once is not None
+    }
 
-    def answer(message: RawRequestMessage) -> bytes | None:
-        path, headers = message.path, message.headers
+    def answer(path: str, head: PlainHead) -> bytes | None:
         endpoint = endpoints.get(path[: path.find("/", begin) + 1])
-        if (
-            endpoint is None
-            or message.method != "GET"
-            or message.version != HttpVersion11
-            or message.should_close
-            or message.upgrade
-            or endpoint.pattern.fullmatch(path) is None
-            or "?" in path
-            or "#" in path
-            or path.count("/") > _MOST_SEGMENTS
-            or hdrs.EXPECT in headers
-        ):
+        found = None if endpoint is None else endpoint.pattern.fullmatch(path)
+        if endpoint is None or found is None or running.count >= most_running:
             return None
         began = clock.monotonic()
         model = models.served()
-        written = form_of(headers, default)
-        if model is None or written is None or running.count >= most_running:
+        if model is None:
             return None
+        form, request_id = head
         try:
-            values = read_path(endpoint.arguments, segments(path, endpoint.passed_over))
-            found = endpoint.compute(model, **values)
-            body = found.json() if written.is_json else found.csv(write)
+            values = [read(text) for read, text in zip(endpoint.read, found.groups(), strict=True)]
+            computed = endpoint.compute(model, *values)
+            body = computed.json() if form.is_json else computed.csv(write)
         except Exception:  # noqa: BLE001 - the long way meets it again, and says what it is
             return None
         if len(body) >= WORTH_COMPRESSING_BYTES:
             return None
-        request_id = request_id_of(headers.get("X-Request-Id"), new_id)
+        request_id = request_id or new_id()
         recorder.record_plain(endpoint.route, path, request_id, model, clock.monotonic() - began)
-        head = (
-            f"HTTP/1.1 200 OK\r\nContent-Type: {written.media_type}\r\nVary: Accept, Accept-Encoding\r\n"
+        return (
+            f"HTTP/1.1 200 OK\r\nContent-Type: {form.media_type}\r\nVary: Accept, Accept-Encoding\r\n"
             f"X-Request-Id: {request_id}\r\nServer: oryx\r\nX-Oryx-Generation: {model.generation}\r\n"
             f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
-        )
-        return head.encode() + body
+        ).encode() + body
 
-    return answer
+    return AnswersAtOnce(lambda message: plain_head(message, default), answer)
 
 
-def _endpoint(app: web.Application, root: str, declared: Operation) -> _Endpoint:
+def _endpoint(root: str, declared: Operation) -> _Endpoint:
     assert declared.at_once is not None
-    resource = next(found for found in app.router.resources() if found.canonical == root + declared.path)
+    fixed, arguments = declared.path.partition("{")[0], declared.in_path
+    more = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,{_MOST_ITEMS - 1}}}"
+    groups = [f"({_SEGMENT if found.place is Place.SEGMENT else more})" for found in arguments]
     return _Endpoint(
-        pattern=resource.get_info()["pattern"],
-        route=resource.canonical,
-        passed_over=len(root.split("/")) - 1 + declared.fixed_segments,
-        arguments=declared.in_path,
+        route=root + declared.path,
+        pattern=re.compile(re.escape(root + fixed) + "/".join(groups)),
+        read=[_reader(found) for found in arguments],
         compute=declared.at_once,
     )
+
+
+def _reader(argument: Argument) -> Callable[[str], Any]:
+    assert isinstance(argument.source, Parameter)
+    read = argument.source.read
+    if argument.place is Place.SEGMENT:
+        return lambda text: read((text,))
+    return lambda text: read(text.split("/"))

@@ -35,6 +35,7 @@ from serving_layer.malformed import (
     too_slow_to_send,
 )
 from serving_layer.pace import Pace
+from serving_layer.plain_head import PlainHead, RepeatedHead
 from serving_layer.problems import Problem
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Connection(web.RequestHandler):
         "_receiving",
         "_refused",
         "_registered",
+        "_repeated",
         "_requests_seen",
         "_sending",
         "_unsent_before",
@@ -109,6 +111,7 @@ class Connection(web.RequestHandler):
         self._answered = 0
         self._head_bytes = 0
         self._received = 0
+        self._repeated = RepeatedHead()
         self._last_payload: Any = EMPTY_PAYLOAD
         self._drained = 0
         self._unsent_before = 0
@@ -154,21 +157,31 @@ class Connection(web.RequestHandler):
         """Parse what came, and see that no head grows without end."""
         if self._refused:
             return
-        in_body = not self._last_payload.is_eof()
-        waiter = self._waiter
+        self._received += len(data)
+        path, waiter = None, self._waiter
         if waiter is None or waiter.done():
             waiter = None
         else:
+            path = self._repeated.path_of(data)
+            if path is not None and self._answer_at_once(path, self._repeated.head):
+                self._request_count += 1
+                self._requests_seen = self._request_count
+                return
             self._waiter = None  # the task is woken below, and only where it is needed
+        in_body = not self._last_payload.is_eof()
         super().data_received(data)
         if waiter is not None:
             self._waiter = waiter
-        self._received += len(data)
-        if self._requests_seen != self._request_count:
+        came = self._request_count - self._requests_seen
+        if came:
             self._requests_seen = self._request_count
             self._head_bytes = 0
             self._last_payload = self._messages[-1][1]
-            if waiter is not None and (len(self._messages) > 1 or not self._answer_at_once()):
+        has_body = self._last_payload is not EMPTY_PAYLOAD or self._upgraded
+        is_head = self._repeated.parsed(data, heads=came, has_body=has_body)
+        if came:
+            is_long = came > 1 or has_body or path is not None  # what has been tried is not tried again
+            if waiter is not None and (is_long or not self._answer_parsed(data if is_head else b"")):
                 waiter.set_result(None)
         elif not in_body and data:
             self._head_bytes += len(data)
@@ -265,19 +278,31 @@ class Connection(web.RequestHandler):
         if not isinstance(error, Problem):
             log.error("connection_failed", reason=str(args[0]), exc_info=error)
 
-    def _answer_at_once(self) -> bool:
-        """Answer the one request that there is, if it is one of those, and leave all as the task would have left it."""
-        message, payload = self._messages[0]
-        if payload is not EMPTY_PAYLOAD or not isinstance(message, RawRequestMessage) or self._upgraded or self.unsent:
+    def _answer_parsed(self, whole: bytes) -> bool:
+        """Answer the one request that there is, if it is one of those, and leave all as the task would have left it.
+
+        ``whole`` is all of it, if it is known to be.
+        """
+        message, _ = self._messages[0]
+        if not isinstance(message, RawRequestMessage):
             return False
-        answer = self._registered.at_once(message)
-        if answer is None:
+        head = self._registered.at_once.head_of(message)
+        if head is None or not self._answer_at_once(message.path, head):
             return False
         assert self._parser is not None
-        assert self._manager is not None
-        assert self.transport is not None
         self._messages.popleft()
         self._parser.message_consumed()
+        self._repeated.learn(whole, message.path, head)
+        return True
+
+    def _answer_at_once(self, path: str, head: PlainHead | None) -> bool:
+        if head is None or self._close or self._force_close or self.unsent:
+            return False
+        answer = self._registered.at_once.answer(path, head)
+        if answer is None:
+            return False
+        assert self._manager is not None
+        assert self.transport is not None
         self._manager.requests_count += 1
         self._answered += 1
         self.transport.write(answer)

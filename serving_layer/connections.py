@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from oryx_py.config import Connections
-from serving_layer.at_once import AnswersAtOnce
+from serving_layer.at_once import NOTHING_AT_ONCE, AnswersAtOnce
 from serving_layer.connection import Connection, Place
 
 __all__ = ["Registered"]
@@ -29,7 +29,7 @@ class Registered:
         self.new_request_id = new_request_id
         self.refused: Callable[[str, int], None] = lambda request_id, status: None  # noqa: ARG005
         """Counts and logs, by ID and status, answers that are given where there is no request to observe."""
-        self.at_once: AnswersAtOnce = lambda message: None  # noqa: ARG005
+        self.at_once: AnswersAtOnce = NOTHING_AT_ONCE
         """Answers what is quickly answered; None for everything else."""
         self._open: set[Connection] = set()
         self._refused: set[Connection] = set()

@@ -16,7 +16,7 @@ from serving_layer.offload import offload
 from serving_layer.problems import Problem
 from serving_layer.recording import RECORDER
 
-__all__ = ["observe", "request_id_of"]
+__all__ = ["observe", "sent_id"]
 
 log = structlog.get_logger("serving")
 
@@ -27,11 +27,9 @@ _COST_PER_BYTE: Final = 50
 """Of compressing, in the unit of `offload`: 30 kB are what the loop does itself."""
 
 
-def request_id_of(header: str | None, new: keys.NewId) -> str:
-    """Return the caller's ID as far as it may stand in a header and a log line, or a new one where nothing is left."""
-    if not header:
-        return new()
-    return _UNFIT.sub("", header[:_ID_CHARACTERS]) or new()
+def sent_id(header: str | None) -> str:
+    """Return the caller's ID as far as it may stand in a header and a log line; empty where nothing is left."""
+    return _UNFIT.sub("", header[:_ID_CHARACTERS]) if header else ""
 
 
 @web.middleware
@@ -40,7 +38,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     app = request.app
     clock = app[keys.CLOCK]
     began = clock.monotonic()
-    request_id = request_id_of(request.headers.get("X-Request-Id"), app[keys.NEW_REQUEST_ID])
+    request_id = sent_id(request.headers.get("X-Request-Id")) or app[keys.NEW_REQUEST_ID]()
     request[keys.REQUEST_ID] = request_id
     try:
         response = await handler(request)

@@ -20,6 +20,7 @@ __all__ = [
     "Scores",
     "distinct",
     "exact_pair_scores",
+    "exact_score",
     "exact_scores",
     "in_order",
     "largest_counts",
@@ -81,6 +82,11 @@ def exact_scores(query: Query, vectors: Factors, metric: Metric, rows: Handles |
             np.clip(found, -1.0, 1.0, out=found)
         scores[block] = shown(found)
     return scores
+
+
+def exact_score(query: Query, vector: Factors) -> float:
+    """Score one vector, float32[k], as `exact_scores` does by "dot", for a quarter of its time."""
+    return _bounded(float(np.add.reduce(vector * query)))
 
 
 def exact_pair_scores(queries: NDArray[np.float64], vectors: Factors) -> Scores:
@@ -148,13 +154,16 @@ def merged(rows: Ranked, delta: Ranked, want: int, base: int, name: Callable[[in
 
 def shown(scores: NDArray[np.float64]) -> Scores:
     """Return scores as they are answered: float32, the largest where that cannot hold them."""
-    # Adding 0 makes 0 of -0, which JSON would show.
     if len(scores) <= _FEW:
-        return np.array([min(max(score, -_LARGEST), _LARGEST) + 0.0 for score in scores.tolist()], np.float32)
+        return np.array([_bounded(score) for score in scores.tolist()], np.float32)
     bounded = np.maximum(scores, -_LARGEST)
     np.minimum(bounded, _LARGEST, out=bounded)
     bounded += 0.0
     return bounded.astype(np.float32)
+
+
+def _bounded(score: float) -> float:
+    return min(max(score, -_LARGEST), _LARGEST) + 0.0  # adding 0 makes 0 of -0, which JSON would show
 
 
 def outside(handles: Handles, left_out: Handles) -> NDArray[np.bool_]:

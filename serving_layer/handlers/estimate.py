@@ -9,13 +9,15 @@ from serving_layer.api.operation import operation
 from serving_layer.handlers.folding import anonymous_query
 from serving_layer.handlers.lookups import item_handles, item_query, user_query
 from serving_layer.handlers.ranked import ranked_known
-from serving_layer.ranking import exact_scores
+from serving_layer.ranking import exact_score, exact_scores
 from serving_layer.served import ServedModel
 from serving_layer.wait_after import take_model
 
 __all__ = ["estimate", "estimate_for_anonymous", "most_surprising"]
 
 _TAG = "Scores"
+_FEW = 8
+"""Items that are scored sooner one by one."""
 
 
 def estimates(model: ServedModel, user: str, items: list[str]) -> Numbers:
@@ -25,8 +27,11 @@ def estimates(model: ServedModel, user: str, items: list[str]) -> Numbers:
         Problem: 404, the user is unknown, or has no vector.
     """
     _, query = user_query(model, user)
-    vectors = model.state.item_vectors.gather(np.array(item_handles(model, items), np.int64))
-    return Numbers(exact_scores(query, vectors, "dot"))
+    handles, vectors = item_handles(model, items), model.state.item_vectors
+    if len(handles) <= _FEW:
+        scores = [0.0 if vector is None else exact_score(query, vector) for vector in map(vectors.get, handles)]
+        return Numbers(np.array(scores, np.float32))
+    return Numbers(exact_scores(query, vectors.gather(np.array(handles, np.int64)), "dot"))
 
 
 @operation(

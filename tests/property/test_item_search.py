@@ -9,6 +9,7 @@ from oryx_py.model.vectors import VectorTable
 from serving_layer.index import Delta, ExactIndex
 from serving_layer.ranking import (
     Ranked,
+    exact_score,
     exact_scores,
     in_order,
     largest_counts,
@@ -143,3 +144,12 @@ def test_a_shortlist_keeps_whatever_the_margin_cannot_tell_apart():
 @pytest.mark.parametrize(("largest", "scale"), [(1e38, 1.0), (1.0, 1e38), (np.inf, 1.0), (np.nan, 1.0)])
 def test_where_float32_overflows_nothing_is_certain(largest, scale):
     assert margin(8, largest, scale) == np.inf
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), kind=KINDS, k=st.one_of(st.integers(1, 300), st.sampled_from([1024, 9000])))
+def test_one_score_is_the_one_among_many(seed, kind, k):
+    rng = np.random.default_rng(seed)
+    vectors, query = factors_of(kind, rng, 5, k), factors_of(kind, rng, 1, k)[0].astype(np.float64)
+    alone = np.array([exact_score(query, vector) for vector in vectors], np.float32)
+    assert alone.tobytes() == exact_scores(query, vectors, "dot").tobytes()

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.http_parser import HttpRequestParser
 
+from serving_layer.api.negotiation import Form
 from serving_layer.at_once import AT_ONCE
+from serving_layer.plain_head import PlainHead
 from tests.support.raw_http import answers_in, exchange
 from tests.support.serving import FixedModels, Harness
 from tests.support.serving_process import ServingProcess
@@ -141,16 +143,61 @@ async def test_what_goes_wrong_is_told_by_the_long_way(model):
     """Out of a protocol's callback it would end the connection without a word."""
     parser = HttpRequestParser(asyncio.Protocol(), asyncio.get_running_loop(), 65_536)
     ((message, _),), _, _ = parser.feed_data(request("/estimate/ann/a"))
-    assert Harness(FixedModels(model)).app[AT_ONCE](message).startswith(b"HTTP/1.1 200 OK")
-    broken = SimpleNamespace(generation="g", state=None)
-    assert Harness(FixedModels(broken)).app[AT_ONCE](message) is None
+    works, broken = (
+        Harness(FixedModels(found)).app[AT_ONCE] for found in (model, SimpleNamespace(generation="g", state=None))
+    )
+    assert works.answer(message.path, works.head_of(message)).startswith(b"HTTP/1.1 200 OK")
+    assert broken.answer(message.path, broken.head_of(message)) is None
 
 
-@pytest.mark.parametrize("path", ["/estimate/ann/a?", "/estimate/ann/a?after=0:1", "/estimate/ann/a#b"], ids=range(3))
-async def test_what_has_a_query_is_left_to_the_long_way(model, path):
-    parser = HttpRequestParser(asyncio.Protocol(), asyncio.get_running_loop(), 65_536)
-    ((message, _),), _, _ = parser.feed_data(request(path))
-    assert Harness(FixedModels(model)).app[AT_ONCE](message) is None
+@pytest.mark.parametrize(
+    "path", ["/a?", "/a?after=0:1", "/a#b", "/ä", "/a b", "/a|b", "", "/" + "/".join("ab" * 6)], ids=range(8)
+)
+def test_what_is_no_plain_path_is_left_to_the_long_way(model, path):
+    at_once, head = Harness(FixedModels(model)).app[AT_ONCE], PlainHead(Form("json", "application/json"), "")
+    assert at_once.answer("/estimate/ann" + path, head) is None
+    assert at_once.answer("/estimate/ann/a", head) is not None
+
+
+def test_a_head_that_comes_again_is_read_as_the_first_time(serving):
+    """Each piece comes alone: it is answered, or known to be read, before the next is sent."""
+    plain, csv = request("/estimate/ann/a"), request("/estimate/bob/b", Accept="text/csv")
+    named = request("/estimate/bob/c", X_Request_Id="mine")
+    in_json, in_csv, of_named = ("new", b"[1.0]"), ("new", b"2.0\n"), ("mine", b"[1.0]")
+    begun = b"GET /estimate/ann/a HTTP/1.1\r\nX-Request-Id: theirs\r\nX: "
+    body = request("/ingest", "POST", Content_Length=str(len(plain)), Content_Type="text/csv")
+    sent = [
+        *[(plain, [in_json])] * 3,
+        *[(csv, [in_csv])] * 3,
+        *[(named, [of_named])] * 3,
+        *[(plain, [in_json])] * 3,
+        (begun, []),
+        (plain, [("theirs", b"[1.0]")]),
+        *[(plain, [in_json])] * 3,
+        (body, []),
+        (plain, [("new", None)]),
+        *[(plain, [in_json])] * 3,
+        (plain + csv, [in_json, in_csv]),
+        *[(plain, [in_json])] * 3,
+        (plain + begun, [in_json]),
+        (plain, [("theirs", b"[1.0]")]),
+    ]
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as connection:
+        for piece, expected in sent:
+            connection.sendall(piece)
+            if not expected:
+                time.sleep(0.1)
+            found = b""
+            while len(re.findall(rb"HTTP/1.1 \d{3}", found)) < len(expected):
+                found += one(connection)
+            answers = answers_in(found)
+            said = [(answer.headers["x-request-id"], answer.body) for answer in answers]
+            wanted = [
+                (said[at][0] if name == "new" else name, said[at][1] if body is None else body)
+                for at, (name, body) in enumerate(expected)
+            ]
+            assert said == wanted, piece
+            assert {name for name, _ in said if name in {"mine", "theirs"}} == {name for name, _ in expected} - {"new"}
 
 
 def test_requests_in_one_piece_or_in_many_are_answered_in_order(serving):
