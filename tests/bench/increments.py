@@ -16,7 +16,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,15 +91,21 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for one, records in zip(told, read_in(log, spans), strict=True):
         one["records_read"] = records
     *increments, all_rows = told
-    onto = [one for one in increments if one["onto"]]
-    # The second one has nothing smaller than half of all to leave out; from the third on every one must.
-    grows = [one["onto"] and one["records_read"] <= _PASSES * options.rows for one in increments[2:]]
     return {
         "generations": increments,
         "all_rows_at_once": all_rows,
-        "folded_on": len(onto),
-        "grows_with_what_is_new": bool(grows) and all(grows),
+        "folded_on": sum(bool(one["onto"]) for one in increments),
+        "grows_with_what_is_new": grows_with_what_is_new(increments, options.rows),
     }
+
+
+def grows_with_what_is_new(increments: Sequence[Mapping[str, Any]], rows: int) -> bool:
+    """Whether each of these generations, of as many new rows, has read so much and not the history.
+
+    The first one has nothing to fold on, and of the second half of all may be new; from the third on each one must.
+    """
+    found = [bool(one["onto"]) and one["records_read"] <= _PASSES * rows for one in increments[2:]]
+    return bool(found) and all(found)
 
 
 @contextmanager
