@@ -30,9 +30,12 @@ from tests.bench.batch.samples import Sample, movielens, random_fifth, world_sam
 from tests.bench.batch.scoring import ndcg_of, popularity_ndcg
 
 SEEDS: Final = (1, 2)
-GRID: Final[dict[str, dict[str, tuple[float, ...]]]] = {
-    "ials": {"unobserved_weight": (0.1, 0.2, 0.3), "lambda_": (0.8, 1.2, 1.8), "nu": (0.25,)},
-    "mllib": {"alpha": (0.01, 0.1, 1.0), "lambda_": (0.1, 0.3, 1.0)},
+GRIDS: Final[dict[str, tuple[dict[str, tuple[float, ...]], ...]]] = {
+    "ials": (
+        {"unobserved_weight": (0.1, 0.2, 0.3), "lambda_": (0.8, 1.2, 1.8), "nu": (0.25,)},
+        {"alpha": (0.01,), "unobserved_weight": (0.003, 0.01, 0.02), "lambda_": (0.0003, 0.0005), "nu": (1.0,)},
+    ),
+    "mllib": ({"alpha": (0.01, 0.1, 1.0), "lambda_": (0.1, 0.3, 1.0)},),
 }
 
 
@@ -75,13 +78,13 @@ def _prior(items: NDArray[np.float32]) -> Prior:
     return Prior(gram(items), len(items), of="items")
 
 
-def asked(grid: bool, trainers: list[str]) -> list[tuple[str, dict[str, float]]]:
-    """What is tried: each trainer's defaults, then its grid."""
+def asked(more: bool, trainers: list[str]) -> list[tuple[str, dict[str, float]]]:
+    """What is tried: each trainer's defaults, then its grids."""
     found: list[tuple[str, dict[str, float]]] = [(trainer, {}) for trainer in trainers]
-    if grid:
+    if more:
         for trainer in trainers:
-            names = GRID[trainer]
-            found += [(trainer, dict(zip(names, values, strict=True))) for values in product(*names.values())]
+            for grid in GRIDS[trainer]:
+                found += [(trainer, dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
     return found
 
 

@@ -44,7 +44,7 @@ from oryx_py.runtime.telemetry import configure_logging
 
 _INPUT, _UPDATE, _PARTITIONS = "increments-input", "increments-update", 4
 _TRAINER = "ials"
-_PASSES = 6
+_PASSES = 3
 """So often may a row be looked at for one generation: for its time, for repeats, for the fold."""
 
 

@@ -28,12 +28,12 @@ def generations(*read: int, onto: str | None = "before") -> list[dict[str, Any]]
 @pytest.mark.parametrize(
     ("increments", "says"),
     [
-        (generations(400, 400, 400, 400), True),
-        (generations(900, 400, 400, 400), True),
-        (generations(400, 400, 601, 400), False),
-        (generations(400, 600, 800, 1000), False),
-        (generations(400, 400, 400, onto=None), False),
-        (generations(400), False),
+        (generations(200, 200, 200, 200), True),
+        (generations(900, 200, 200, 200), True),
+        (generations(200, 200, 301, 200), False),
+        (generations(200, 300, 400, 500), False),
+        (generations(200, 200, 200, onto=None), False),
+        (generations(200), False),
     ],
     ids=["as-much-each-time", "the-second-may-read-more", "once-too-much", "with-the-history", "on-nothing", "too-few"],
 )
