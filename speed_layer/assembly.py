@@ -20,6 +20,7 @@ from oryx_py.numerics import murmur2
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
+from oryx_py.numerics.recursive import Recursive
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, Record, TopicAdmin
 from oryx_py.runtime.checkpoints import Checkpoints, seeded
 from oryx_py.runtime.log_or_history import LogOrHistory, Past
@@ -34,6 +35,7 @@ from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.repeats import Repeats, read_back
 from speed_layer.restoring import open_fold
+from speed_layer.solving import UserSolver
 
 __all__ = ["assemble", "compile_kernel"]
 
@@ -97,6 +99,13 @@ def assemble(
             end = admin.end_offsets(topics.update)
             yield from records_between(consumer, topics.update, start, end, clock=clock)
 
+    new_solver = partial(
+        UserSolver,
+        kind=settings.speed.solver,
+        cache_bytes=settings.speed.solver_cache_bytes,
+        counting=metrics,
+    )
+
     def input_reader() -> Consumer:
         consumer = new_consumer(None)
         return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past, clock=clock)
@@ -115,7 +124,12 @@ def assemble(
         end = admin.end_offsets(topic)
         check_end(topic, end, state.progress(), announced.input)
         fold = open_fold(
-            settings.speed.fold_in, state, topics.input_partitions, announced.input, lambda: sent_since(sent_from)
+            settings.speed.fold_in,
+            state,
+            topics.input_partitions,
+            announced.input,
+            lambda: sent_since(sent_from),
+            new_solver,
         )
         consumer, manifest = input_reader(), generation.manifest
         with ExitStack() as undo:
@@ -206,6 +220,10 @@ def compile_kernel() -> None:
     """Compile what is folded with before an interaction, or another epoch, waits for it; cached on disk afterwards."""
     one, none = np.ones((1, 1), np.float32), np.empty(0, np.int64)
     objective = Objective.mllib_explicit(lambda_=1.0)
-    fold_in_many(np.zeros(1, np.int64), none, np.empty(0), one, Prior(gram=np.eye(1), rows=1), objective)
+    prior, starts, zero = Prior(gram=np.eye(1), rows=1), np.array([0, 1]), np.zeros(1, np.int64)
+    fold_in_many(np.zeros(1, np.int64), none, np.empty(0), one, prior, objective)
+    kept = Recursive(one, prior, objective, 1 << 10)
+    for strength in (1.0, 2.0):
+        kept.solve(zero, starts, zero, np.array([strength]))
     compile_steps()
     murmur2.partitions_of(np.frombuffer(b"", np.uint8), np.zeros(1, np.int64), 1)

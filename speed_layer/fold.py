@@ -34,6 +34,11 @@ class Fold(Protocol):
         """How many vectors are to be solved again for what others did."""
         ...
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes this holds beside the generation's files."""
+        ...
+
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Take one interaction; those of a partition come in the order of its offsets.
 

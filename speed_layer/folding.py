@@ -10,7 +10,7 @@ Without feedback from lower levels to higher ones, the result is a function of t
 In every system n counts only the pairs of its own sum. An item forgotten in this epoch counts as new.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,21 @@ from oryx_py.events import Interaction
 from oryx_py.messages import ItemGone, ItemVector, Update, UserVector
 from oryx_py.messages.blocks import Updates, UserVectors, expanded
 from oryx_py.model.state import ModelState
-from oryx_py.numerics.cg import fold_in_many
+from oryx_py.numerics.cg import chunks
 from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.objective import Objective
 from speed_layer.batch_messages import block_of, gone_from, without_vector
 from speed_layer.budget import Budget
 from speed_layer.levels import level_sets
+from speed_layer.solving import UserSolver
 from speed_layer.waiting import MicroBatch, Waiting
 
-__all__ = ["EpochFold"]
+__all__ = ["EpochFold", "NewSolver"]
 
 Handles = NDArray[np.int64]
+SLICE_PAIRS = 1 << 15
+"""Pairs of users' histories that are looked at together, so that the processor's caches hold what is made of them."""
+NewSolver = Callable[[NDArray[np.float32], Prior, Objective], UserSolver]
 
 
 class EpochFold:
@@ -44,13 +49,15 @@ class EpochFold:
     Args:
         state: the epoch's state, as the generation has it or as an earlier fold left it.
         partitions: partitions of the input topic.
+        new_solver: makes what solves users, given the generation's item factors, their prior and the objective.
     """
 
-    def __init__(self, state: ModelState, partitions: int) -> None:
+    def __init__(self, state: ModelState, partitions: int, new_solver: NewSolver = UserSolver) -> None:
         generation = state.generation
         self.state = state
-        self._objective = generation.manifest.objective
         self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
+        self.solver = new_solver(state.item_vectors.base, self._items_prior, generation.manifest.objective)
+        """Solves users, and whatever else there is to solve."""
         self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
         self._waiting = Waiting(state, partitions)
         # By item of level 2: the users who know it; and the users of level 3.
@@ -68,6 +75,11 @@ class EpochFold:
     def stale(self) -> int:
         """How many items and users are to be solved again for what others did."""
         return len(self._stale_items) + len(self._stale_users)
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the state and the solver's systems take, beside the generation's files."""
+        return self.state.nbytes + self.solver.nbytes
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Fold one interaction; nothing is solved before `step`."""
@@ -157,30 +169,36 @@ class EpochFold:
         Returns the batch's own new items whose systems changed, ascending; others that did are stale from now on.
         """
         users = np.concatenate([batch.users, disturbed])
-        indptr, items, strengths = self.state.histories.gather(users)
-        level0 = self._is_level0(items)
-        before = np.concatenate([[0], np.cumsum(level0)])
-        counts = before[indptr[1:]] - before[indptr[:-1]]
-        level1 = counts > 0
-        fed_before = self._move_levels(users, level1, np.diff(indptr) > 0)
-        at = np.flatnonzero(level1)
-        if len(at):
-            starts = np.concatenate([before[indptr[at]], before[-1:]])  # rows that are left out have none of level 0
-            vectors = fold_in_many(
-                starts,
-                items[level0],
-                strengths[level0],
-                self.state.item_vectors.base,
-                self._items_prior,
-                self._objective,
-            )
+        level1, feeds = np.zeros(len(users), np.bool_), np.zeros(len(users), np.bool_)
+        vectors: list[NDArray[np.float32]] = []
+        theirs: set[int] = set()
+        starts = np.zeros(len(users) + 1, np.int64)
+        np.cumsum(self.state.histories.activity(len(self.state.users))[users], out=starts[1:])
+        for part in chunks(starts, SLICE_PAIRS):
+            indptr, items, strengths = self.state.histories.gather(users[part])
+            level0 = self._is_level0(items)
+            lengths = np.diff(indptr)
+            counts = lengths
+            if not level0.all():
+                before = np.concatenate([[0], np.cumsum(level0)])
+                counts = before[indptr[1:]] - before[indptr[:-1]]
+            some = counts > 0
+            fed_before = self._move_levels(users[part], some, lengths > 0)
+            level1[part], feeds[part] = some, fed_before | some | (lengths == 0)
+            if counts is not lengths:
+                theirs.update(items[~level0 & np.repeat(feeds[part], lengths)].tolist())
+                items, strengths = items[level0], strengths[level0]
+            if some.any():
+                kept = np.concatenate([[0], np.cumsum(counts[some])])
+                vectors.append(self.solver.solve(users[part][some], kept, items, strengths))
+        if vectors:
+            at = np.flatnonzero(level1)
             places = at[at < len(batch)]
-            self._publish(block_of(self.state, batch, places, users[at[len(places) :]], vectors), updates)
-        feeds = fed_before | level1 | (np.diff(indptr) == 0)
-        theirs = np.unique(items[~level0 & np.repeat(feeds, np.diff(indptr))])
+            block = block_of(self.state, batch, places, users[at[len(places) :]], np.concatenate(vectors))
+            self._publish(block, updates)
         owners = batch.owners()
         touched = np.unique(batch.items[~self._is_level0(batch.items) & feeds[owners]])
-        self._stale_items |= dict.fromkeys(np.setdiff1d(theirs, touched).tolist())
+        self._stale_items |= dict.fromkeys(sorted(theirs.difference(touched.tolist())))
         return touched
 
     def _move_levels(self, users: Handles, level1: NDArray[np.bool_], knows: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -211,7 +229,7 @@ class EpochFold:
         strengths = state.histories.strengths(holders, np.repeat(np.array(items, np.int64), np.diff(indptr)))
         users, rows = np.unique(holders, return_inverse=True)
         factors = state.user_vectors.gather(users)
-        vectors = fold_in_many(indptr, rows, strengths, factors, self._users_prior, self._objective)
+        vectors = self.solver.solve_with(indptr, rows, strengths, factors, self._users_prior)
         for item, vector, users_of in zip(items, vectors, feeding, strict=True):
             self._stale_items.pop(item, None)
             new = vector if users_of else None
@@ -247,7 +265,7 @@ class EpochFold:
         distinct, rows = np.unique(items[usable], return_inverse=True)
         factors = state.item_vectors.gather(distinct)
         starts = before[indptr]
-        vectors = fold_in_many(starts, rows, strengths[usable], factors, self._items_prior, self._objective)
+        vectors = self.solver.solve_with(starts, rows, strengths[usable], factors, self._items_prior)
         return vectors, np.diff(starts) > 0
 
     def _work_off(self, budget: Budget, updates: list[Updates]) -> None:

@@ -211,6 +211,8 @@ class SpeedLayer:
             if first:
                 self._metrics.announced(run.announced)
                 self._metrics.observe_batch(records, updates, self._clock.now_ms())
+        if updates or records:
+            self._metrics.state_bytes.set(sum(held.fold.nbytes for held in self.runs))
         if first:
             self._lag.done(records, run.announced if run.phase is Phase.FOLLOW else run.positions, run.ends)
 

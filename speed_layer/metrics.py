@@ -16,6 +16,7 @@ class Metrics:
     """The layer's counters, gauges and histograms, in a registry of their own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
         self.interactions = Counter("oryx_speed_interactions", "Input records folded", registry=registry)
         self.updates = Counter("oryx_speed_updates", "Updates sent and acknowledged", registry=registry)
         self.dead_letters = Counter(
@@ -26,6 +27,20 @@ class Metrics:
         )
         self.solve_seconds = Histogram(
             "oryx_speed_solve_seconds", "Solving one micro-batch", registry=registry, buckets=SECONDS
+        )
+        self._solves = Counter(
+            "oryx_speed_solves", "Vectors solved, by what solved them", ["solver"], registry=registry
+        )
+        for solver in ("rls", "cg", "dense"):
+            self._solves.labels(solver)
+        self._hits = Counter("oryx_speed_cache_hits", "Users solved by rls whose system was kept", registry=registry)
+        self._misses = Counter(
+            "oryx_speed_cache_misses", "Users solved by rls whose system had to be built", registry=registry
+        )
+        self.state_bytes = Gauge(
+            "oryx_speed_state_bytes",
+            "Memory of the epochs followed beside the generations' files, systems kept for rls included",
+            registry=registry,
         )
         self.latency_seconds = Histogram(
             "oryx_speed_latency_seconds",
@@ -81,6 +96,15 @@ class Metrics:
             "When the newest checkpoint was taken, since 1970: its age is time() less this",
             registry=registry,
         )
+
+    def solved(self, solver: str, count: int) -> None:
+        """Count vectors by what solved them."""
+        self._solves.labels(solver).inc(count)
+
+    def looked_up(self, hits: int, misses: int) -> None:
+        """Count users to be solved by rls by whether their system was kept."""
+        self._hits.inc(hits)
+        self._misses.inc(misses)
 
     def checkpoint_written(self, size: int, created_ms: int, took_s: float) -> None:
         """Note a checkpoint that is in the store."""

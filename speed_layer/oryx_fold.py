@@ -65,6 +65,11 @@ class OryxFold:
         """How many users or items wait for a flush, whichever are more."""
         return max(len(self._pending), len(self._steps.items))
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the state takes beside the generation's files."""
+        return self.state.nbytes
+
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Take the steps of one interaction; nothing is said of them before `flush`."""
         if offset < self._covered.get(partition, 0):

@@ -10,8 +10,9 @@ from oryx_py.model.state import ModelState
 from oryx_py.numerics.oryx_rule import check_rule
 from oryx_py.ports import Record
 from speed_layer.fold import Fold
-from speed_layer.folding import EpochFold
+from speed_layer.folding import EpochFold, NewSolver
 from speed_layer.oryx_fold import OryxFold
+from speed_layer.solving import UserSolver
 
 __all__ = ["open_fold", "restore"]
 
@@ -22,6 +23,7 @@ def open_fold(
     partitions: int,
     announced: Mapping[int, int],
     sent: Callable[[], Iterable[Record]],
+    new_solver: NewSolver = UserSolver,
 ) -> Fold:
     """Return a rule's fold as a start needs it.
 
@@ -31,12 +33,13 @@ def open_fold(
         partitions: of the input topic.
         announced: by input partition, the positions announced of this epoch; empty for none.
         sent: reads the update topic from the epoch's start on; called only where its vectors are needed.
+        new_solver: for the exact rule.
 
     Raises:
         ConfigError: the rule does not go with the epoch's generation.
     """
     if rule == "exact":
-        return EpochFold(state, partitions)
+        return EpochFold(state, partitions, new_solver)
     check_rule(state.generation.manifest.objective)
     astray = restore(state, announced, sent())
     return OryxFold(state, partitions, covered=announced, astray=astray)

@@ -212,6 +212,8 @@ class Speed(_Group, frozen=True):
     stale_solves: Count = 2_000
     stale_pairs: Count = 500_000
     replay_users: Count = 2_048
+    solver: Literal["auto", "rls", "cg", "dense"] = "auto"
+    solver_cache_bytes: CountOrNone = 268_435_456
     metrics_host: Name = "127.0.0.1"
     metrics_port: Port = 0
 

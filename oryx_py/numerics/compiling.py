@@ -1,22 +1,24 @@
 """How kernels are compiled: alike, wherever they are."""
 
+import hashlib
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.core.dispatcher import Dispatcher
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 # Sums may be reordered, which is what lets them use vector registers; NaN and infinity keep their meaning.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
+_BAKED_IN = bool, int, float, str
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A function that a kernel compiles in.
-
-    It belongs into the kernel's own module: numba's cache looks for changes only in the file of what is called.
-    """
+    """A function that kernels compile in, in whatever module they are."""
     return cast("Callable[_P, _R]", numba.njit(**_OPTIONS)(function))
 
 
@@ -25,9 +27,36 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     Where neither can be written numba refuses to cache, and each process compiles for itself. A directory open to
     others is no fallback, since a cache is code.
+
+    numba looks for changes only in the file of the function that is called, so what comes from other files goes into
+    the name under which the result is kept.
     """
+    from_elsewhere = _from_elsewhere(function)
+    if from_elsewhere:
+        function.__qualname__ += f"-{from_elsewhere}"
     try:
         found = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:
         found = numba.njit(**_OPTIONS)(function)
     return cast("Callable[_P, _R]", found)
+
+
+def _from_elsewhere(function: Callable[..., Any]) -> str:
+    """Return a digest of all that is compiled in from other files: their text, and constants; empty for nothing."""
+    home = inspect.getfile(function)
+    functions, files, constants = [function], set[str](), set[str]()
+    for one in functions:  # which grows meanwhile
+        names = one.__globals__
+        for name in one.__code__.co_names:
+            value = names.get(name)
+            if isinstance(value, Dispatcher) and value.py_func not in functions:
+                functions.append(value.py_func)
+            elif isinstance(value, _BAKED_IN):
+                constants.add(f"{name}={value!r}")
+        files.add(inspect.getfile(one))
+    if files == {home}:
+        return ""
+    digest = hashlib.sha256("\n".join(sorted(constants)).encode())
+    for file in sorted(files - {home}):
+        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
+    return digest.hexdigest()[:16]

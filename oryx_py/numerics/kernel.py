@@ -15,8 +15,7 @@ iteration is one pass over the history's vectors. Two bases Q are used, whicheve
 
 Everything is float64 except the vectors, which are read as they are. Each row is computed from its own pairs alone.
 
-Plain loops, no slices: numba takes seconds to compile an assignment to a slice. And one module for all of it: numba's
-cache looks for changes only in the file of the function that is called.
+Plain loops, no slices: numba takes seconds to compile an assignment to a slice.
 """
 
 import numpy as np
@@ -38,6 +37,9 @@ ROUGHLY = 1e-7
 
 TINY = 1e-90
 """Sums of products of targets and factors below this would vanish when squared."""
+
+NOTHING, DESCENT, FACTORS, SINGULARLY = 0, 1, 2, 3
+"""What solved a row: b = 0 needs nothing; conjugate gradients; Cholesky; neither, since it is singular in float64."""
 
 FEW = 12.0
 """Passes that must fit in the cost of a Cholesky solve for conjugate gradients to be tried; n + 2 always are enough."""
@@ -541,8 +543,8 @@ def solve_rows(
     singular: float,
     left_out: int,
     X: FloatMatrix,
-) -> BoolVector:
-    """Solve m systems into ``X`` float32[m, k]; returns bool[m], true where a system is singular in float64.
+) -> NDArray[np.int8]:
+    """Solve m systems into ``X`` float32[m, k]; returns int8[m], what each was solved by.
 
     ``indptr`` int64[m + 1] begins at 0; ``w`` and ``t`` float64 by pair; ``ridges`` float64[m]; ``turn`` bool[m] says
     which rows take the basis ``turned``; a pivot of less than ``singular`` times its entry stands for 0. The column
@@ -550,7 +552,7 @@ def solve_rows(
     another mixes the columns.
     """
     m, k = X.shape
-    failed = np.zeros(m, dtype=np.bool_)
+    how = np.empty(m, dtype=np.int8)
     longest = 0
     for row in range(m):
         longest = max(longest, indptr[row + 1] - indptr[row])
@@ -566,12 +568,14 @@ def solve_rows(
         n = read_history(factors, indices, w, t, indptr[row], indptr[row + 1], left_out, rows, weights, b, Y)
         basis = turned if turn[row] else plain
         ridge = ridges[row]
-        if (
-            largest(b) > 0.0
-            and not by_conjugate_gradients(weights, n, basis, g, ridge, b, Y, rough_w, scratch, rough)
-            and not by_cholesky(factors, rows, weights, n, gram, g, ridge, b, left_out, A, singular, scratch)
-        ):
-            failed[row] = True
+        if not largest(b) > 0.0:
+            how[row] = NOTHING
+        elif by_conjugate_gradients(weights, n, basis, g, ridge, b, Y, rough_w, scratch, rough):
+            how[row] = DESCENT
+        elif by_cholesky(factors, rows, weights, n, gram, g, ridge, b, left_out, A, singular, scratch):
+            how[row] = FACTORS
+        else:
+            how[row] = SINGULARLY
         for j in range(k):
             X[row, j] = b[j]
-    return failed
+    return how

@@ -33,6 +33,7 @@ class Options:
     settings: dict[str, str] = field(default_factory=dict)
     pin: bool = False
     patience_s: float = 280.0
+    active: int = 0
 
 
 def measure(
@@ -51,7 +52,7 @@ def measure(
     store.mkdir(parents=True)
     (store / NAME).symlink_to(path, target_is_directory=True)
     generation = Generation.open(path, verify="sizes")
-    log = draw_log(world, generation, options.interactions)
+    log = draw_log(world, generation, options.interactions, options.active)
     speed = SpeedWorld(
         folder,
         "bench",
@@ -70,12 +71,14 @@ def measure(
         fill(speed, log)
         if options.pin:
             pin_all_threads()
+        touch_pages(run.fold.state.generation)
         began = memory()
         result = follow(speed, layer, len(log.users), options.patience_s)
         result |= {f"{name}_mb": round(size / 2**20) for name, size in memory().items()}
         result["state_mb"] = round((memory()["anonymous"] - began["anonymous"]) / 2**20)
         state = run.fold.state
-        result["state_estimate_mb"] = round(state.nbytes / 2**20)
+        result["state_estimate_mb"] = round(run.fold.nbytes / 2**20)
+        result["solver_mb"] = round(run.fold.solver.nbytes / 2**20)
         result["delta"] = {
             "users": len(state.user_vectors.delta_handles),
             "items": len(state.item_vectors.delta_handles),
@@ -116,6 +119,7 @@ def follow(speed: SpeedWorld, layer: SpeedLayer, count: int, patience_s: float) 
     before = speed.admin.end_offsets(speed.settings.update.topic)
     stages, batches = Stages(), Batches(layer)
     run = layer.runs[0]
+    counted = solver_counts(speed)
     stages.watch(run, "read", "consume")
     stages.watch(layer, "_fold", "parse and fold pairs")
     stages.watch(run, "take", "fold")
@@ -135,6 +139,8 @@ def follow(speed: SpeedWorld, layer: SpeedLayer, count: int, patience_s: float) 
     seconds = dict(stages.seconds)
     seconds["the rest"] = own - sum(seconds.values())
     seconds["the client's threads"] = cpu - own
+    solves = {name: value - counted[name] for name, value in solver_counts(speed).items()}
+    hits, misses = solves.pop("cache_hits"), solves.pop("cache_misses")
     return {
         "interactions": count,
         "wall_s": round(wall, 3),
@@ -147,15 +153,33 @@ def follow(speed: SpeedWorld, layer: SpeedLayer, count: int, patience_s: float) 
         "batch_records_mean": round(float(np.mean(batches.sizes))),
         "fold_p50_ms": round(float(np.percentile(batches.seconds, 50)) * 1000, 2),
         "fold_p99_ms": round(float(np.percentile(batches.seconds, 99)) * 1000, 2),
+        "solver_shares": {name: round(solved / max(1, sum(solves.values())), 4) for name, solved in solves.items()},
+        "cache_hits": hits,
+        "cache_misses": misses,
         "us_per_interaction": {name: round(s / count * 1e6, 2) for name, s in sorted(seconds.items())},
     }
 
 
+def solver_counts(speed: SpeedWorld) -> dict[str, int]:
+    """What the layer's metrics say of solvers and their cache."""
+    value = speed.metrics.registry.get_sample_value
+    names = {name: ("oryx_speed_solves_total", {"solver": name}) for name in ("cg", "rls", "dense")}
+    names |= {name: (f"oryx_speed_{name}_total", {}) for name in ("cache_hits", "cache_misses")}
+    return {name: int(value(*sample) or 0) for name, sample in names.items()}
+
+
+def touch_pages(generation: Generation) -> None:
+    """Let the mapped files' pages be this process's, as they are after it has run for a while."""
+    histories = generation.user_histories
+    for array in (generation.item_factors, generation.user_factors, histories.indptr, histories.indices):
+        np.asarray(array).reshape(-1)[:: 4096 // array.itemsize].sum()
+    np.asarray(histories.strengths)[:: 4096 // 8].sum()
+
+
 def watch_inside(stages: Stages, fold: Any) -> None:
     """Tell solving and applying from the rest of a flush."""
-    import speed_layer.folding as folding
-
-    stages.watch(folding, "fold_in_many", "solve")
+    stages.watch(fold.solver, "solve", "solve")
+    stages.watch(fold.solver, "solve_with", "solve")
     stages.watch(fold, "_publish", "apply")
 
 

@@ -144,10 +144,18 @@ def draw_histories(world: World) -> Csr:
     return Csr(indptr, indices, strengths)
 
 
-def draw_log(world: World, generation: Generation, count: int) -> Log:
-    """Draw interactions: 1 % of new users, 1 % of new items, 1 % deletes, 2 % with a key, of which half are repeats."""
+def draw_log(world: World, generation: Generation, count: int, active: int = 0) -> Log:
+    """Draw interactions: 1 % of new users, 1 % of new items, 1 % deletes, 2 % with a key, of which half are repeats.
+
+    They are of all users, or of so many ``active`` ones, as within some minutes; in both cases by their activity.
+    """
     rng = np.random.default_rng([world.seed, 5])
-    users = rng.choice(world.users, count, p=world.activity())
+    activity = world.activity()
+    if active:
+        here = rng.choice(world.users, active, replace=False, p=activity)
+        users = rng.choice(here, count, p=activity[here] / activity[here].sum())
+    else:
+        users = rng.choice(world.users, count, p=activity)
     items = world.chosen_items(rng, count)
     strengths = rng.integers(1, 6, count).astype(np.float64)
     keys = np.full(count, -1, np.int64)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import oryx_py
-from oryx_py.numerics import cg, kernel
+from oryx_py.numerics import cg, kernel, systems
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
+from oryx_py.numerics.systems import weighed
 from tests.support.ridge import CONSTANTS, Histories, objective, random_histories, relative_error, solution, system
 
 LENGTHS = [0, 1, 3, 40, 0, 75, 160, 700, 2, 0]
@@ -97,7 +98,7 @@ def test_the_kernel_weighs_pairs_as_the_objective_does(name: str) -> None:
     strengths = np.array([1.0, -2.0, 0.0, np.nan, -0.0, 1e-9, 1e300, -np.inf, np.inf, 5.0])
     indptr = np.array([0, 4, 4, 10])
     w, t, counted = chosen.weights(strengths)
-    found_w, found_t, n = cg.weighed(indptr, strengths, chosen)
+    found_w, found_t, n = weighed(indptr, strengths, chosen)
     np.testing.assert_allclose(found_w, w, rtol=1e-14, atol=0)
     np.testing.assert_allclose(found_t, t, rtol=1e-14, atol=0)
     np.testing.assert_array_equal(n, [counted[:4].sum(), 0, counted[4:].sum()])
@@ -112,7 +113,7 @@ def test_what_rounding_leaves_beside_the_diagonal_counts() -> None:
     gram = np.diag(values) + 5e-4 * off / np.linalg.norm(off)
     factors = rng.standard_normal((n, k)).astype(np.float32)
     chosen, prior = Objective.mllib_implicit(1e-6, 1.0), Prior(gram, 1000)
-    assert prior.plain.spilled < cg._SPILL * values.min()
+    assert prior.plain.spilled < systems._SPILL * values.min()
     Y = factors.astype(np.float64)
     x = fold_in_many(np.array([0, n]), np.arange(n), np.ones(n), factors, prior, chosen)[0]
     ridge = 1e-6 * n * np.eye(k)
