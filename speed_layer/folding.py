@@ -191,6 +191,8 @@ class EpochFold:
             if some.any():
                 kept = np.concatenate([[0], np.cumsum(counts[some])])
                 vectors.append(self.solver.solve(users[part][some], kept, items, strengths))
+        fallen = ~level1 & (np.diff(starts) > 0) & (np.arange(len(users)) >= len(batch))  # the batch's own come next
+        self._stale_users |= dict.fromkeys(users[fallen].tolist())
         if vectors:
             at = np.flatnonzero(level1)
             places = at[at < len(batch)]
