@@ -92,22 +92,29 @@ class RegistrySource:
         self._registry = Registry()
         self._announcements: Announcements | None = None
         self._first: int | None = None
+        self._serves = False
 
     def look(self, closed: Collection[int], *, is_quiet: bool) -> None:  # noqa: ARG002 - a look costs next to nothing
         """Read the registry and, before the first epoch is chosen, what was announced."""
         registry = self._reader.read(self._registry)
+        self._choose_anew(closed)
         if self._announcements is None and registry.epochs:
             self._announcements = self._announced(registry.epochs)
         self._registry = registry
 
     def wanted(self, closed: Collection[int], served: int | None) -> Sequence[EpochStarted]:
         """Return the epochs to hold, in the order in which to load them."""
-        epochs = self._registry.epochs
-        if served is None and (self._first is None or self._first in closed):
+        epochs, self._serves = self._registry.epochs, served is not None
+        self._choose_anew(closed)
+        if self._announcements is not None and not self._serves and self._first is None:
             usable = [entry for entry in epochs if entry.epoch not in closed]
-            announcements = self._announcements or Announcements()
-            self._first = first_choice(usable, announcements, self._partitions, require_live=self._require_live)
+            self._first = first_choice(usable, self._announcements, self._partitions, require_live=self._require_live)
         return held_epochs(epochs, closed, served=served, first=self._first)
+
+    def _choose_anew(self, closed: Collection[int]) -> None:
+        """Forget the first choice where it is refused, and what it was made by: that may have been long ago."""
+        if not self._serves and self._first in closed:
+            self._first = self._announcements = None
 
     def load(self, entry: EpochStarted, watch: Watch, *, recent: Recent | None) -> Opened:  # noqa: ARG002
         """Check and map a generation, bring it to its newest checkpoint, and make its index."""

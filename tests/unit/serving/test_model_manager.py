@@ -204,6 +204,28 @@ async def test_a_start_serves_the_epoch_that_the_speed_layer_keeps_up_to_date(pu
     assert publisher.metrics.swaps._value.get() == 2, "epoch 2 was never served"
 
 
+async def test_a_start_whose_first_choice_is_refused_looks_anew_for_what_is_live(publisher, start, monkeypatch):
+    """While it loaded, the layers went on to the next epoch, and the topic was trimmed."""
+    publisher.publish("g1")
+    publisher.go_live(1)
+    load = RegistrySource.load
+
+    def overtaken(self, entry, watch, *, recent):
+        if entry.epoch == 1:
+            if len(publisher.registry.read().epochs) == 1:
+                publisher.publish("g2")
+                publisher.go_live(2)
+                publisher.publish("g3")
+                publisher.publish("g4")
+            raise LogGap("what it needs was trimmed")
+        return load(self, entry, watch, recent=recent)
+
+    monkeypatch.setattr(RegistrySource, "load", overtaken)
+    manager = start(publisher.manager())
+    await until(lambda: manager.served() is not None)
+    assert manager.served().epoch == 2
+
+
 async def test_a_start_looks_no_further_back_than_the_topic_reaches(publisher, start):
     publisher.publish("g1")
     publisher.publish("g2")
