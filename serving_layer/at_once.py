@@ -35,8 +35,8 @@ class AnswersAtOnce(NamedTuple):
 AT_ONCE: Final = web.AppKey("at_once", AnswersAtOnce)
 NOTHING_AT_ONCE: Final = AnswersAtOnce(lambda message: None, lambda path, head: None)  # noqa: ARG005
 
-_SEGMENT: Final = r"[A-Za-z0-9\-._~%!$&'()*+,;=:@]*"
-"""RFC 3986's ``pchar``; so a path ends before a query."""
+_SEGMENT: Final = r"[A-Za-z0-9\-._~%!$&'()*+,;=:@]*+"
+"""RFC 3986's ``pchar``, so that a path ends before a query; nothing is tried twice, however long it is."""
 _MOST_ITEMS: Final = 10
 """Of a path: more take longer than what is saved."""
 
@@ -67,8 +67,14 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
         root + found.path.partition("{")[0]: _endpoint(root, found) for found in operations if found.at_once is not None
     }
 
+    def endpoint_of(path: str) -> _Endpoint | None:
+        return endpoints.get(path[: path.find("/", begin) + 1])
+
+    def head_of(message: RawRequestMessage) -> PlainHead | None:
+        return None if endpoint_of(message.path) is None else plain_head(message, default)
+
     def answer(path: str, head: PlainHead) -> bytes | None:
-        endpoint = endpoints.get(path[: path.find("/", begin) + 1])
+        endpoint = endpoint_of(path)
         found = None if endpoint is None else endpoint.pattern.fullmatch(path)
         if endpoint is None or found is None or running.count >= most_running:
             return None
@@ -93,13 +99,13 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
             f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
         ).encode() + body
 
-    return AnswersAtOnce(lambda message: plain_head(message, default), answer)
+    return AnswersAtOnce(head_of, answer)
 
 
 def _endpoint(root: str, declared: Operation) -> _Endpoint:
     assert declared.at_once is not None
     fixed, arguments = declared.path.partition("{")[0], declared.in_path
-    more = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,{_MOST_ITEMS - 1}}}"
+    more = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,{_MOST_ITEMS - 1}}}+"
     groups = [f"({_SEGMENT if found.place is Place.SEGMENT else more})" for found in arguments]
     return _Endpoint(
         route=root + declared.path,
