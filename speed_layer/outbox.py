@@ -1,7 +1,7 @@
 """Sends records and waits for their acknowledgement, as long as it takes."""
 
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from oryx_py.errors import BrokerUnavailable, OryxError, QueueFull, Transient
 from oryx_py.ports import Delivery, Outgoing, Producer
@@ -71,50 +71,41 @@ class Outbox:
 
 
 class _Attempt:
-    """What became of the records of one attempt; told by the producer's thread."""
+    """What became of the records of one attempt; the producer's thread tells, by appending and nothing else."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open = 0
         self._sent: list[Outgoing] = []
-        self._failed: dict[int, OryxError] = {}
-        """By the number in `_sent`."""
+        self._answers: list[tuple[int, OryxError] | None] = []
+        """By acknowledged record None, by failed one the number in `_sent` and why."""
 
     @property
     def open(self) -> bool:
-        with self._lock:
-            return self._open > 0
+        return len(self._answers) < len(self._sent)
 
     def expect(self, record: Outgoing) -> Callable[[Delivery], None]:
-        with self._lock:
-            self._open += 1
-            number = len(self._sent)
-            self._sent.append(record)
-
-        def done(delivery: Delivery) -> None:
-            with self._lock:
-                self._open -= 1
-                if delivery.error is not None:
-                    self._failed[number] = delivery.error
-
-        return done
+        self._sent.append(record)
+        return partial(self._answered, len(self._sent) - 1)
 
     def forget(self) -> None:
-        with self._lock:
-            self._open -= 1
-            self._sent.pop()
+        self._sent.pop()
+
+    def _answered(self, number: int, delivery: Delivery) -> None:
+        self._answers.append(None if delivery.error is None else (number, delivery.error))
 
     def failed(self) -> list[Outgoing]:
         """Return what is to be sent again, in order."""
-        for error in self._failed.values():
-            if not isinstance(error, Transient):
-                raise error
+        failed = {answer[0] for answer in self._answers if answer is not None}
+        if not failed:
+            return []
+        for answer in self._answers:
+            if answer is not None and not isinstance(answer[1], Transient):
+                raise answer[1]
         again: list[Outgoing] = []
         broken: set[tuple[str, int | None, bytes | None]] = set()
         for number, record in enumerate(self._sent):
             # Without a partition the key decides: records of one key lie in one.
             where = (record.topic, record.partition, record.key if record.partition is None else None)
-            if number in self._failed:
+            if number in failed:
                 broken.add(where)
             if where in broken:
                 again.append(record)

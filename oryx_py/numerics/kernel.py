@@ -35,6 +35,9 @@ GATHERED = 1 << 20
 ROUGHLY = 1e-7
 """Share of the squared residual at which a descent in float32 ends: beyond that, rounding leads it astray."""
 
+QUICK = 6.0
+"""Passes within which a descent may go on to the end: one that gets so far so fast is not led astray."""
+
 TINY = 1e-90
 """Sums of products of targets and factors below this would vanish when squared."""
 
@@ -208,9 +211,18 @@ def rough_dot(a: FloatVector, b: FloatVector) -> float:
 
 @part
 def descend_roughly(
-    Y: FloatMatrix, w: FloatVector, n: int, basis: Basis, limit: float, budget: float, rough: FloatMatrix
+    Y: FloatMatrix,
+    w: FloatVector,
+    n: int,
+    basis: Basis,
+    limit: float,
+    share: float,
+    budget: float,
+    rough: FloatMatrix,
 ) -> float:
     """Solve ``Â d = r`` in float32 until ``‖r‖² ≤ limit``, which begins at 1; the passes spent, or inf.
+
+    With a ``share`` it goes on, while that is quick, until ``‖r‖²`` is this share of ``‖D^-½ d‖²``.
 
     ``rough`` has d, r, p, v, D^-½ and scratch as its rows; r and D^-½ are given.
     """
@@ -234,7 +246,12 @@ def descend_roughly(
             r[j] -= step * v[j]
         reduced = rough_dot(r, r)
         if reduced <= limit:
-            return passes
+            dd = 0.0
+            if share > 0.0 and passes < QUICK:
+                for j in range(k):
+                    dd += (rough[4, j] * d[j]) ** 2
+            if dd == 0.0 or reduced <= share * dd:
+                return passes
         turn = np.float32(reduced / rr)
         rr = reduced
         for j in range(k):
@@ -275,7 +292,8 @@ def conjugate_gradients(
             rough[1, j] = np.float32(r[j] / size)
         # Half of the error leaves the other half to what float32 does not see. Of the first round's x nothing is known.
         wanted = max(ROUGHLY, 0.25 * limit * xx / rr)
-        budget -= 0.5 * descend_roughly(Y, rough_w, n, basis, wanted, 2.0 * budget, rough) + 1.0
+        share = 0.25 * limit if xx == 0.0 else 0.0
+        budget -= 0.5 * descend_roughly(Y, rough_w, n, basis, wanted, share, 2.0 * budget, rough) + 1.0
         if budget < 0.0:
             return False
         for j in range(k):
