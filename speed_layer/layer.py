@@ -6,7 +6,7 @@ Each step, for each epoch held, the older first:
 2. fold it; what repeats another record is ignored, what cannot be read becomes a dead letter;
 3. solve what was touched, by levels;
 4. send dead letters and updates, and wait for their acknowledgement;
-5. send ``PROGRESS`` up to the positions read;
+5. send ``PROGRESS`` up to the positions read; its acknowledgement is waited for with what is sent next;
 6. now and then, commit the position up to which dead letters are written.
 
 =================  ====================================================================================================
@@ -256,7 +256,8 @@ class SpeedLayer:
         if idle and now - self._announced_at[epoch] < self._limits.idle_progress_s:
             return
         live = {partition: partition in run.live for partition in run.positions}
-        self._outbox.deliver(
+        # The next micro-batch need not wait for the acknowledgement: said later, or twice, it says the same.
+        self._outbox.post(
             progress_records(epoch, run.positions, live, self._topics.update, self._topics.update_partitions)
         )
         run.announced = dict(run.positions)

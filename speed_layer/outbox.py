@@ -29,21 +29,44 @@ class Outbox:
         self._producer = producer
         self._stopping = stopping
         self._wait_s = wait_s
+        self._posted: _Attempt | None = None
 
     def deliver(self, records: Sequence[Outgoing]) -> None:
-        """Return when all records are acknowledged.
+        """Return when all records are acknowledged, and all that were posted before.
 
         Raises:
             Interrupted: `stopping` said so first.
             OryxError: a record can never be sent, as the delivery's error says.
         """
+        posted, self._posted = self._posted, None
         while records:
-            attempt = _Attempt()
-            for record in records:
-                self._send(record, attempt)
-            while attempt.open:
-                self._flush()
-            records = attempt.failed()
+            records = self._settled(self._sent(records))
+        if posted is not None and (again := self._settled(posted)):
+            self.deliver(again)
+
+    def post(self, records: Sequence[Outgoing]) -> None:
+        """Send records whose acknowledgement nothing waits for but the next `deliver`, or `post`.
+
+        For what may come again, and later than what is sent after it.
+
+        Raises:
+            Interrupted, OryxError: as `deliver`, of what was posted before.
+        """
+        if self._posted is not None:
+            self.deliver(())
+        self._posted = self._sent(records)
+
+    def _sent(self, records: Sequence[Outgoing]) -> "_Attempt":
+        attempt = _Attempt()
+        for record in records:
+            self._send(record, attempt)
+        return attempt
+
+    def _settled(self, attempt: "_Attempt") -> list[Outgoing]:
+        """Wait until it is known what became of an attempt; return what is to be sent again."""
+        while attempt.open:
+            self._flush()
+        return attempt.failed()
 
     def _send(self, record: Outgoing, attempt: "_Attempt") -> None:
         while True:

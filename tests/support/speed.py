@@ -212,6 +212,7 @@ class SpeedWorld:
             )
 
         self.run(layer, settled, timeout_s)
+        self.producer.flush(timeout_s)  # the last PROGRESS is on its way
 
     def read(self, topic: str, partitions: int = 1) -> list[Record]:
         """Read a whole topic, as far as it was not trimmed."""
