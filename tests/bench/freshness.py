@@ -1,9 +1,16 @@
-"""How long until a posted interaction changes the user's list, measured from outside through HTTP.
+"""How long until a posted interaction changes the user's list, measured from outside through HTTP, at constant rates.
 
-Each probe posts one interaction and asks for the same user's list until it differs from the one before; between two
-questions it waits a millisecond. A probe whose list never changes counts as lost. In the end every user's known items
-and scores are compared with a dense recomputation from the input topic; the run fails where they differ. Beside it
-stands what the serving layer measured in-band: from Kafka's timestamp to the model served, without HTTP on either side.
+Interactions are posted at one rate and lists are read at another, whatever the answers do: so many lines a ``POST
+/ingest``, as what collects events sends them, or with one line by ``POST /pref``. Some of the interactions are probes,
+each a ``POST /pref`` of a user whom nobody else posts for: before it the user's list is read, and after it again and
+again, a millisecond between answer and question, until it differs; these questions count among the reads. A probe
+whose list never changes is lost. In the end every user's known items and scores are compared with a dense recomputation
+from the input topic; the run fails where they differ.
+
+Beside it stands what the serving layer measured in-band: from Kafka's timestamp to the model served, without HTTP on
+either side. The two agree where the time from outside is that of the histogram and, at most, a write's, a read's and
+the wait between two questions more. What each process took of the cores is printed too, and what all others of the
+machine took, with whom they were shared.
 """
 
 import argparse
@@ -15,52 +22,168 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-import aiohttp
 import numpy as np
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.testing.worlds import World, make_world
 from tests.support.answers import assert_answers
+from tests.support.cores import CoreTime
+from tests.support.open_load import Answered, Connections, request_of
 from tests.support.system import System
 
 PATIENCE_S = 5.0
+PAUSE_S = 0.001
+CONNECTIONS = 128
 IN_BAND = "oryx_serving_event_to_visible_seconds"
+OnAnswer = Callable[[Answered], None]
 
 
-async def probe(session: aiohttp.ClientSession, base: str, user: str, item: str) -> float | None:
-    """Return milliseconds from the beginning of the POST to the first changed list, None for none in time."""
-    url = f"{base}/recommend/{quote(user, safe='')}?howMany=10"
-    async with session.get(url) as answer:
-        before = await answer.read() if answer.status == 200 else b""
-    begun = time.perf_counter()
-    async with session.post(f"{base}/pref/{quote(user, safe='')}/{quote(item, safe='')}", data=b"1") as answer:
-        assert answer.status == 204, await answer.text()
-    while time.perf_counter() - begun < PATIENCE_S:
-        async with session.get(url) as answer:
-            if answer.status == 200 and await answer.read() != before:
-                return (time.perf_counter() - begun) * 1000
-        await asyncio.sleep(0.001)
-    return None
+@dataclass
+class Times:
+    """What came of some seconds of load; seconds each."""
+
+    visible: list[float] = field(default_factory=list)
+    writes: list[float] = field(default_factory=list)
+    reads: list[float] = field(default_factory=list)
+    posted: int = 0
+    """Interactions."""
+    lost: int = 0
+    refused: list[str] = field(default_factory=list)
 
 
-async def load(base: str, world: World, rate: float, seconds: float, seed: int) -> tuple[list[float], int]:
-    """Post at a constant rate, whatever the answers do; return the latencies in milliseconds and the probes lost."""
-    rng = np.random.default_rng(seed)
-    users = rng.choice(np.unique(world.users), int(rate * seconds))
-    items = rng.choice(np.unique(world.items), int(rate * seconds))
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        tasks = []
-        begun = time.perf_counter()
-        for number, (user, item) in enumerate(zip(users.tolist(), items.tolist(), strict=True)):
-            await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
-            tasks.append(asyncio.create_task(probe(session, base, str(user), str(item))))
-        found = await asyncio.gather(*tasks)
-    return [ms for ms in found if ms is not None], sum(ms is None for ms in found)
+class Load:
+    """Posts and reads at constant rates; on the loop.
+
+    Args:
+        connections: open.
+        probed: users of probes; nobody else posts for them.
+        others: users of all other interactions.
+        items: what is posted.
+        lines: interactions in one request, but for the probes'.
+        rng: who posts what.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        probed: list[str],
+        others: list[str],
+        items: list[str],
+        lines: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self._connections, self._lines, self._rng = connections, lines, rng
+        self._probed, self._others, self._items = probed, others, items
+        self._loop = asyncio.get_running_loop()
+        self._under_way = 0
+        self._asked = self._posted = 0
+        self.times = Times()
+
+    async def run(self, seconds: float, posts: float, reads: float, probes: float) -> Times:
+        """Go on for so long, and until every answer is there.
+
+        Args:
+            seconds: for how long.
+            posts: a second, probes among them.
+            reads: a second, the probes' among them.
+            probes: a second.
+        """
+        begun, probe = time.perf_counter(), 0
+        free = list(self._rng.permutation(self._probed))
+        while (passed := time.perf_counter() - begun) < seconds:
+            while probe < probes * passed:
+                self._probe(str(free[probe % len(free)]), begun + probe / probes)
+                probe += 1
+            while self._posted < posts * passed:
+                self._post_some(begun + self._posted / posts)
+            while self._asked < reads * passed:
+                self._read(self._one_of(self._others), begun + self._asked / reads, self._had)
+            await asyncio.sleep(PAUSE_S)
+        while self._under_way or self._connections.open:  # noqa: ASYNC110 - a pause is what the loop above ends with, too
+            await asyncio.sleep(PAUSE_S)
+        self.times.posted = self._posted
+        return self.times
+
+    def _one_of(self, names: list[str]) -> str:
+        return names[int(self._rng.random() * len(names))]
+
+    def _post(self, user: str, at: float, then: OnAnswer) -> None:
+        self._posted += 1
+        path = f"/pref/{quote(user, safe='')}/{quote(self._one_of(self._items), safe='')}"
+        self._connections.ask(request_of("POST", path, b"1"), at, then)
+
+    def _post_some(self, at: float) -> None:
+        if self._lines == 1:
+            self._post(self._one_of(self._others), at, self._written)
+            return
+        self._posted += self._lines
+        body = "\n".join(f"{self._one_of(self._others)},{self._one_of(self._items)},1" for _ in range(self._lines))
+        self._connections.ask(request_of("POST", "/ingest", body.encode()), at, self._written)
+
+    def _read(self, user: str, at: float, then: OnAnswer) -> None:
+        self._asked += 1
+        self._connections.ask(request_of("GET", f"/recommend/{quote(user, safe='')}?howMany=10"), at, then)
+
+    def _written(self, answer: Answered) -> None:
+        self.times.writes.append(answer.at - answer.asked_at)
+        if answer.status != 204:
+            self.times.refused.append(f"{answer.status} {answer.body[:200]!r}")
+
+    def _had(self, answer: Answered) -> None:
+        self.times.reads.append(answer.at - answer.asked_at)
+        if answer.status != 200:
+            self.times.refused.append(f"{answer.status} {answer.body[:200]!r}")
+
+    def _probe(self, user: str, at: float) -> None:
+        """Read the list, post, and ask until it has changed; its times are from when the post should have gone out."""
+        self._under_way += 1
+
+        def has_before(before: Answered) -> None:
+            self._had(before)
+            posted_at = before.at
+
+            def posted(answer: Answered) -> None:
+                self._written(answer)
+                self._read(user, answer.at, has)
+
+            def has(answer: Answered) -> None:
+                self._had(answer)
+                waited = answer.at - posted_at
+                if answer.status == 200 and answer.body != before.body:
+                    self.times.visible.append(waited)
+                    self._under_way -= 1
+                elif waited > PATIENCE_S:
+                    self.times.lost += 1
+                    self._under_way -= 1
+                else:
+                    self._loop.call_later(PAUSE_S, lambda: self._read(user, time.perf_counter(), has))
+
+            self._post(user, posted_at, posted)
+
+        self._read(user, at, has_before)
+
+
+async def load(port: int, world: World, options: argparse.Namespace, seconds: float, seed: int) -> Times:
+    """Put the load on a service."""
+    connections = Connections(port, CONNECTIONS)
+    await connections.connect()
+    users = [str(user) for user in np.unique(world.users)]
+    probed = users[:: max(2, round(len(users) / (options.probes * 5)))]
+    others = sorted(set(users) - set(probed))
+    items = [str(item) for item in np.unique(world.items)]
+    found = await Load(connections, probed, others, items, options.lines, np.random.default_rng(seed)).run(
+        seconds, options.rate, options.reads, options.probes
+    )
+    connections.close()
+    assert not connections.failures, connections.failures[:3]
+    return found
 
 
 def in_band(system: System) -> dict[float, float]:
@@ -70,20 +193,38 @@ def in_band(system: System) -> dict[float, float]:
     return {float(sample.labels["le"]): sample.value for sample in samples if sample.name == f"{IN_BAND}_bucket"}
 
 
-def quantile(counts: dict[float, float], share: float) -> float:
-    """Return a quantile of cumulative counts by upper bound, straight between bounds as PromQL has it."""
+def quantile(counts: dict[float, float], share: float) -> tuple[float, float, float]:
+    """Return a quantile of cumulative counts by upper bound, straight between bounds as PromQL has it, and its bucket's
+    bounds."""
     wanted, low, below = share * counts[math.inf], 0.0, 0.0
     for bound, count in sorted(counts.items()):
-        if count >= wanted:
-            return low if math.isinf(bound) else low + (bound - low) * (wanted - below) / max(count - below, 1.0)
+        if count >= wanted and count > below:
+            if math.isinf(bound):
+                return low, low, bound
+            return low + (bound - low) * (wanted - below) / (count - below), low, bound
         low, below = bound, count
-    return low
+    return low, low, math.inf
+
+
+def agrees(times: Times, counts: dict[float, float], share: float) -> bool:
+    """Say whether a quantile from outside is that in-band, and no more than a write, a read and a pause above it.
+
+    Kafka's timestamp is the append's, in the middle of the write; the histogram is as fine as its buckets are; and a
+    quantile of sums is not the sum of quantiles, so that the higher ones are held to the bucket alone from below.
+    """
+    outside = float(np.quantile(times.visible, share))
+    _, low, high = quantile(counts, share)
+    around = sum(float(np.quantile(some, share)) for some in (times.writes, times.reads)) + PAUSE_S
+    return low <= outside <= high + around
 
 
 def main() -> int:
-    """Run the benchmark; 0 where every interaction was seen."""
+    """Run the benchmark; 0 where every interaction was seen and every request answered."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rate", type=float, default=100, help="interactions a second (100)")
+    parser.add_argument("--rate", type=float, default=1000, help="interactions a second (1000)")
+    parser.add_argument("--reads", type=float, default=500, help="lists read a second (500)")
+    parser.add_argument("--lines", type=int, default=10, help="interactions in one POST (10)")
+    parser.add_argument("--probes", type=float, default=20, help="of the interactions, so many a second (20)")
     parser.add_argument("--seconds", type=float, default=20, help="for how long (20)")
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--items", type=int, default=2000)
@@ -98,18 +239,21 @@ def main() -> int:
         broker.start()
         try:
             with System(Path(folder), broker.bootstrap_servers, MODEL__FEATURES=options.features) as system:
-                result = measure(system, world, options)
+                assert broker.process is not None
+                result = measure(system, world, options, broker.process.pid)
         finally:
             broker.stop()
-    print(json.dumps(result) if options.json else "\n".join(f"{name:24} {value}" for name, value in result.items()))
-    return 1 if result["lost"] else 0
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print("\n".join(f"{name:24} {value}" for name, value in result.items()))
+    return 1 if result["lost"] or result["refused"] else 0
 
 
-def measure(system: System, world: World, options: argparse.Namespace) -> dict[str, object]:
+def measure(system: System, world: World, options: argparse.Namespace, broker: int) -> dict[str, object]:
     """Start everything, train, and measure."""
     system.oryx("setup")
-    system.start("serve")
-    system.start("speed")
+    serving, speed = system.start("serve"), system.start("speed")
     system.wait_up()
     rows = zip(world.users.tolist(), world.items.tolist(), world.strengths.tolist(), strict=True)
     lines = [f"{user},{item},{strength:g}" for user, item, strength in rows]
@@ -117,24 +261,31 @@ def measure(system: System, world: World, options: argparse.Namespace) -> dict[s
         system.ingest("\n".join(lines[at : at + 20_000]))
     system.oryx("batch", "--once")
     system.wait_ready()
-    base = f"http://127.0.0.1:{system.port}"
-    asyncio.run(load(base, world, options.rate, 2, options.seed + 1))
+    uvloop.run(load(system.port, world, options, 3, options.seed + 1))
     before = in_band(system)
-    latencies, lost = asyncio.run(load(base, world, options.rate, options.seconds, options.seed))
+    print(f"measuring: serving {serving.pid}, speed {speed.pid}, broker {broker}", file=sys.stderr, flush=True)
+    taken = CoreTime({"serving": serving.pid, "speed": speed.pid, "broker": broker})
+    times = uvloop.run(load(system.port, world, options, options.seconds, options.seed))
+    cores = taken.cores()
     counts = {bound: count - before.get(bound, 0.0) for bound, count in in_band(system).items()}
-    p50, p90, p99, worst = np.percentile(latencies, [50, 90, 99, 100])
     assert_answers(system)
     return {
-        "rate_per_s": options.rate,
-        "probes": len(latencies) + lost,
-        "lost": lost,
-        "p50_ms": round(float(p50), 2),
-        "p90_ms": round(float(p90), 2),
-        "p99_ms": round(float(p99), 2),
-        "max_ms": round(float(worst), 2),
+        "interactions_per_s": round(times.posted / options.seconds, 1),
+        "writes_per_s": round(len(times.writes) / options.seconds, 1),
+        "reads_per_s": round(len(times.reads) / options.seconds, 1),
+        "probes": len(times.visible) + times.lost,
+        "lost": times.lost,
+        "refused": times.refused[:3],
+        **_milliseconds("visible", times.visible),
         "in_band_updates": int(counts[math.inf]),
-        "in_band_p50_ms": round(quantile(counts, 0.5) * 1000, 2),
-        "in_band_p99_ms": round(quantile(counts, 0.99) * 1000, 2),
+        "in_band_p50_ms": round(quantile(counts, 0.5)[0] * 1000, 2),
+        "in_band_p99_ms": round(quantile(counts, 0.99)[0] * 1000, 2),
+        "in_band_agrees": agrees(times, counts, 0.5) and agrees(times, counts, 0.99),
+        "in_band_histogram": _histogram(counts),
+        "outside_histogram": _histogram({b: float(np.sum(np.array(times.visible) <= b)) for b in counts}),
+        **_milliseconds("write", times.writes),
+        **_milliseconds("read", times.reads),
+        "cores_taken": {name: round(count, 2) for name, count in cores.items()},
         "quality": "every user's known items and scores equal the dense recomputation from the input topic",
         "users": options.users,
         "items": options.items,
@@ -143,6 +294,21 @@ def measure(system: System, world: World, options: argparse.Namespace) -> dict[s
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
+
+
+def _milliseconds(name: str, seconds: list[float]) -> dict[str, float]:
+    p50, p90, p99, worst = np.percentile(seconds, [50, 90, 99, 100]) * 1000
+    return {
+        f"{name}_{what}_ms": round(float(value), 2)
+        for what, value in (("p50", p50), ("p90", p90), ("p99", p99), ("max", worst))
+    }
+
+
+def _histogram(counts: dict[float, float]) -> dict[str, float]:
+    """Shares of what lies in each bucket, by its upper bound in milliseconds; those of none are left out."""
+    bounds, total = sorted(counts), counts[math.inf] or 1.0
+    shares = np.diff([counts[bound] for bound in bounds], prepend=0.0) / total
+    return {f"{bound * 1000:g}": round(float(share), 4) for bound, share in zip(bounds, shares, strict=True) if share}
 
 
 if __name__ == "__main__":

@@ -218,39 +218,6 @@ def test_status_has_every_layer_and_says_what_does_not_answer(system: System) ->
     system.wait_ready()
 
 
-@pytest.mark.parametrize("layer", ["speed", "serve"])
-def test_a_killed_layer_comes_back_with_the_same_answers(system: System, layer: str) -> None:
-    """kill -9 while interactions come in; what was acknowledged counts once, before and after."""
-    numbers = itertools.count()
-    stop = threading.Event()
-    acknowledged: list[str] = []
-
-    def send() -> None:
-        while not stop.is_set():
-            user = f"{layer}-{next(numbers) % 7}"
-            try:
-                system.post(user, ITEMS[next(numbers) % len(ITEMS)], 1)
-            except (OSError, AssertionError):
-                time.sleep(0.02)
-            else:
-                acknowledged.append(user)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        eventually(lambda: len(acknowledged) > 20, 60)
-        system.kill(layer)
-        time.sleep(0.5)  # interactions go on without the layer
-        system.start(layer)
-        system.wait_ready()
-        seen = len(acknowledged)
-        eventually(lambda: len(acknowledged) > seen + 20, 60)
-    finally:
-        stop.set()
-        sender.join()
-    assert_answers(system)
-
-
 def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system: System) -> None:
     """While Spark trains: no request fails, and what is posted meanwhile is in the answers after the change.
 

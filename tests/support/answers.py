@@ -21,17 +21,25 @@ from tests.support.repeats import Sighting, sighting_of
 from tests.support.speed import SpeedWorld
 from tests.support.system import System, eventually
 
-__all__ = ["assert_answers", "assert_state", "expected", "input_log", "input_size"]
+__all__ = ["assert_answers", "assert_state", "compared_answers", "expected", "input_log", "input_size"]
 
 Vector = NDArray[np.floating[Any]]
 
 
 def assert_answers(system: System) -> AtRest:
     """Check every user's known items and scores against the whole input topic; return what was expected."""
-    log = list(input_log(system))
+    rest, wrong = compared_answers(system, list(input_log(system)))
+    assert not wrong, "\n".join(wrong[:10])
+    return rest
+
+
+def compared_answers(system: System, log: list[tuple[Record, Interaction]]) -> tuple[AtRest, list[str]]:
+    """Compare every user's known items and scores with what the input topic's log says; return that, and what differs.
+
+    Waits for the answers to have all of it, at most as long as a layer that was killed just now takes to come back.
+    """
     ends = {p: max(record.offset for record, _ in log if record.partition == p) for p in {r.partition for r, _ in log}}
     after = ",".join(f"{partition}:{offset}" for partition, offset in sorted(ends.items()))
-    # A layer that was killed just now takes its time to come back; nothing else here waits.
     eventually(lambda: system.get(f"/mostPopularItems?after={after}").status == 200, 60)
     generation = system.get(f"/mostPopularItems?after={after}").generation
     rest = expected(system, generation, log)
@@ -53,8 +61,7 @@ def assert_answers(system: System) -> AtRest:
         wanted = [float(vector @ rest.items[item]) for item in some]
         if not np.allclose(scores, wanted, rtol=1e-4, atol=1e-4 * float(np.linalg.norm(vector)) + 1e-9):
             wrong.append(f"{user} scores {scores}, not {wanted}")
-    assert not wrong, "\n".join(wrong[:10])
-    return rest
+    return rest, wrong
 
 
 def assert_state(

@@ -1,0 +1,69 @@
+"""What the freshness benchmark says of two measurements of the same thing, and how it asks."""
+
+import asyncio
+import math
+
+import numpy as np
+import pytest
+
+from tests.bench.freshness import Times, agrees, quantile
+from tests.support.open_load import Answered, Connections, request_of
+from tests.support.polling import until
+
+BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, math.inf)
+
+
+def counted(seconds: list[float]) -> dict[float, float]:
+    return {bound: float(sum(value <= bound for value in seconds)) for bound in BOUNDS}
+
+
+def times(visible: list[float]) -> Times:
+    return Times(visible=visible, writes=[0.002] * 10, reads=[0.001] * 10)
+
+
+def test_a_quantile_lies_in_the_bucket_of_the_true_one() -> None:
+    values = np.random.default_rng(1).exponential(0.01, 500).tolist()
+    for share in (0.01, 0.5, 0.9, 0.99):
+        found, low, high = quantile(counted(values), share)
+        true = sorted(values)[math.ceil(share * len(values)) - 1]
+        assert low <= found <= high
+        assert low < true <= high
+    assert quantile(counted([1.0]), 0.5) == (0.1, 0.1, math.inf), "above all bounds nothing but that is known"
+
+
+@pytest.mark.parametrize(
+    ("outside", "same"),
+    [(0.015, True), (0.022, True), (0.009, False), (0.030, False)],
+    ids=["in", "http", "low", "high"],
+)
+def test_two_measurements_agree_where_only_the_requests_lie_between_them(outside: float, same: bool) -> None:
+    assert agrees(times([outside] * 9), counted([0.015] * 100), 0.5) is same
+
+
+async def test_answers_are_put_together_from_pieces_and_requests_wait_for_a_connection() -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            heard.append(head.partition(b"\r\n")[0])
+            if head.startswith(b"POST"):
+                assert await reader.readexactly(3) == b"1.5"
+                writer.write(b"HTTP/1.1 204 No Content\r\nX-Oryx-Offset: 0:1\r\n\r\n")
+                continue
+            for piece in (b"HTTP/1.1 200 OK\r\nContent-", b"Length: 4\r\n\r\nab", b"cd"):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connections = Connections(server.sockets[0].getsockname()[1], 1)
+    await connections.connect()
+    found: list[Answered] = []
+    connections.ask(request_of("POST", "/pref/u/i", b"1.5"), 0.0, found.append)
+    connections.ask(request_of("GET", "/recommend/u"), 0.0, found.append)
+    await until(lambda: not connections.open)
+    connections.close()
+    server.close()
+    assert [(answer.status, answer.body) for answer in found] == [(204, b""), (200, b"abcd")]
+    assert heard == [b"POST /pref/u/i HTTP/1.1", b"GET /recommend/u HTTP/1.1"]
+    assert connections.failures == []
