@@ -112,7 +112,7 @@ class Housekeeping:
         try:
             for start in (tail, epochs[-2:][0].start, epochs[0].start):
                 begin = {partition: max(start.get(partition, 0), first[partition]) for partition in end}
-                announcements = read_announcements(consumer, self._update, begin, end, clock=self._clock)
+                announcements = read_announcements(consumer, self._update, epochs, begin, end, clock=self._clock)
                 if any(announcements.of(entry.epoch).is_live(partitions) for entry in epochs):
                     break
         finally:

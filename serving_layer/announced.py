@@ -47,7 +47,9 @@ def announced(
             checkpoint = checkpoints.covered(oldest) if checkpoints is not None else None
             start = oldest.start if checkpoint is None else checkpoint.covered.update
             announcements = Announcements() if checkpoint is None else seeded(Announcements(), checkpoint)
-            read_announcements(consumer, topic, start, end, clock=clock, patience_s=_PATIENCE_S, known=announcements)
+            read_announcements(
+                consumer, topic, epochs, start, end, clock=clock, patience_s=_PATIENCE_S, known=announcements
+            )
             if any(announcements.of(entry.epoch).is_live(partitions) for entry in epochs):
                 break
     except LogGap:

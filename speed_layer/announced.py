@@ -76,7 +76,7 @@ def _announced_since(
         announcements = Announcements()
         for epoch in (epoch for epoch in known if epoch >= oldest.epoch):
             seeded(announcements, known[epoch])
-        read_announcements(consumer, topics.update, begin, end, clock=clock, known=announcements)
+        read_announcements(consumer, topics.update, epochs, begin, end, clock=clock, known=announcements)
         if begin == first or _is_settled(epochs, oldest, announcements, partitions, clock.now_ms(), overlap_s):
             break
     return announcements
