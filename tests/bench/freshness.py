@@ -268,8 +268,7 @@ def measure(system: System, world: World, options: argparse.Namespace, broker: i
     times = uvloop.run(load(system.port, world, options, options.seconds, options.seed))
     cores = taken.cores()
     counts = {bound: count - before.get(bound, 0.0) for bound, count in in_band(system).items()}
-    assert_answers(system)
-    return {
+    result = {
         "interactions_per_s": round(times.posted / options.seconds, 1),
         "writes_per_s": round(len(times.writes) / options.seconds, 1),
         "reads_per_s": round(len(times.reads) / options.seconds, 1),
@@ -294,6 +293,9 @@ def measure(system: System, world: World, options: argparse.Namespace, broker: i
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
+    print(f"measured: {json.dumps(result)}; comparing with the input topic", file=sys.stderr, flush=True)
+    assert_answers(system)
+    return result
 
 
 def _milliseconds(name: str, seconds: list[float]) -> dict[str, float]:
