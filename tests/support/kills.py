@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self, get_args
@@ -21,7 +22,7 @@ from oryx_py.local.broker import EmbeddedBroker
 from tests.support.answers import compared_answers, input_log
 from tests.support.system import System
 
-__all__ = ["KILLABLE", "Killable", "Kills", "Outcome", "Traffic", "history", "outcome"]
+__all__ = ["KILLABLE", "Killable", "Kills", "Outcome", "Traffic", "history", "outcome", "tallied", "unlike_any_other"]
 
 Killable = Literal["speed", "serving", "broker"]
 KILLABLE: Final[tuple[Killable, ...]] = get_args(Killable)
@@ -211,14 +212,23 @@ class Kills:
 def outcome(system: System, traffic: Traffic) -> Outcome:
     """Compare the topic with what was acknowledged, and the answers with the topic; nobody may write any more."""
     log = list(input_log(system))
-    stored = Counter(told.strength for _, told in log if told.strength is not None and told.strength % 1)
+    stored, missing, doubled = tallied(traffic.acknowledged, (told.strength for _, told in log))
     rest, wrong = compared_answers(system, log)
     return Outcome(
         attempts=traffic.attempts,
         acknowledged=len(traffic.acknowledged),
-        stored=len(stored),
-        missing=len(traffic.acknowledged - stored.keys()),
-        doubled=sum(count > 1 for count in stored.values()),
+        stored=stored,
+        missing=missing,
+        doubled=doubled,
         users=len(rest.pairs),
         wrong=wrong,
     )
+
+
+def tallied(acknowledged: Set[float], strengths: Iterable[float | None]) -> tuple[int, int, int]:
+    """Return how many interactions are stored, how many of those acknowledged are not, and how many are there twice.
+
+    ``strengths`` of the topic's records; whole ones are those of the history, None is a delete's.
+    """
+    stored = Counter(strength for strength in strengths if strength is not None and strength % 1)
+    return len(stored), len(acknowledged - stored.keys()), sum(count > 1 for count in stored.values())
