@@ -30,6 +30,7 @@ class Checks:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._served: dict[str, int] = {}
+        """By process, the epoch; by replica, the newest that was live."""
         self._covered: dict[tuple[str, int, int], int] = {}
         """By replica, update and input partition."""
         self._rests: dict[str, Rest] = {}
@@ -38,17 +39,28 @@ class Checks:
         """How many reads after writes were compared."""
 
     def served(self, replica: ServingProcess) -> None:
-        """No replica ever serves an epoch below one that it has served, nor less of the input than before (9)."""
+        """No replica ever serves an epoch below one that it has served, nor less of the input than before (9).
+
+        Nor does one that is started in its place, but for an epoch that was not live: where none is, a start takes the
+        one before the newest, and the speed layer may then come to another first.
+        """
         model = replica.served()
         if model is None:
             return
         slot = replica.name.split(".")[0]
-        before = self._served.get(slot, 0)
+        before = max(self._served.get(replica.name, 0), self._served.get(slot, 0))
         if model.epoch < before:
             raise Failure(f"{replica.name} serves epoch {model.epoch} after epoch {before}")
-        if model.epoch > before:
+        if model.epoch > self._served.get(replica.name, 0):
             self._world.note(replica.name, "serves", epoch=model.epoch, generation=model.generation)
-        self._served[slot] = model.epoch
+        self._served[replica.name] = model.epoch
+        plan = self._world.plan
+        if all(
+            model.state.live(of_update).get(of_input, False)
+            for of_update in range(plan.update_partitions)
+            for of_input in range(plan.partitions)
+        ):
+            self._served[slot] = model.epoch
         for partition in range(self._world.plan.update_partitions):
             for of_input, offset in model.state.progress(partition).items():
                 place = (replica.name, partition, of_input)
