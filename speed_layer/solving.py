@@ -16,6 +16,9 @@ __all__ = ["Counting", "SolverKind", "Tally", "UserSolver"]
 
 Handles = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+WORTH_IT = 2.0
+"""So many times must conjugate gradients cost what renewing a system does: gains that are less are no surer than the
+estimate of costs."""
 SolverKind = Literal["auto", "rls", "cg", "dense"]
 
 
@@ -141,8 +144,8 @@ class UserSolver:
         if self._kind == "rls":
             chosen = fits
         else:
-            saved = descent_us(pairs, k) - renewal_us(pairs, k)
-            pays = fits & (saved > 0)
+            otherwise, renewed = descent_us(pairs, k), renewal_us(pairs, k)
+            saved, pays = otherwise - renewed, fits & (otherwise > WORTH_IT * renewed)
             self._credit[users[pays]] += saved[pays].astype(np.float32)
             chosen = pays & (has | (self._credit[users] >= building_us(pairs, k)))
         hits = int((chosen & has).sum())

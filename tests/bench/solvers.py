@@ -14,11 +14,13 @@ import numpy as np
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.recursive import Recursive
 from speed_layer import costs
+from speed_layer.solving import UserSolver
 from tests.support.ridge import objective, random_histories
 
 FEATURES = (32, 64, 128, 200)
 LENGTHS = (75, 300, 1000, 3000)
 REPEATS = 5
+WAYS = ("cg", "rls", "build")
 
 
 def cpu_us(call: Callable[[], object], rows: int) -> float:
@@ -66,22 +68,42 @@ def measure(k: int, n: int) -> dict[str, float]:
     }
 
 
+def hot_users(k: int, n: int, visits: int) -> dict[str, float]:
+    """µs a solution, by ``speed.solver``: users with histories of n pairs, each solved so often, a pair changing."""
+    rng = np.random.default_rng(2)
+    h = random_histories(rng, k=k, lengths=[n] * 10, rows=20_000, turned=True)
+    chosen, users, found = objective("mllib_implicit"), np.arange(10), {}
+    for kind in ("cg", "auto"):
+        strengths = np.abs(np.nan_to_num(h.strengths)) + 1
+        solver = UserSolver(h.factors, h.prior, chosen, kind, 1 << 28)
+        solver.solve(users, h.indptr, h.indices, strengths)
+        began = time.thread_time()
+        for visit in range(visits):
+            strengths[h.indptr[:-1] + visit % n] += 1
+            solver.solve(users, h.indptr, h.indices, strengths)
+        found[f"{kind}_us"] = (time.thread_time() - began) * 1e6 / visits / len(users)
+    return {"features": k, "history": n, "visits": visits, **found}
+
+
 def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     as_json = parser.parse_args().json
     results = [measure(k, n) for k in FEATURES for n in LENGTHS]
+    hot = [hot_users(k, n, visits) for k in (64, 200) for n in (1000, 3000) for visits in (10, 100)]
     if as_json:
-        print(json.dumps({"results": results}))
+        print(json.dumps({"results": results, "hot": hot}))
         return
     print("measured (expected), µs of CPU a user")
     for one in results:
         ways = "   ".join(f"{way} {one[f'{way}_us']:8.1f} ({one[f'expected_{way}_us']:8.1f})" for way in WAYS)
         print(f"k={one['features']:<4} n={one['history']:<5} {ways}")
 
+    print("users who come again and again, µs of CPU a solution, building included")
+    for one in hot:
+        print("   ".join(f"{name} {value:.4g}" for name, value in one.items()))
 
-WAYS = ("cg", "rls", "build")
 
 if __name__ == "__main__":
     main()

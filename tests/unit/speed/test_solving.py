@@ -13,7 +13,7 @@ from speed_layer.solving import SolverKind, Tally, UserSolver
 from tests.support.ridge import Histories, objective, random_histories, relative_error
 
 PLENTY = 1 << 28
-K = 8
+K = 32
 
 
 def world(lengths: list[int]) -> Histories:
@@ -58,6 +58,7 @@ def test_a_system_is_kept_for_those_who_have_paid_for_it() -> None:
         chosen.solve(users, h.indptr, h.indices, h.strengths)
         assert tally.solves.get("rls", 0) == max(0, step - first + 1), step
     assert (tally.hits, tally.misses) == (3, 1)
+    assert float(descent_us(pairs, K)[0]) > 2 * float(renewal_us(pairs, K)[0])
     few = np.array([4])
     assert descent_us(few, K)[0] < renewal_us(few, K)[0]
 
