@@ -40,8 +40,8 @@ def fold_in_many(
     call gives the same bits. Safe to call from several threads; the interpreter's lock is released while rows are
     solved. The first call in a process loads or compiles the kernel: a call with no rows (indptr ``[0]``) does that.
 
-    Measured by ``tests.bench.fold_in`` for 32 to 200 features, against ``fold_in`` row by row: 8 to 34 times as fast
-    for 27 pairs, 7 to 18 times for 75, 3.5 to 9 times for 300, 1.4 to 5 times for 2,000.
+    Measured by ``tests.bench.fold_in`` for 32 to 200 features, against ``fold_in`` row by row: 11 to 79 times as
+    fast for 27 pairs, 8 to 51 times for 75, 4 to 29 times for 300, 2.7 to 11 times for 2,000.
 
     Raises:
         ValueError: The arrays do not fit together, or an index is not a row of ``factors``; or the objective has

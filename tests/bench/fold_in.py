@@ -1,8 +1,8 @@
 """What a fold-in costs: µs a row by ``fold_in_many`` and by ``fold_in``, with the largest relative error beside.
 
 ``python -m tests.bench.fold_in`` prints a table, with ``--json`` the raw numbers and the machine. Both run in one
-process on one thread each. ``fold_in`` is NumPy's dense solve (BLAS and LAPACK), the gathering of its vectors and the
-overhead of a Python call included.
+process on one thread each, and what counts is CPU time. ``fold_in`` is NumPy's dense solve (BLAS and LAPACK), the
+gathering of its vectors and the overhead of a Python call included.
 """
 
 import argparse
@@ -30,13 +30,13 @@ REPEATS = 5
 
 
 def microseconds(call: Callable[[], Any], rows: int) -> list[float]:
-    """Time of a row in each of ``REPEATS`` calls, after one that warms up."""
+    """CPU time of a row in each of ``REPEATS`` calls, after one that warms up."""
     call()
     times = []
     for _ in range(REPEATS):
-        start = time.perf_counter()
+        start = time.thread_time()
         call()
-        times.append((time.perf_counter() - start) * 1e6 / rows)
+        times.append((time.thread_time() - start) * 1e6 / rows)
     return times
 
 
