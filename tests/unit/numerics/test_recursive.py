@@ -76,18 +76,32 @@ def test_every_step_is_the_dense_solution(name: str, turned: bool) -> None:
     assert hits > 500
 
 
-def test_what_was_huge_and_is_gone_leaves_nothing_behind() -> None:
-    """A weight of 1e15 leaves rounding in A that a residual against A itself would never show."""
+@pytest.mark.parametrize("huge", [1e3, 1e9, 1e15])
+def test_what_was_huge_and_is_gone_leaves_nothing_behind(huge: float) -> None:
     model = Model(objective("mllib_implicit"))
     kept = Recursive(model.factors, model.prior, model.objective, PLENTY)
     model.known[1] = {3: 1.0, 5: 2.0}
     kept.solve(*model.rows([1]))
-    model.known[1][7] = 1e15
+    model.known[1][7] = huge
     kept.solve(*model.rows([1]))
     del model.known[1][7]
     X, solved = kept.solve(*model.rows([1]))
     assert solved[0]
     assert relative_error(X[0], model.exact(1)) < 1e-6
+
+
+def test_a_system_to_which_more_was_added_than_float64_keeps_apart_is_built_again() -> None:
+    """What rounding leaves in A would never show in a residual against A itself."""
+    model = Model(objective("mllib_implicit"))
+    kept = Recursive(model.factors, model.prior, model.objective, PLENTY)
+    model.known[1] = {3: 1.0, 5: 2.0}
+    kept.solve(*model.rows([1]))
+    kept.states.A[0] += 1e-4 * np.eye(12)  # as if by rounding
+    kept.states.added[0, 0] = 1e14
+    X, solved = kept.solve(*model.rows([1]))
+    assert solved[0]
+    assert relative_error(X[0], model.exact(1)) < 1e-6
+    assert kept.states.added[0, 0] < 1e3
 
 
 def test_bytes_stay_within_their_bound_and_the_longest_unused_goes() -> None:
