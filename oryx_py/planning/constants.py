@@ -42,7 +42,7 @@ class Constants:
     """Of an ID, in UTF-8; an assumption, not measured: give --id-bytes."""
     serving_item_bytes: float = 12.0
     """Of an item on the heap of each serving process: norms, their order (`ExactIndex`), popularity."""
-    serving_bytes: float = 8.5e7
+    serving_bytes: float = 1.5e8
     """Of a serving process without a model, its modules loaded."""
     speed_bytes: float = 1.2e8
     """Of the speed layer's process without a model, its modules loaded."""
