@@ -10,6 +10,7 @@ from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.kernel import DESCENT, FACTORS, SINGULARLY
 from oryx_py.numerics.objective import Objective
 from oryx_py.numerics.recursive import Recursive
+from oryx_py.numerics.systems import some_rows
 from speed_layer.costs import building_us, descent_us, renewal_us
 
 __all__ = ["Counting", "SolverKind", "Tally", "UserSolver"]
@@ -99,7 +100,7 @@ class UserSolver:
         chosen = np.flatnonzero(self._choose(users, np.diff(indptr)))
         if not len(chosen):
             return self.solve_with(indptr, items, strengths, self._factors, self._prior)
-        some, pairs = _rows(indptr, chosen)
+        some, pairs = some_rows(indptr, chosen)
         vectors, solved = self._kept.solve(users[chosen], some, items[pairs], strengths[pairs])
         self._counting.solved("rls", int(solved.sum()))
         self._credit[users[chosen]] = np.where(solved, 0.0, -np.inf)
@@ -109,7 +110,7 @@ class UserSolver:
         found[chosen] = vectors
         others = np.flatnonzero(left)
         if len(others):
-            rest, pairs = _rows(indptr, others)
+            rest, pairs = some_rows(indptr, others)
             found[others] = self.solve_with(rest, items[pairs], strengths[pairs], self._factors, self._prior)
         return found
 
@@ -151,14 +152,6 @@ class UserSolver:
         hits = int((chosen & has).sum())
         self._counting.looked_up(hits, int(chosen.sum()) - hits)
         return chosen
-
-
-def _rows(indptr: Handles, rows: Handles) -> tuple[Handles, Handles]:
-    """Return the starts of some rows of a CSR matrix laid one after the other, and the places of their pairs."""
-    counts = np.diff(indptr)[rows]
-    starts = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(counts, out=starts[1:])
-    return starts, np.arange(starts[-1]) + np.repeat(indptr[rows] - starts[:-1], counts)
 
 
 def _dense(

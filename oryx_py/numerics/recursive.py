@@ -10,7 +10,7 @@ from oryx_py.numerics.arrays import BoolVector, DoubleVector, FloatMatrix, IntVe
 from oryx_py.numerics.fold_in import Prior, side_of
 from oryx_py.numerics.objective import Objective
 from oryx_py.numerics.recursive_kernel import Side, States, build, differences, renew
-from oryx_py.numerics.systems import Systems, frozen, systems_of
+from oryx_py.numerics.systems import Systems, frozen, some_rows, systems_of
 
 __all__ = ["Recursive"]
 
@@ -106,7 +106,7 @@ class Recursive:
         if not len(known):
             return np.empty(0, np.bool_)
         kept = [self._kept[row] for row in rows[known].tolist()]
-        indptr, at = _chosen(systems.indptr, known)
+        indptr, at = some_rows(systems.indptr, known)
         new_rows, w, t = systems.rows[at], systems.w[at], systems.t[at]
         old_indptr = np.zeros(len(kept) + 1, np.int64)
         np.cumsum([len(one.rows) for one in kept], out=old_indptr[1:])
@@ -187,11 +187,3 @@ class Recursive:
         """Give up the longest unused until there is so much room."""
         while self._kept and self._held() + wanted > self._max_bytes:
             self._drop(next(iter(self._kept)))
-
-
-def _chosen(indptr: IntVector, rows: IntVector) -> tuple[IntVector, IntVector]:
-    """Return the starts of some rows of a CSR matrix laid one after the other, and the places of their pairs."""
-    counts = np.diff(indptr)[rows]
-    starts = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(counts, out=starts[1:])
-    return starts, np.arange(starts[-1]) + np.repeat(indptr[rows] - starts[:-1], counts)

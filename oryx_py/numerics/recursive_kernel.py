@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.basis import Basis
+from oryx_py.numerics.cholesky import add_history, cholesky
 from oryx_py.numerics.compiling import compiled, part
-from oryx_py.numerics.kernel import ERROR, add_history, cholesky, dot, largest, product, smallest
+from oryx_py.numerics.descent import ERROR
+from oryx_py.numerics.loops import dot, largest, product, smallest
 
 ROUNDS = 3
 """Corrections before P is built again."""

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from oryx_py.numerics.arrays import BoolVector, DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.basis import Basis
 from oryx_py.numerics.fold_in import Prior, side_of
-from oryx_py.numerics.kernel import weigh_rows
 from oryx_py.numerics.objective import STRENGTH_LIMIT, Objective
+from oryx_py.numerics.weight_kernel import weigh_rows
 
-__all__ = ["Systems", "frozen", "systems_of", "weighed"]
+__all__ = ["Systems", "frozen", "some_rows", "systems_of", "weighed"]
 
 _SPILL = 1e-2
 """Off-diagonal part of ``g YᵀY``, relative to the prior's least entry, up to which the factors' own basis serves."""
@@ -77,3 +77,11 @@ def frozen(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     view = np.ascontiguousarray(array, dtype=dtype).view(np.ndarray)
     view.flags.writeable = False
     return view
+
+
+def some_rows(indptr: IntVector, rows: IntVector) -> tuple[IntVector, IntVector]:
+    """Return the starts of some rows of a CSR matrix laid one after the other, and the places of their pairs."""
+    counts = np.diff(indptr)[rows]
+    starts = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return starts, np.arange(starts[-1]) + np.repeat(indptr[rows] - starts[:-1], counts)

@@ -175,15 +175,15 @@ def test_an_installation_that_cannot_be_written_still_works(tmp_path: Path, home
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
     environment |= {"PYTHONPATH": str(site), "HOME": str(user), "XDG_CACHE_HOME": str(user / "cache")}
     script = (
-        "from oryx_py.numerics import compiling, kernel\n"
-        "tiny = compiling.compiled(kernel.dot.py_func)\n"
+        "from oryx_py.numerics import compiling, loops\n"
+        "tiny = compiling.compiled(loops.dot.py_func)\n"
         "import numpy\n"
-        "print(tiny(numpy.ones(3), numpy.ones(3)), kernel.__file__)"
+        "print(tiny(numpy.ones(3), numpy.ones(3)), loops.__file__)"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["3.0", str(site / "oryx_py" / "numerics" / "kernel.py")]
+    assert done.stdout.split() == ["3.0", str(site / "oryx_py" / "numerics" / "loops.py")]
     assert bool(list(tmp_path.rglob("*.nbi"))) == (home == "writable")
