@@ -22,12 +22,17 @@ class Until:
     forgotten: bool
 
     def input(self, held: Held) -> str:
-        """Of records of the input topic."""
-        return self._trimmed(held, "trims the input, when the history and a generation have it")
+        """Of records of the input topic, which has them while the key of one may be repeated, too."""
+        window_s, kept_s = self.settings.input.dedupe_window_s, self.settings.batch.trim_keep_s
+        then = "trims the input, when a generation has what came until then"
+        if window_s > kept_s:
+            return self._trimmed(held, then, window_s, "input.dedupe_window_s")
+        return self._trimmed(held, then, kept_s, "batch.trim_keep_s")
 
     def updates(self, held: Held) -> str:
         """Of records of the update topic and of item states."""
-        return self._trimmed(held, "trims the topic, below the epoch before the newest")
+        then = "trims the topic, below the epoch before the newest"
+        return self._trimmed(held, then, self.settings.batch.trim_keep_s, "batch.trim_keep_s")
 
     def dead_letters(self) -> str:
         """Of dead letters."""
@@ -64,13 +69,12 @@ class Until:
         """Of what a run of the batch layer has left."""
         return self._kept("the batch layer's process ends, or begins its next run")
 
-    def _trimmed(self, held: Held, then: str) -> str:
-        batch = self.settings.batch
-        if not batch.trim:
+    def _trimmed(self, held: Held, then: str, seconds: float, setting: str) -> str:
+        if not self.settings.batch.trim:
             return self._kept("for ever: batch.trim = false")
-        earliest = held.newest_ms / 1000 + batch.trim_keep_s
+        earliest = held.newest_ms / 1000 + seconds
         when = f"{datetime.fromtimestamp(earliest, UTC):%Y-%m-%d %H:%M} UTC" if held.newest_ms >= 0 else "some time"
-        return self._kept(f"a run of the batch layer after {when} {then} (batch.trim_keep_s = {batch.trim_keep_s:g})")
+        return self._kept(f"a run of the batch layer after {when} {then} ({setting} = {seconds:g})")
 
     def _kept(self, text: str) -> str:
         return text if self.forgotten else "it is forgotten: `oryx forget` does it"

@@ -19,16 +19,18 @@ from typer.testing import CliRunner
 
 from batch_layer.history.reshaping import Reshaper
 from batch_layer.history.retention import Limits
-from batch_layer.layer import Outcome
 from batch_layer.rows import HISTORY_SCHEMA
+from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.cli.forget.arrays import Unreadable, list_has, numbers_have, row_of
-from oryx_py.cli.forget.proof import Proof
+from oryx_py.cli.forget.proof import Held, Proof
 from oryx_py.cli.forget.subject import Forgotten, Subject, fields_of, may_name
+from oryx_py.cli.forget.until import Until
 from oryx_py.cli.forget.verifying import Verifier
 from oryx_py.cli.main import app
 from oryx_py.config import Settings, load
+from oryx_py.config.groups import Batch, Input
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_value
 from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode, partition_of
@@ -458,6 +460,24 @@ def test_without_trimming_it_is_for_ever(place: Place) -> None:
     forget(place)
     place.settings = replace(place.settings, batch=replace(place.settings.batch, trim=False))
     assert "for ever" in place.verify().left[0].until
+
+
+@pytest.mark.parametrize(
+    ("trim_keep_s", "window_s", "when", "why"),
+    [
+        (60.0, 0.0, "1970-01-01 00:02", "batch.trim_keep_s = 60"),
+        (60.0, 86_400.0, "1970-01-02 00:01", "input.dedupe_window_s = 86400"),
+        (86_400.0, 60.0, "1970-01-02 00:01", "batch.trim_keep_s = 86400"),
+    ],
+    ids=("no-window", "longer-window", "longer-keeping"),
+)
+def test_records_are_in_the_input_as_long_as_they_are_kept_or_their_keys_may_be_repeated(
+    trim_keep_s: float, window_s: float, when: str, why: str
+) -> None:
+    kept = replace(Settings(), batch=Batch(trim_keep_s=trim_keep_s), input=Input(dedupe_window_s=window_s))
+    words = Until(kept, forgotten=True).input(Held(1, newest_ms=60_000))
+    assert f"after {when} UTC" in words
+    assert why in words
 
 
 def asked_of(*arguments: str) -> tuple[Any, list[Asked]]:
