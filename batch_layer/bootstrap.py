@@ -12,7 +12,7 @@ from batch_layer.engine import Cancelled, Engine
 from batch_layer.history.composing import base_finder, reshaper
 from batch_layer.history.finding import no_base
 from batch_layer.housekeeping import Housekeeping, Kept
-from batch_layer.layer import BatchLayer, Outcome, Parts, Step
+from batch_layer.layer import BatchLayer
 from batch_layer.lock import holding
 from batch_layer.locking import run_lock
 from batch_layer.metrics import Metrics
@@ -26,6 +26,7 @@ from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.fitting import TRAINING_TASKS
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
+from batch_layer.steps import Outcome, Parts, Step
 from batch_layer.stored import Stored, open_stored
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock

@@ -27,86 +27,26 @@ killed after or in    the next run
 ====================  ====================================================================
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import structlog
 
-from batch_layer.cores import cores
-from batch_layer.engine import Engine
-from batch_layer.history.finding import FindBase, no_base
-from batch_layer.history.reshaping import Reshape, as_it_is
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.metrics import Metrics
-from batch_layer.progress import OnProgress, Progress, unheard
-from batch_layer.publish import Publisher
+from batch_layer.covering import is_covered
+from batch_layer.making import make_generation
+from batch_layer.progress import Progress
 from batch_layer.recipe import Recipe
 from batch_layer.recovery import recover, sweep_halves
+from batch_layer.steps import Outcome, Parts, Step
 from batch_layer.topics import new_ranges
-from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.registry_log import RegistryLog
-from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
+from oryx_py.errors import TopicsChanged
 from oryx_py.model.generation import new_generation_name
-from oryx_py.model.generation_writer import BuildIndex, commit_generation, seal
 from oryx_py.model.history import History
-from oryx_py.model.manifest import Manifest
 from oryx_py.model.registry import Registry
-from oryx_py.ports import ArtefactStore, Clock, TopicAdmin
 from oryx_py.runtime.topics import REMEDY, check_identity, identify
 
-__all__ = ["BatchLayer", "Outcome", "Parts", "Step"]
+__all__ = ["BatchLayer"]
 
 log = structlog.get_logger("batch")
-
-
-class Step(Enum):
-    """The steps of a run, in their order."""
-
-    RECOVERED = "recover"
-    ROWS_WRITTEN = "a"
-    HISTORY_COMMITTED = "b"
-    TRAINED = "c"
-    GENERATION_WRITTEN = "d"
-    GENERATION_COMMITTED = "e"
-    EPOCH_STARTED = "f"
-    EPOCH_ANNOUNCED = "g"
-    TIDIED = "h"
-
-
-class Outcome(Enum):
-    """What a run came to."""
-
-    PUBLISHED = "a new generation is live"
-    NOTHING_NEW = "a generation covers all input"
-    NO_PAIRS = "nobody has done anything yet"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the layer works with."""
-
-    registry: RegistryLog
-    store: ArtefactStore
-    history: HistoryLog
-    folder: HistoryFolder
-    admin: TopicAdmin
-    publisher: Publisher
-    engine: Engine
-    clock: Clock
-    rng: np.random.Generator
-    """Names generations and directories apart; no result depends on it."""
-    metrics: Metrics
-    build_index: BuildIndex = lambda _factors, _into: None
-    """`oryx_py.ports.index.IndexBuilder.build`; by itself, no index."""
-    tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
-    """Step (h); must not raise (`batch_layer.housekeeping`)."""
-    reshape: Reshape = as_it_is
-    find_base: FindBase = no_base
-    on_progress: OnProgress = unheard
 
 
 class BatchLayer:
@@ -154,14 +94,14 @@ class BatchLayer:
         self._done(Step.RECOVERED)
 
         history = self._take_in(history, partitions)
-        if not force and self._is_covered(registry, history):
+        if not force and is_covered(self._parts.store, self._recipe, registry, history):
             self._tidy(registry, history)
             return self._finish(Outcome.NOTHING_NEW)
         if not force and self._fruitless == history.number:
             return self._finish(Outcome.NO_PAIRS)
 
         history = self._parts.reshape(history)
-        generation = self._make(history, registry)
+        generation = make_generation(self._parts, self._recipe, history, registry, self._done)
         if generation is None:
             self._fruitless = history.number
             return self._finish(Outcome.NO_PAIRS)
@@ -217,100 +157,9 @@ class BatchLayer:
         log.info("history_committed", commit=history.number, rows=written.rows, rejected=written.rejected)
         return history
 
-    def _is_covered(self, registry: Registry, history: History) -> bool:
-        """Whether there is nothing to train: the newest generation of the whole history, or the live one if it is of
-        the whole history too, was made by these settings. The newest counts also where it was rolled back from."""
-        live = registry.newest_epoch.generation if registry.newest_epoch else None
-        newest = True
-        for name in sorted(set(self._parts.store.generations()) & registry.generations.keys(), reverse=True):
-            if registry.state(name) == "rejected":
-                continue
-            try:
-                manifest = self._parts.store.manifest(name)
-            except (CorruptGeneration, UnsupportedFormat) as trouble:
-                log.warning("generation_unreadable", generation=name, reason=str(trouble))
-                continue
-            if manifest.next_offsets != dict(history.offsets) or manifest.history < history.refolded:
-                continue
-            if (newest or name == live) and _made_by(manifest, self._recipe):
-                return True
-            if newest:
-                log.info("settings_have_changed", generation=name)
-            newest = False
-        return False
-
     def _tidy(self, registry: Registry, history: History) -> None:
         self._parts.tidy(registry, history)
         self._done(Step.TIDIED)
-
-    def _make(self, history: History, registry: Registry) -> str | None:
-        """Steps (c), (d) and (e); returns the generation's name, None where there are no pairs to make one of."""
-        parts = self._parts
-        if not history.rows:
-            return None
-        now_ms = parts.clock.now_ms()
-        name = new_generation_name(now_ms, parts.rng)
-        parent = registry.newest_epoch.generation if registry.newest_epoch else None
-        into = parts.store.stage(name)
-        files = parts.folder.uris(history.files)
-        base = parts.find_base(history, self._recipe.fold)
-        trained = parts.engine.train(files, history.rows, into, self._parent(parent), base)
-        if trained is None:
-            parts.store.delete(name)
-            return None
-        parts.metrics.trained(repeats=trained.repeats, evaluation=trained.metrics.get("evaluation", {}))
-        self._done(Step.TRAINED)
-        parts.on_progress(Progress(step="write"))
-        began = parts.clock.monotonic()
-        sealed = seal(into, parts.build_index, threads=cores())
-        written = sum(entry.bytes for entry in sealed.files.values())
-        seconds = {**trained.seconds, "seal": parts.clock.monotonic() - began}
-        manifest = commit_generation(
-            into,
-            sealed,
-            name=name,
-            objective=trained.objective,
-            fold=self._recipe.fold,
-            trainer=self._recipe.trainer,
-            created_ms=now_ms,
-            as_of_ms=trained.as_of_ms,
-            input=history.input,
-            history=history.number,
-            interactions=history.rows,
-            rejected=history.rejected,
-            repeats=trained.repeats,
-            dedupe_from=trained.dedupe_from,
-            parent=parent,
-            hyperparameters=self._recipe.hyperparameters,
-            metrics={
-                **trained.metrics,
-                "training": _figures(trained.epochs, seconds, {**trained.bytes, "all": written}),
-            },
-            versions=trained.versions,
-        )
-        self._done(Step.GENERATION_WRITTEN)
-        parts.store.commit(name)
-        self._done(Step.GENERATION_COMMITTED)
-        log.info(
-            "generation_written",
-            generation=name,
-            users=manifest.counts.users,
-            items=manifest.counts.items,
-            pairs=manifest.counts.pairs,
-            repeats=manifest.counts.repeats,
-            seconds={step: round(value, 2) for step, value in seconds.items()},
-        )
-        return name
-
-    def _parent(self, name: str | None) -> Path | None:
-        """Return where the generation is that training may begin from, None where it cannot be had."""
-        if name is None:
-            return None
-        try:
-            return self._parts.store.local(name)
-        except (CorruptGeneration, UnsupportedFormat) as trouble:
-            log.warning("generation_unreadable", generation=name, reason=str(trouble))
-            return None
 
     def _show_epoch(self, registry: Registry) -> None:
         if registry.newest_epoch is not None:
@@ -323,23 +172,3 @@ class BatchLayer:
     def _finish(self, outcome: Outcome) -> Outcome:
         log.info("run_finished", outcome=outcome.name.lower(), meaning=outcome.value)
         return outcome
-
-
-def _made_by(manifest: Manifest, recipe: Recipe) -> bool:
-    objective = recipe.settings_of(manifest.objective)
-    return (manifest.trainer, manifest.features, objective, manifest.fold, manifest.hyperparameters) == (
-        recipe.trainer,
-        recipe.features,
-        recipe.objective.settings,
-        recipe.fold,
-        recipe.hyperparameters,
-    )
-
-
-def _figures(epochs: int, seconds: Mapping[str, float], written: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "protocol": "sweeps of the trainer; seconds, and bytes written, by step",
-        "epochs": epochs,
-        "seconds": dict(seconds),
-        "bytes": dict(written),
-    }

@@ -7,8 +7,8 @@ from typing import TypeVar
 import structlog
 
 from batch_layer.engine import Cancelled
-from batch_layer.layer import Outcome
 from batch_layer.metrics import Metrics
+from batch_layer.steps import Outcome
 from oryx_py.errors import Transient
 from oryx_py.ports import Clock
 

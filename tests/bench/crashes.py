@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batch_layer.layer import Step
+from batch_layer.steps import Step
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.local.hdfs import EmbeddedHdfs
 from tests.support.crashes import CrashWorld, some_values

@@ -25,12 +25,12 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from batch_layer.bootstrap import assemble
-from batch_layer.layer import Outcome
 from batch_layer.metrics import Metrics
 from batch_layer.recipe import recipe_of
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
+from batch_layer.steps import Outcome
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaProducer
 from oryx_py.adapters.places import open_registry, open_store

@@ -17,7 +17,6 @@ from batch_layer.bootstrap import assemble
 from batch_layer.engine import Cancelled, Trained
 from batch_layer.history.forgetting import NOBODYS_ITEM
 from batch_layer.history_folder import HistoryFolder
-from batch_layer.layer import Outcome
 from batch_layer.metrics import Metrics
 from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.rows import Slice
@@ -32,6 +31,7 @@ from batch_layer.spark.repeats import repeats_of
 from batch_layer.spark.repeats import window_starts as starts_of
 from batch_layer.spark.session import open_session
 from batch_layer.spark.tasks import OnSpark
+from batch_layer.steps import Outcome
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.local_files import LocalFiles

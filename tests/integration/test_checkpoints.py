@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batch_layer.layer import Outcome
+from batch_layer.steps import Outcome
 from oryx_py.model.checkpoint import decode_checkpoint
 from speed_layer.checkpointing import NoCheckpoints
 from speed_layer.forking import forked

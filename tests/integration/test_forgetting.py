@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from batch_layer.layer import Outcome
+from batch_layer.steps import Outcome
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer
 from oryx_py.cli.forget.proof import Proof
 from oryx_py.cli.forget.subject import Subject

@@ -14,11 +14,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Engine, Ranges, Written
-from batch_layer.layer import Outcome, Step
 from batch_layer.recipe import recipe_of
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.failures import translated
 from batch_layer.spark.reader import Source, write_rows
+from batch_layer.steps import Outcome, Step
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.kafka import KafkaConsumer
 from oryx_py.adapters.places import open_store, reach_of

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from batch_layer.layer import Outcome
 from batch_layer.publish import Publisher
 from batch_layer.rolling_back import roll_back
+from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.cli.tail import records_of
 from oryx_py.errors import LogGap

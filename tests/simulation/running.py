@@ -10,7 +10,7 @@ from unittest import mock
 
 import structlog
 
-import batch_layer.layer
+import batch_layer.making
 import serving_layer.follower
 from oryx_py.model.generation import Generation
 from oryx_py.model.manifest import MANIFEST
@@ -84,7 +84,7 @@ def _surroundings(trace: Trace) -> Iterator[list[str]]:
         with (
             mock.patch.object(serving_layer.follower, "threading", threads_of_the_world),
             mock.patch.object(Generation, "open", open_once),
-            mock.patch.object(batch_layer.layer, "cores", return_value=1),
+            mock.patch.object(batch_layer.making, "cores", return_value=1),
         ):
             yield faults
     finally:

@@ -16,12 +16,13 @@ from batch_layer.engine import Cancelled, Ranges, Trained, Written
 from batch_layer.history.base import Base
 from batch_layer.history.reshaping import Reshape, as_it_is
 from batch_layer.history_folder import HistoryFolder
-from batch_layer.layer import BatchLayer, Outcome, Parts, Step
+from batch_layer.layer import BatchLayer
 from batch_layer.metrics import Metrics
 from batch_layer.publish import Publisher
 from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.repeats import Stretch, window_start
 from batch_layer.rows import Slice, read_slices
+from batch_layer.steps import Outcome, Parts, Step
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from batch_layer.bootstrap import assemble
 from batch_layer.engine import Base, Engine, Ranges, Trained, Written
-from batch_layer.layer import Outcome, Step
 from batch_layer.metrics import Metrics
 from batch_layer.recipe import recipe_of
+from batch_layer.steps import Outcome, Step
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings, load

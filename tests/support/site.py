@@ -12,9 +12,9 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from batch_layer.bootstrap import assemble
-from batch_layer.layer import Outcome
 from batch_layer.metrics import Metrics
 from batch_layer.recipe import recipe_of
+from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer

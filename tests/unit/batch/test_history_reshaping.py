@@ -16,8 +16,8 @@ from batch_layer.history.finding import BaseFinder
 from batch_layer.history.forgetting import Forgets, Repeats
 from batch_layer.history.reshaping import Reshaper
 from batch_layer.history.retention import Limits
-from batch_layer.layer import Outcome
 from batch_layer.rows import HISTORY_SCHEMA
+from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of

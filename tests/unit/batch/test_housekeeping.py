@@ -7,8 +7,8 @@ import pytest
 import structlog
 
 from batch_layer.housekeeping import Housekeeping, Kept
-from batch_layer.layer import Outcome, Step
 from batch_layer.rolling_back import roll_back
+from batch_layer.steps import Outcome, Step
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_store import LocalStore
 from oryx_py.errors import BrokerUnavailable, UserError

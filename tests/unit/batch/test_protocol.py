@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from batch_layer.engine import Cancelled
-from batch_layer.layer import Outcome, Step
+from batch_layer.steps import Outcome, Step
 from oryx_py.errors import BrokerUnavailable, CommitConflict, CorruptGeneration, LogGap, TopicsChanged, Transient
 from oryx_py.messages import partition_of
 from oryx_py.model.registry import TopicsIdentity

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batch_layer.layer import Outcome, Step
 from batch_layer.rolling_back import roll_back
+from batch_layer.steps import Outcome, Step
 from oryx_py.errors import UserError
 from tests.support.batch import BatchWorld, Crash
 

@@ -4,9 +4,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled
-from batch_layer.layer import Outcome
 from batch_layer.metrics import Metrics
 from batch_layer.service import patiently, repeat
+from batch_layer.steps import Outcome
 from oryx_py.errors import BrokerUnavailable, LogGap
 
 

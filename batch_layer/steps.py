@@ -1,0 +1,69 @@
+"""What a run is made of: its steps, what it can come to, and what it works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from batch_layer.engine import Engine
+from batch_layer.history.finding import FindBase, no_base
+from batch_layer.history.reshaping import Reshape, as_it_is
+from batch_layer.history_folder import HistoryFolder
+from batch_layer.metrics import Metrics
+from batch_layer.progress import OnProgress, unheard
+from batch_layer.publish import Publisher
+from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.model.generation_writer import BuildIndex
+from oryx_py.model.history import History
+from oryx_py.model.registry import Registry
+from oryx_py.ports import ArtefactStore, Clock, TopicAdmin
+
+__all__ = ["Outcome", "Parts", "Step"]
+
+
+class Step(Enum):
+    """The steps of a run, in their order."""
+
+    RECOVERED = "recover"
+    ROWS_WRITTEN = "a"
+    HISTORY_COMMITTED = "b"
+    TRAINED = "c"
+    GENERATION_WRITTEN = "d"
+    GENERATION_COMMITTED = "e"
+    EPOCH_STARTED = "f"
+    EPOCH_ANNOUNCED = "g"
+    TIDIED = "h"
+
+
+class Outcome(Enum):
+    """What a run came to."""
+
+    PUBLISHED = "a new generation is live"
+    NOTHING_NEW = "a generation covers all input"
+    NO_PAIRS = "nobody has done anything yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the layer works with."""
+
+    registry: RegistryLog
+    store: ArtefactStore
+    history: HistoryLog
+    folder: HistoryFolder
+    admin: TopicAdmin
+    publisher: Publisher
+    engine: Engine
+    clock: Clock
+    rng: np.random.Generator
+    """Names generations and directories apart; no result depends on it."""
+    metrics: Metrics
+    build_index: BuildIndex = lambda _factors, _into: None
+    """`oryx_py.ports.index.IndexBuilder.build`; by itself, no index."""
+    tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
+    """Step (h); must not raise (`batch_layer.housekeeping`)."""
+    reshape: Reshape = as_it_is
+    find_base: FindBase = no_base
+    on_progress: OnProgress = unheard
