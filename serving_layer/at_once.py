@@ -3,11 +3,14 @@
 Around an answer of a few dot products, a task, a request, a response and their headers cost ten times as much as the
 answer. So a plain GET of an endpoint that says how it is answered ``at_once`` is answered by the connection itself, in
 the bytes that the long way would have sent. Whatever is not plain goes the long way: other methods and versions,
-queries, bodies, refusals, more than a few items, large answers, a service that is busy or has no model.
+queries with more than such endpoints take, bodies, refusals, more than a few items, long searches, large answers,
+plug-ins, a service that is busy or has no model.
 """
 
+import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
@@ -17,7 +20,7 @@ from aiohttp.http_parser import RawRequestMessage
 from serving_layer import keys
 from serving_layer.api.answers import Answer, Texts
 from serving_layer.api.arguments import Parameter, Place
-from serving_layer.api.operation import Argument, Operation
+from serving_layer.api.operation import Argument, Operation, read_query
 from serving_layer.compression import WORTH_COMPRESSING_BYTES
 from serving_layer.plain_head import PlainHead, plain_head
 from serving_layer.recording import RECORDER
@@ -39,6 +42,10 @@ _SEGMENT: Final = r"[A-Za-z0-9\-._~%!$&'()*+,;=:@]*+"
 """RFC 3986's ``pchar``, so that a path ends before a query; nothing is tried twice, however long it is."""
 _MOST_ITEMS: Final = 10
 """Of a path: more take longer than what is saved."""
+_QUERY: Final = re.compile(r"[A-Za-z]++=[A-Za-z0-9]*+(?:&[A-Za-z]++=[A-Za-z0-9]*+)*+")
+"""What a query reads as, whatever rules of escaping one reads it by."""
+_QUERIES: Final = 256
+"""That are remembered, of each endpoint: clients ask the same way again and again."""
 
 
 class _Endpoint(NamedTuple):
@@ -46,7 +53,9 @@ class _Endpoint(NamedTuple):
     pattern: re.Pattern[str]
     """Its groups are the arguments, still escaped."""
     read: Sequence[Callable[[str], Any]]
-    compute: Callable[..., Answer]
+    in_query: Callable[[str], Mapping[str, Any] | None]
+    """Reads a query; None for the long way."""
+    compute: Callable[..., Answer | None]
 
 
 def answers_at_once(app: web.Application, operations: Sequence[Operation], write: Texts) -> AnswersAtOnce:
@@ -64,7 +73,9 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
     root = f"/{root}" if root else ""
     begin = len(root) + 1
     endpoints = {
-        root + found.path.partition("{")[0]: _endpoint(root, found) for found in operations if found.at_once is not None
+        root + found.path.partition("{")[0]: _endpoint(root, found)
+        for found in operations
+        if found.at_once is not None and (found.rescored is None or not app[keys.PLUGINS].concern(found.rescored))
     }
 
     def endpoint_of(path: str) -> _Endpoint | None:
@@ -75,7 +86,8 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
 
     def answer(path: str, head: PlainHead) -> bytes | None:
         endpoint = endpoint_of(path)
-        found = None if endpoint is None else endpoint.pattern.fullmatch(path)
+        before, mark, query = path.partition("?")
+        found = None if endpoint is None else endpoint.pattern.fullmatch(before)
         if endpoint is None or found is None or running.count >= most_running:
             return None
         began = clock.monotonic()
@@ -85,7 +97,10 @@ def answers_at_once(app: web.Application, operations: Sequence[Operation], write
         form, request_id = head
         try:
             values = [read(text) for read, text in zip(endpoint.read, found.groups(), strict=True)]
-            computed = endpoint.compute(model, *values)
+            options = endpoint.in_query(query) if mark else {}
+            computed = None if options is None else endpoint.compute(model, *values, **options)
+            if computed is None:
+                return None
             body = computed.json() if form.is_json else computed.csv(write)
         except Exception:  # noqa: BLE001 - the long way meets it again, and says what it is
             return None
@@ -111,6 +126,7 @@ def _endpoint(root: str, declared: Operation) -> _Endpoint:
         route=root + declared.path,
         pattern=re.compile(re.escape(root + fixed) + "/".join(groups)),
         read=[_reader(found) for found in arguments],
+        in_query=_query_reader(declared),
         compute=declared.at_once,
     )
 
@@ -121,3 +137,23 @@ def _reader(argument: Argument) -> Callable[[str], Any]:
     if argument.place is Place.SEGMENT:
         return lambda text: read((text,))
     return lambda text: read(text.split("/"))
+
+
+def _query_reader(declared: Operation) -> Callable[[str], Mapping[str, Any] | None]:
+    """Return what reads the arguments that are answered at once and stand in the query."""
+    assert declared.at_once is not None
+    taken = inspect.signature(declared.at_once).parameters
+    arguments = [found for found in declared.arguments if found.place is Place.QUERY and found.name in taken]
+    known = {parameter.name for argument in arguments for parameter in argument.parameters}
+
+    @lru_cache(_QUERIES)
+    def read(query: str) -> Mapping[str, Any] | None:
+        if not _QUERY.fullmatch(query):
+            return None
+        texts: dict[str, list[str]] = {}
+        for part in query.split("&"):
+            name, _, text = part.partition("=")
+            texts.setdefault(name, []).append(text)
+        return read_query(arguments, texts) if texts.keys() <= known else None
+
+    return read

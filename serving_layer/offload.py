@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final, ParamSpec, TypeVar
 
-__all__ = ["COST_OF_NAMING", "COST_OF_RANKING", "INLINE_COST", "offload"]
+__all__ = ["COST_OF_NAMING", "COST_OF_RANKING", "INLINE_COST", "is_quick", "offload"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,11 +18,16 @@ COST_OF_RANKING: Final = 500
 """Of sorting, for each score."""
 
 
+def is_quick(cost: int) -> bool:
+    """Say whether the loop itself does work of about so many multiplications."""
+    return cost <= INLINE_COST
+
+
 async def offload(pool: Executor, cost: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that touches nothing of the loop's: here if it is quick, else in the pool.
 
     ``cost`` is about how many multiplications it takes.
     """
-    if cost <= INLINE_COST:
+    if is_quick(cost):
         return function(*args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(pool, lambda: function(*args, **kwargs))

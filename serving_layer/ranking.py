@@ -27,7 +27,6 @@ __all__ = [
     "margin",
     "merged",
     "outside",
-    "shortlist",
     "shown",
 ]
 
@@ -67,9 +66,10 @@ def exact_scores(query: Query, vectors: Factors, metric: Metric, rows: Handles |
     """
     if metric == "cosine":
         vectors = vectors[:, : len(query)]
-    if rows is None and metric == "dot" and len(vectors) <= _BLOCK_ROWS:
-        return shown(np.add.reduce(vectors * query, axis=1))  # float32 times float64 is float64
     count = len(vectors) if rows is None else len(rows)
+    if metric == "dot" and count <= _BLOCK_ROWS:
+        Y = vectors if rows is None else vectors[rows]
+        return shown(np.add.reduce(Y * query, axis=1))  # float32 times float64 is float64
     scores = np.empty(count, np.float32)
     for start in range(0, count, _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
@@ -110,19 +110,6 @@ def margin(features: int, largest: float, scale: float = 1.0) -> float:
         return np.inf
     rounding = (features + 4) * _UNIT * largest + features * _TINIEST
     return 2 * rounding + 2 * _UNIT * largest + _TINIEST / scale
-
-
-def shortlist(approximate: Scores, want: int, slack: float) -> Handles:
-    """Return, ascending, the positions among which the ``want`` best by exact score surely are; int64[≥ want].
-
-    ``slack`` is the `margin` of the approximate scores; -inf stands for what is left out.
-    """
-    if want <= 0:
-        return np.empty(0, np.int64)
-    if want >= len(approximate):
-        return np.flatnonzero(approximate > -np.inf)
-    boundary = np.partition(approximate, len(approximate) - want)[len(approximate) - want]
-    return np.flatnonzero((approximate >= np.float64(boundary) - slack) & (approximate > -np.inf))
 
 
 def in_order(handles: Handles, scores: NDArray[np.generic], base: int, name: Callable[[int], str]) -> Handles:

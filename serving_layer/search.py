@@ -1,6 +1,7 @@
 """The best items of a model for a query: index and delta, on the loop where that is quick, else in another thread.
 
-Vectors change while another thread searches. What it found is put right when it is taken up, without a second search:
+On the loop nothing moves. But vectors change while another thread searches. What it found is put right when it is taken
+up, without a second search:
 
 1. Before: look at the delta and note the table's version.
 2. Search for a few more than wanted, in index and delta.
@@ -18,15 +19,16 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from serving_layer.index import Delta, ItemIndex
-from serving_layer.offload import offload
+from serving_layer.offload import is_quick, offload
 from serving_layer.ranking import Factors, Handles, Metric, Query, Ranked, distinct, exact_scores, merged, outside
 from serving_layer.served import ServedModel
 
-__all__ = ["SPARE", "Changes", "best_items"]
+__all__ = ["SPARE", "Changes", "best_items", "best_now", "is_searched_now"]
 
 SPARE: Final = 8
 """Rows beyond those wanted, for items that move while another thread searches."""
-_ATTEMPTS = 3
+_ATTEMPTS = 2
+"""In another thread, before the loop is held up."""
 
 
 class Changes(NamedTuple):
@@ -63,6 +65,21 @@ class _Found(NamedTuple):
     candidates: Handles
 
 
+def is_searched_now(model: ServedModel) -> bool:
+    """Say whether a search is so quick that the loop does it."""
+    return is_quick(model.index.cost + model.state.item_vectors.delta_matrix.size)
+
+
+def best_now(model: ServedModel, query: Query, want: int, excluded: Handles, metric: Metric) -> Ranked:
+    """Return what `best_items` does, from the loop itself."""
+    table, items = model.state.item_vectors, model.state.items
+    rows, candidates = _search(model.index, Delta.of(table), query, want, np.sort(excluded), metric)
+    if not len(candidates):
+        return rows
+    scores = exact_scores(query, table.gather(candidates), metric)
+    return merged(rows, Ranked(candidates, scores), want, model.index.rows, items.id)
+
+
 async def best_items(
     model: ServedModel, query: Query, want: int, excluded: Handles, metric: Metric, pool: Executor
 ) -> Ranked:
@@ -78,15 +95,14 @@ async def best_items(
         metric: what "best" means.
         pool: for long searches.
     """
+    if is_searched_now(model):
+        return best_now(model, query, want, excluded, metric)
     table, items, base = model.state.item_vectors, model.state.items, model.index.rows
     excluded = np.sort(excluded)
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         delta, version = Delta.of(table), table.version
         search = partial(_search, model.index, delta, query, want + SPARE, excluded, metric)
-        if attempt == _ATTEMPTS - 1:
-            rows, candidates = search()
-        else:
-            rows, candidates = await offload(pool, model.index.cost + delta.cost, search)
+        rows, candidates = await offload(pool, model.index.cost + delta.cost, search)
         if table.version != version:
             changes = Changes.since(model, version)
             if changes.too_many(rows.handles, want) or changes.too_many(candidates, want):
@@ -99,7 +115,7 @@ async def best_items(
             return Ranked(rows.handles[:want], rows.scores[:want])
         scores = exact_scores(query, table.gather(candidates), metric)
         return merged(rows, Ranked(candidates, scores), want, base, items.id)
-    raise AssertionError("the last attempt is on the loop, where nothing moves")
+    return best_now(model, query, want, excluded, metric)
 
 
 def _search(index: ItemIndex, delta: Delta, query: Query, want: int, excluded: Handles, metric: Metric) -> _Found:

@@ -7,6 +7,7 @@ from oryx_py.model.generation import Generation
 from oryx_py.model.pair_delta import compile_steps
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.shortlist import compile_shortlists
 from oryx_py.oryx2.live_prior import LivePrior
 from serving_layer.index import ExactIndex, ItemIndex
 from serving_layer.popular import LargestCounts
@@ -87,6 +88,7 @@ def served_state(state: ModelState, of_items: Prior | LivePrior) -> ServedModel:
         CorruptGeneration: an item's vector is not finite.
     """
     compile_steps()
+    compile_shortlists()
     return ServedModel(
         state=state,
         index=ExactIndex(state.generation.item_factors, state.generation.latent_features),

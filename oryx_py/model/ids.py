@@ -25,6 +25,8 @@ HashFunction = Callable[[bytes], int]
 
 # Bounds the memory that a look-up of very many IDs takes: eight bytes for each of their bytes, and this many IDs.
 _CHUNK_IDS = 1 << 16
+_FEW = 64
+"""IDs that are read sooner one by one."""
 
 
 def write_ids(
@@ -197,6 +199,9 @@ class IdTable:
         wanted = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), np.int64)
         if ((wanted < 0) | (wanted >= len(self))).any():
             raise IndexError(f"rows from {wanted.min()} to {wanted.max()} are not all among {len(self)}")
+        if len(wanted) <= _FEW:
+            at, data = self._offset_view, self._data_view
+            return [str(data[at[row] : at[row + 1]], "utf-8") for row in wanted.tolist()]
         starts, ends = self._packed.offsets[wanted].tolist(), self._packed.offsets[wanted + 1].tolist()
         return [str(self._data_view[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
 

@@ -11,7 +11,7 @@ people read about it. Arguments have their defaults in the signature.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
@@ -19,11 +19,12 @@ from typing import Any, Final, TypeAlias, get_args
 
 from serving_layer.api.answers import Answer, Described
 from serving_layer.api.arguments import Group, Parameter, Place
+from serving_layer.rescoring.plugins import Kind
 
-__all__ = ["Argument", "Body", "Handler", "Operation", "operation", "read_path"]
+__all__ = ["Argument", "Body", "Handler", "Operation", "operation", "read_path", "read_query"]
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
-AtOnce: TypeAlias = Callable[..., Answer]
+AtOnce: TypeAlias = Callable[..., Answer | None]
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
@@ -76,7 +77,9 @@ class Operation:
         produces: by media type the JSON Schema of an answer of its own.
         body: what it takes.
         refusals: by status, why.
-        at_once: makes the answer to a plain request, without a query, of the model and what stands in the path.
+        at_once: makes the answer to a plain request of the model, what stands in the path, and by name those arguments
+            of the query that it takes, where they are there; None where that is not done in a moment.
+        rescored: the kind of query that plug-ins may rescore; None where they have no say.
         writes: whether it stores anything: refused where the service is read-only.
         operating: whether it is for those who run the service: answered however busy it is, and without a model.
         paced: whether it bounds its own time, by progress.
@@ -95,6 +98,7 @@ class Operation:
     body: Body | None = None
     refusals: Mapping[int, str] = field(default_factory=dict)
     at_once: AtOnce | None = None
+    rescored: Kind | None = None
     writes: bool = False
     operating: bool = False
     paced: bool = False
@@ -137,6 +141,7 @@ def operation(
     body: Body | None = None,
     refusals: Mapping[int, str] = _NOTHING,
     at_once: AtOnce | None = None,
+    rescored: Kind | None = None,
     writes: bool = False,
     operating: bool = False,
     paced: bool = False,
@@ -158,6 +163,7 @@ def operation(
             body=body,
             refusals=refusals,
             at_once=at_once,
+            rescored=rescored,
             writes=writes,
             operating=operating,
             paced=paced,
@@ -184,6 +190,30 @@ def read_path(arguments: Sequence[Argument], texts: list[str]) -> dict[str, Any]
     values: dict[str, Any] = {}
     for at, argument in enumerate(arguments):
         values[argument.name] = argument.read(texts[at : at + 1] if argument.place is Place.SEGMENT else texts[at:])
+    return values
+
+
+def read_query(arguments: Iterable[Argument], texts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return by name what stands in a query; what is left out there is left out here.
+
+    Args:
+        arguments: of the query.
+        texts: by the name of each parameter that is there, what it has, decoded.
+
+    Raises:
+        Problem: 400, one of them cannot be read.
+    """
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        source = argument.source
+        if isinstance(source, Group):
+            if any(part.name in texts for part in source.parts):
+                parts = zip(source.parts, source.defaults, strict=True)
+                values[argument.name] = source.make(
+                    *(part.read(texts[part.name]) if part.name in texts else default for part, default in parts)
+                )
+        elif source.name in texts:
+            values[argument.name] = source.read(texts[source.name])
     return values
 
 

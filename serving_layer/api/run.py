@@ -14,9 +14,9 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from serving_layer import keys
 from serving_layer.api.answers import NoContent, Texts
-from serving_layer.api.arguments import Group, Place
+from serving_layer.api.arguments import Place
 from serving_layer.api.negotiation import Form, form
-from serving_layer.api.operation import Argument, Operation, read_path
+from serving_layer.api.operation import Argument, Operation, read_path, read_query
 from serving_layer.api.segments import segments
 from serving_layer.common_headers import accepted_codings, add_common_headers
 from serving_layer.compression import choose, compressed_pieces
@@ -75,17 +75,7 @@ def answering(declared: Operation, *, prefix: int, write: Texts) -> AiohttpHandl
 
 def _of_query(arguments: list[Argument], request: web.Request) -> dict[str, Any]:
     query = request.query
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        source = argument.source
-        if isinstance(source, Group):
-            parts = zip(source.parts, source.defaults, strict=True)
-            values[argument.name] = source.make(
-                *(part.read(query.getall(part.name)) if part.name in query else default for part, default in parts)
-            )
-        elif source.name in query:
-            values[argument.name] = source.read(query.getall(source.name))
-    return values
+    return read_query(arguments, {name: query.getall(name) for name in query})
 
 
 def _headers(written: Form) -> dict[str, str]:

@@ -19,18 +19,40 @@ from serving_layer.api.arguments import (
     Users,
 )
 from serving_layer.api.operation import operation
+from serving_layer.api.readers import Page
 from serving_layer.handlers.folding import anonymous_query, context_query, given_handles
 from serving_layer.handlers.lookups import known_handles, user_query
 from serving_layer.handlers.ranked import ranked_items
 from serving_layer.offload import COST_OF_RANKING, offload
 from serving_layer.problems import Problem
 from serving_layer.ranking import distinct
+from serving_layer.search import best_now, is_searched_now
+from serving_layer.served import ServedModel
 from serving_layer.wait_after import take_model
 
 __all__ = ["recommend", "recommend_to_anonymous", "recommend_to_many", "recommend_with_context"]
 
 _TAG = "Recommend"
+_FIRST_PAGE = Page(10, 0)
 _NOTHING = np.empty(0, np.int64)
+_FEW = 25
+"""Rows: an answer of more is mostly large enough to be compressed."""
+
+
+def recommended(
+    model: ServedModel, user: str, paging: Page = _FIRST_PAGE, consider_known_items: bool = False
+) -> Scored | None:
+    """Return the page of the best items for a user, None where it takes long.
+
+    Raises:
+        Problem: 404, the user is unknown, or has no vector.
+    """
+    if paging.want > _FEW or not is_searched_now(model):
+        return None
+    handle, query = user_query(model, user)
+    known = _NOTHING if consider_known_items else model.state.history(handle)[0]
+    best = best_now(model, query, paging.want, known, "dot")
+    return Scored(model.state.items.ids(best.handles[paging.offset :]), best.scores[paging.offset :])
 
 
 @operation(
@@ -38,6 +60,8 @@ _NOTHING = np.empty(0, np.int64)
     "/recommend/{user}",
     tag=_TAG,
     refusals={404: "the user is unknown, or has no vector yet"},
+    at_once=recommended,
+    rescored="recommend",
 )
 async def recommend(
     request: web.Request,

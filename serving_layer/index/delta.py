@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.vectors import VectorTable
-from serving_layer.ranking import SMALL_NORM, Factors, Handles, Metric, Query, margin, outside, shortlist
+from oryx_py.numerics.shortlist import shortlist
+from serving_layer.ranking import SMALL_NORM, Factors, Handles, Metric, Query, margin, outside
 
 __all__ = ["Delta"]
 

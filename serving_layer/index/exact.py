@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.errors import CorruptGeneration
+from oryx_py.numerics.shortlist import shortlist
 from serving_layer.index.norm_order import NormOrder
 from serving_layer.ranking import (
     SMALL_NORM,
@@ -16,7 +17,6 @@ from serving_layer.ranking import (
     exact_scores,
     margin,
     outside,
-    shortlist,
 )
 
 __all__ = ["ExactIndex"]
@@ -26,13 +26,15 @@ _SPARE = 16
 """Rows asked for beyond those wanted, to see that the next ones are lower for certain."""
 _HEAP_LIMIT = 512
 """From here on faiss's heap costs more than scoring all rows and selecting."""
+_IN_THE_CACHE = 1_000_000
+"""Numbers: below, calling faiss costs more than it saves."""
 
 
 class ExactIndex:
     """The items of a generation as they are in its file: no second copy, so that processes share the pages.
 
-    Inner products go through ``faiss.knn``, the scan of ``IndexFlatIP`` without its copy. Cosines, many rows and
-    boundaries within rounding are found by scoring every row.
+    Inner products go through ``faiss.knn``, the scan of ``IndexFlatIP`` without its copy. Cosines, few items, many rows
+    and boundaries within rounding are found by scoring every row.
 
     Args:
         factors: float32[n, k], C-contiguous.
@@ -97,7 +99,7 @@ class ExactIndex:
         if not np.isfinite(slack):
             return np.setdiff1d(np.arange(self.rows), skip, assume_unique=True)
         unit = (query / norm).astype(np.float32)
-        if metric == "dot" and want + len(skip) + _SPARE <= _HEAP_LIMIT:
+        if metric == "dot" and self.cost > _IN_THE_CACHE and want + len(skip) + _SPARE <= _HEAP_LIMIT:
             found = self._by_heap(unit, want, skip, slack)
             if found is not None:
                 return found

@@ -1,5 +1,7 @@
 """What the layer costs around an answer: ``/estimate/{user}/{item}`` beside a bare handler that sends the same bytes.
 
+``--ask recommend`` asks for lists instead, beside the same handler.
+
 The server is the serving layer as its bootstrap puts it together, metrics and a JSON log line a request on, in a
 process of its own that is kept to one core with all its threads; in Kafka's place is a log in memory. The bare handler
 is aiohttp on uvloop with one route. Both are asked in alternating rounds by this process, from another core, over kept
@@ -30,6 +32,7 @@ from tests.support.serving_process import ServingProcess
 from tests.support.system import eventually
 
 SEED = 1
+PATHS = {"estimate": "/estimate/{user}/{item}", "recommend": "/recommend/{user}?howMany=10"}
 ROOT = Path(__file__).parents[2]
 
 
@@ -94,7 +97,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run both servers and ask them in turn."""
     *_, server_core, own_core = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {own_core})
-    paths = [f"/estimate/user-{n % options.users}/item-{n * 7 % options.items}" for n in range(1000)]
+    paths = [
+        PATHS[options.ask].format(user=f"user-{n % options.users}", item=f"item-{n * 7 % options.items}")
+        for n in range(1000)
+    ]
     with tempfile.TemporaryDirectory(prefix="oryx-http-") as folder:
         world = made_up_world(options.users, options.items, options.features)
         with ServingProcess(Path(folder), core=server_core, world=world) as serving:
@@ -111,6 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     found = {"oryx": summary(oryx), "bare": summary(bare)}
     ratio = found["oryx"]["requests_per_cpu_s"] / found["bare"]["requests_per_cpu_s"]  # type: ignore[operator]
     return {
+        "asked": options.ask,
         **found,
         "ratio_of_cpu_rates": round(ratio, 3),
         "request_lines_logged": logged,
@@ -122,6 +129,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ask", choices=PATHS, default="estimate", help="what is asked for (estimate)")
     parser.add_argument("--seconds", type=float, default=3, help="of a round (3)")
     parser.add_argument("--rounds", type=int, default=5, help="of each (5)")
     parser.add_argument("--connections", type=int, default=16)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oryx_py.model.vectors import VectorTable
-from serving_layer.index import Delta, ExactIndex
+from oryx_py.numerics.shortlist import shortlist
+from serving_layer.index import Delta, ExactIndex, exact
 from serving_layer.ranking import (
     Ranked,
     exact_score,
@@ -15,7 +16,6 @@ from serving_layer.ranking import (
     largest_counts,
     margin,
     merged,
-    shortlist,
 )
 from tests.support.factors import KINDS, factors_of
 
@@ -52,11 +52,12 @@ def slow_sort(query, vectors: dict[str, np.ndarray], metric, left_out):
     excluded_share=st.sampled_from([0.0, 0.05, 0.9, 1.0]),
     metric=st.sampled_from(["dot", "cosine"]),
     beside=st.sampled_from([0, 0, 2]),
+    in_the_cache=st.booleans(),
 )
 def test_index_and_delta_give_what_a_slow_sort_of_the_live_vectors_gives(
-    seed, kind, query_kind, n, k, changed, want, excluded_share, metric, beside
+    seed, kind, query_kind, n, k, changed, want, excluded_share, metric, beside, in_the_cache
 ):
-    """Cosines leave the last columns, ``beside``, out."""
+    """Cosines leave the last columns, ``beside``, out; factors that fit into the cache are not left to faiss."""
     rng = np.random.default_rng(seed)
     names = sorted((f"i{number}" for number in range(n)), key=str.encode)
     base = factors_of(kind, rng, n, k)
@@ -79,7 +80,9 @@ def test_index_and_delta_give_what_a_slow_sort_of_the_live_vectors_gives(
 
     delta = Delta.of(table)
     skip = np.unique(np.concatenate([excluded[excluded < n], delta.masked(n)]))
-    rows = ExactIndex(base, compared).best(query, want, skip, metric)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "_IN_THE_CACHE", base.size if in_the_cache else 0)
+        rows = ExactIndex(base, compared).best(query, want, skip, metric)
     candidates = delta.candidates(query, want, excluded, metric)
     others = Ranked(candidates, exact_scores(query, table.gather(candidates), metric))
     best = merged(rows, others, want, n, name)
@@ -132,6 +135,28 @@ def test_ties_are_in_the_order_of_the_bytes_of_the_ids_also_across_old_and_new_i
     names = ["a", "c", "é", "b", "z", "🦉"]
     order = in_order(np.array([5, 2, 0, 4, 1, 3]), np.ones(6, np.float32), 3, names.__getitem__)
     assert [names[[5, 2, 0, 4, 1, 3][at]] for at in order] == ["a", "b", "c", "z", "é", "🦉"]
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 400),
+    want=st.sampled_from([0, 1, 2, 10, 256, 257, 400, 1000]),
+    levels=st.sampled_from([1, 2, 5, 10**6]),
+    left_out=st.sampled_from([0.0, 0.3, 1.0]),
+    slack=st.sampled_from([0.0, 0.001, 0.4]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_a_shortlist_is_all_that_is_no_lower_than_the_last_wanted_by_more_than_the_margin(
+    seed, n, want, levels, left_out, slack, dtype
+):
+    rng = np.random.default_rng(seed)
+    scores = (rng.integers(-levels, levels, n, endpoint=True) / levels).astype(dtype)
+    scores[rng.random(n) < left_out] = -np.inf
+    best = sorted(scores.tolist(), reverse=True)[:want]
+    lowest = best[-1] if len(best) == want and want else -np.inf
+    expected = [at for at, score in enumerate(scores.tolist()) if want and lowest - slack <= score > -np.inf]
+    assert shortlist(scores, want, slack).tolist() == expected
 
 
 def test_a_shortlist_keeps_whatever_the_margin_cannot_tell_apart():

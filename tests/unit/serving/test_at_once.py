@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.http_parser import HttpRequestParser
 
+from serving_layer import offload
 from serving_layer.api.negotiation import Form
 from serving_layer.at_once import AT_ONCE
 from serving_layer.plain_head import PlainHead
+from serving_layer.rescoring.plugin import RescorerProvider
 from tests.support.raw_http import answers_in, exchange
 from tests.support.serving import FixedModels, Harness
 from tests.support.serving_process import ServingProcess
@@ -23,6 +25,13 @@ PLAIN = [
     "/estimate/ann/a/b/nothing",
     "/estimate/u%2F%C3%B1%3D/a",
     "/estimate/ann/a/b/a/b/a/b",
+    "/recommend/ann",
+    "/recommend/u%2F%C3%B1%3D",
+    "/recommend/ann?howMany=1",
+    "/recommend/bob?offset=2&howMany=3",
+    "/recommend/ann?considerKnownItems=True",
+    "/recommend/ann?considerKnownItems=false&howMany=25",
+    "/recommend/ann?offset=24&howMany=1",
 ]
 LONG = [
     ("/estimate/ann/a?howMany=3", 200),
@@ -32,6 +41,23 @@ LONG = [
     ("/estimate/ann", 404),
     ("/estimate/ann/" + "/".join("ab" * 10), 200),
     ("/estimate/ann/" + "/".join("ab" * 300), 200),
+    ("/recommend/nobody", 404),
+    ("/recommend/ann?", 200),
+    ("/recommend/ann?howMany=0", 400),
+    ("/recommend/ann?howMany=1&howMany=2", 400),
+    ("/recommend/ann?howMany=", 400),
+    ("/recommend/ann?howMany=%31", 200),
+    ("/recommend/ann?considerKnownItems=maybe", 400),
+    ("/recommend/ann?howMany=26", 200),
+    ("/recommend/ann?howMany=100000&offset=1", 400),
+    ("/recommend/ann?howMany=3&unheardOf=4", 200),
+    ("/recommend/ann?howMany=3;offset=1", 400),
+    ("/recommend/ann?recall=exact", 200),
+    ("/recommend/ann?recall=some", 400),
+    ("/recommend/ann?rescorerParams=x", 200),
+    ("/recommend/ann?after=2:0", 400),
+    ("/recommend/ann?after=", 400),
+    ("/recommend/ann/a", 404),
 ]
 
 
@@ -87,7 +113,8 @@ def counted(serving):
 def test_the_bytes_are_those_of_the_long_way(serving, path, accept):
     headers = {"X_Request_Id": "mine"} | ({} if accept is None else {"Accept": accept})
     short = second_answer(serving.port, request("/healthz"), request(path, **headers))
-    long = second_answer(serving.port, request("/healthz"), request(path + "?", **headers))
+    apart = "&" if "?" in path else "?"
+    long = second_answer(serving.port, request("/healthz"), request(path + apart, **headers))
     assert short.startswith(b"HTTP/1.1 200 OK\r\n")
     date = re.compile(rb"\r\nDate: [^\r]*")
     assert len(date.findall(short)) == 1
@@ -154,9 +181,50 @@ async def test_what_goes_wrong_is_told_by_the_long_way(model):
     "path", ["/a?", "/a?after=0:1", "/a#b", "/ä", "/a b", "/a|b", "", "/" + "/".join("ab" * 6)], ids=range(8)
 )
 def test_what_is_no_plain_path_is_left_to_the_long_way(model, path):
-    at_once, head = Harness(FixedModels(model)).app[AT_ONCE], PlainHead(Form("json", "application/json"), "")
-    assert at_once.answer("/estimate/ann" + path, head) is None
-    assert at_once.answer("/estimate/ann/a", head) is not None
+    at_once = Harness(FixedModels(model)).app[AT_ONCE]
+    assert at_once.answer("/estimate/ann" + path, HEAD) is None
+    assert at_once.answer("/estimate/ann/a", HEAD) is not None
+
+
+HEAD = PlainHead(Form("json", "application/json"), "")
+HERE = "tests.unit.serving.test_at_once"
+
+
+class ForSimilarity(RescorerProvider):
+    """Has no say in recommendations."""
+
+    def similarity(self, items, params):
+        return None
+
+
+class ForAll(ForSimilarity):
+    """Has."""
+
+    def recommend(self, users, params):
+        return None
+
+
+@pytest.mark.parametrize("path", PLAIN)
+async def test_what_is_plain_is_answered_at_once(model, path):
+    assert Harness(FixedModels(model)).app[AT_ONCE].answer(path, HEAD).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("path", [path for path, _ in LONG], ids=range(len(LONG)))
+async def test_what_is_not_plain_is_not(model, path):
+    assert Harness(FixedModels(model)).app[AT_ONCE].answer(path, HEAD) is None
+
+
+async def test_a_long_search_is_left_to_another_thread(model, monkeypatch):
+    at_once = Harness(FixedModels(model)).app[AT_ONCE]
+    monkeypatch.setattr(offload, "INLINE_COST", 1)
+    assert at_once.answer("/recommend/ann", HEAD) is None
+    assert at_once.answer("/estimate/ann/a", HEAD) is not None
+
+
+@pytest.mark.parametrize(("provider", "at_once"), [("ForSimilarity", True), ("ForAll", False)], ids=["other", "this"])
+async def test_what_a_plug_in_may_rescore_is_left_to_it(model, provider, at_once):
+    app = Harness(FixedModels(model), rescorer=f"{HERE}:{provider}").app
+    assert (app[AT_ONCE].answer("/recommend/ann", HEAD) is not None) == at_once
 
 
 def test_a_head_that_comes_again_is_read_as_the_first_time(serving):
