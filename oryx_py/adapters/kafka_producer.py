@@ -24,8 +24,9 @@ _FIXED: Final[dict[str, Any]] = {
     "partitioner": "murmur2_random",  # Java's default, so that other programs find the same partition
 }
 _TUNED: Final[dict[str, Any]] = {
-    # Each record leaves at once; under load those behind the requests in flight (at most 5) wait and so form batches.
-    "linger.ms": 0,
+    # A record waits a millisecond for others. Else each of them wakes a thread and takes a request to the broker, and
+    # from there to every reader; and on cores that are busy with these everything waits far longer than a millisecond.
+    "linger.ms": 1,
     "batch.size": BATCH_BYTES,
     "message.max.bytes": 16_777_216,  # the topic decides what is too large; the client only has to let it through
     "queue.buffering.max.messages": 100_000,

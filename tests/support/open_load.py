@@ -38,7 +38,7 @@ class Connections:
 
     def __init__(self, port: int, most: int) -> None:
         self._port, self._most = port, most
-        self._free: list[_Connection] = []
+        self._free: deque[_Connection] = deque()
         self._waiting: deque[tuple[bytes, float, OnAnswer]] = deque()
         self.open = 0
         self.failures: list[str] = []
@@ -54,7 +54,8 @@ class Connections:
         """Send a request as soon as a connection is free; ``wanted_at`` is when it should have been sent."""
         self.open += 1
         if self._free:
-            self._free.pop().ask(request, wanted_at, on_answer)
+            # The one that has rested longest: a service ends those on which nothing comes.
+            self._free.popleft().ask(request, wanted_at, on_answer)
         else:
             self._waiting.append((request, wanted_at, on_answer))
 
