@@ -8,18 +8,31 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 # Sums may be reordered, which is what lets them use vector registers; NaN and infinity keep their meaning.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
+# Without numba's runtime no array is counted: in an inner loop that would cost as much as the arithmetic.
+_LEAN = {**_OPTIONS, "_nrt": False}
 _BAKED_IN = bool, int, float, str
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """A function that kernels compile in, in whatever module they are."""
     return cast("Callable[_P, _R]", numba.njit(**_OPTIONS)(function))
+
+
+def lean_part(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A `part` that allocates nothing, as all parts of a `lean` kernel must."""
+    return cast("Callable[_P, _R]", numba.njit(**_LEAN)(function))
+
+
+def lean(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A kernel that is `compiled` and allocates nothing: its scratch is given to it."""
+    return _kept(function, _LEAN)
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -31,13 +44,17 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     numba looks for changes only in the file of the function that is called, so what comes from other files goes into
     the name under which the result is kept.
     """
+    return _kept(function, _OPTIONS)
+
+
+def _kept(function: Callable[_P, _R], options: dict[str, Any]) -> Callable[_P, _R]:
     from_elsewhere = _from_elsewhere(function)
     if from_elsewhere:
         function.__qualname__ += f"-{from_elsewhere}"
     try:
-        found = numba.njit(cache=True, **_OPTIONS)(function)
+        found = numba.njit(cache=True, **options)(function)
     except RuntimeError:
-        found = numba.njit(**_OPTIONS)(function)
+        found = numba.njit(**options)(function)
     return cast("Callable[_P, _R]", found)
 
 
@@ -51,6 +68,8 @@ def _from_elsewhere(function: Callable[..., Any]) -> str:
             value = names.get(name)
             if isinstance(value, Dispatcher) and value.py_func not in functions:
                 functions.append(value.py_func)
+            elif isinstance(value, _Intrinsic):
+                files.add(inspect.getfile(value._defn))
             elif isinstance(value, _BAKED_IN):
                 constants.add(f"{name}={value!r}")
         files.add(inspect.getfile(one))

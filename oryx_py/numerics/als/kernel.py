@@ -9,7 +9,8 @@ The sweeps converge together with the rows, so one or two steps a sweep do; what
 
 What takes the time is fetching vectors from all over the fixed side. So a row's are copied side by side first, in a
 loop that does nothing else, and many fetches are under way at once; and every loop takes four of them, which share
-the loads of what they are multiplied with. Together that is three to four times as fast as row by row in place.
+the loads of what they are multiplied with. Together that is three to four times as fast as row by row in place. While
+a row is worked on the next one's vectors are asked for already.
 
 Conjugate gradients for ALS: Takács, Pilászy & Tikk 2011, "Applications of the conjugate gradient method for implicit
 feedback collaborative filtering".
@@ -18,17 +19,25 @@ feedback collaborative filtering".
 import numpy as np
 from numpy.typing import NDArray
 
+from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.arrays import FloatMatrix, FloatVector, IntVector
-from oryx_py.numerics.compiling import compiled, part
+from oryx_py.numerics.compiling import lean, lean_part
+from oryx_py.numerics.prefetching import prefetch
 
 TILE_BYTES = 1 << 19
 """Of a row's vectors that are copied side by side: about half of what a core's own cache holds."""
+
+AHEAD = 32
+"""Pairs between one that is worked on and one whose vector is asked for: some microseconds, more than memory takes."""
+
+LINE = 16
+"""Floats of a cache line."""
 
 TINY = np.float32(1e-30)
 """A squared residual of less is none."""
 
 
-@part
+@lean_part
 def gather(factors: FloatMatrix, indices: NDArray[np.int32], first: int, n: int, Y: FloatMatrix) -> None:
     """Copy the vectors of n pairs into Y, and zeros up to a multiple of four."""
     k = factors.shape[1]
@@ -41,13 +50,24 @@ def gather(factors: FloatMatrix, indices: NDArray[np.int32], first: int, n: int,
             Y[i, j] = 0
 
 
-@part
+@lean_part
+def ask(factors: FloatMatrix, indices: NDArray[np.int32], i: int) -> None:
+    """Have the vector of pair i fetched, if there is such a pair."""
+    if i < len(indices):
+        row = indices[i]
+        j = 0
+        while j < factors.shape[1]:
+            prefetch(factors, row, j)
+            j += LINE
+
+
+@lean_part
 def at_or_0(values: FloatVector, first: int, i: int, n: int) -> np.float32:
     """``values[first + i]``; 0 beyond n."""
     return np.float32(values[first + i]) if i < n else np.float32(0)
 
 
-@part
+@lean_part
 def add_residual(
     Y: FloatMatrix,
     w: FloatVector,
@@ -57,11 +77,18 @@ def add_residual(
     x: FloatVector,
     r: FloatVector,
     full: FloatVector,
+    factors: FloatMatrix,
+    indices: NDArray[np.int32],
 ) -> float:
-    """Add n pairs' part to the residual ``r`` of x and to A's diagonal; returns ``Σ w (x·y)² - 2 t x·y``."""
+    """Add n pairs' part to the residual ``r`` of x and to A's diagonal; returns ``Σ w (x·y)² - 2 t x·y``.
+
+    Meanwhile vectors are fetched for the rows that follow.
+    """
     k = len(x)
     fit = 0.0
     for i in range(0, n, 4):
+        for ahead in range(AHEAD, AHEAD + 4):
+            ask(factors, indices, first + i + ahead)
         a0 = a1 = a2 = a3 = np.float32(0)
         for j in range(k):
             a0 += Y[i, j] * x[j]
@@ -81,7 +108,7 @@ def add_residual(
     return fit
 
 
-@part
+@lean_part
 def add_product(Y: FloatMatrix, w: FloatVector, first: int, n: int, p: FloatVector, v: FloatVector) -> None:
     """``v += Σ w_i y_i y_iᵀ p`` over n pairs."""
     k = len(p)
@@ -100,7 +127,7 @@ def add_product(Y: FloatMatrix, w: FloatVector, first: int, n: int, p: FloatVect
             v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
 
 
-@part
+@lean_part
 def aims(t: FloatVector, first: int, last: int) -> bool:
     """Whether a pair has a target."""
     for i in range(first, last):  # noqa: SIM110 - numba has no generators in any()
@@ -109,7 +136,7 @@ def aims(t: FloatVector, first: int, last: int) -> bool:
     return False
 
 
-@part
+@lean_part
 def is_finite(a: FloatVector) -> bool:
     """Whether every entry is."""
     found = np.float32(0)
@@ -118,7 +145,7 @@ def is_finite(a: FloatVector) -> bool:
     return bool(np.isfinite(found))
 
 
-@part
+@lean_part
 def descend(
     factors: FloatMatrix,
     indices: NDArray[np.int32],
@@ -166,7 +193,13 @@ def descend(
             p[j] = inverse[j] * r[j] + turn * p[j]
 
 
-@compiled
+def room(features: int) -> tuple[FloatMatrix, FloatMatrix]:
+    """Return what `improve_rows` works in: vectors float32[t, k], t a multiple of four, and float32[6, k]."""
+    tile = max(4, TILE_BYTES // (4 * features) // 4 * 4)
+    return aligned(tile, features), aligned(6, features)
+
+
+@lean
 def improve_rows(
     indptr: IntVector,
     indices: NDArray[np.int32],
@@ -178,23 +211,23 @@ def improve_rows(
     held: int,
     factors: FloatMatrix,
     steps: int,
+    Y: FloatMatrix,
+    scratch: FloatMatrix,
     X: FloatMatrix,
 ) -> tuple[float, float]:
     """Improve the rows of ``X`` float32[m, k] in place.
 
     ``indptr`` int64[m + 1], positions in ``indices`` int32[nnz], ``w`` and ``t`` float32[nnz]; indices are rows of
-    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]. Rows without a target become
-    ``center`` float32[k], the solution, to which the prior and λ pull; one whose step is beyond float32 stays where it
-    is. The column ``held`` of the rows, -1 for none, is what ``center`` has there. Without biases ``center`` is 0.
+    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]; ``Y`` and ``scratch`` are `room`.
+    Rows without a target become ``center`` float32[k], the solution, to which the prior and λ pull; one whose step is
+    beyond float32 stays where it is. The column ``held`` of the rows, -1 for none, is what ``center`` has there.
+    Without biases ``center`` is 0.
 
     Returns the rows' part of the loss as they were, of those with a target: ``Σ w (x·y)² - 2 t x·y + zᵀ D z``; and
     ``Σ λ_u ‖z‖²`` as they are now, z being ``x - center``.
     """
     k = X.shape[1]
-    Y = np.empty((max(4, TILE_BYTES // (4 * k) // 4 * 4), k), np.float32)
-    scratch = np.empty((4, k), np.float32)
-    x, r = scratch[0], scratch[1]
-    diagonal, inverse = np.empty(k, np.float32), np.empty(k, np.float32)
+    x, r, diagonal, inverse = scratch[0], scratch[1], scratch[4], scratch[5]
     before = after = 0.0
     for row in range(len(X)):
         start, end = indptr[row], indptr[row + 1]
@@ -212,7 +245,7 @@ def improve_rows(
         for at in range(start, end, len(Y)):
             n = min(len(Y), end - at)
             gather(factors, indices, at, n, Y)
-            before += add_residual(Y, w, t, at, n, x, r, inverse)
+            before += add_residual(Y, w, t, at, n, x, r, inverse, factors, indices)
         for j in range(k):
             inverse[j] = np.float32(1) / inverse[j] if inverse[j] > 0 and j != held else np.float32(0)
         descend(factors, indices, w, start, end, diagonal, inverse, steps, Y, scratch)

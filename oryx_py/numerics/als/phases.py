@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.als.kernel import improve_rows
+from oryx_py.numerics.als.kernel import improve_rows, room
 from oryx_py.numerics.als.matrix import Observed
 from oryx_py.numerics.arrays import DoubleMatrix, FloatMatrix, FloatVector, IntVector
 from oryx_py.numerics.biases import Side
@@ -143,6 +143,7 @@ def improved(
         turn.held,
         _frozen(fixed),
         steps,
+        *room(X.shape[1]),
         X,
     )
     return X, Half(block_gram(X), before, ridge)

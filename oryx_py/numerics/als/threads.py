@@ -7,6 +7,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
+from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.als.matrix import Observed
 from oryx_py.numerics.als.phases import STEPS, Block, Half, Turn, block_gram, blocks, improved, summed, turned
 from oryx_py.numerics.als.sweeping import SideName, State
@@ -55,7 +56,7 @@ class Threads:
 
     def turn(self, side: SideName, factors: FloatMatrix, turn: Turn) -> FloatMatrix:
         """See `Workers`."""
-        found = np.empty_like(factors)
+        found = aligned(*factors.shape)
 
         def work(block: Block) -> None:
             found[block.first : block.last] = turned(factors, block, turn)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oryx_py.numerics import compiling, murmur2, recursive_kernel
+from oryx_py.numerics.als.kernel import improve_rows
 
 
 def test_another_files_text_is_in_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +27,14 @@ def test_another_files_text_is_in_the_name(tmp_path: Path, monkeypatch: pytest.M
     finally:
         sys.modules.pop("kernel_users", None)
         sys.modules.pop("kernel_parts", None)
+
+
+def test_an_intrinsics_text_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = improve_rows.py_func  # type: ignore[attr-defined]
+    before = compiling._from_elsewhere(kernel)
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == "prefetching.py"))
+    assert compiling._from_elsewhere(kernel) != before
 
 
 def test_a_kernel_of_one_file_keeps_its_name() -> None:
