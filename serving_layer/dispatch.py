@@ -1,4 +1,4 @@
-"""Straight to an endpoint by the first segment of its path, where that says all; aiohttp's router takes the rest.
+"""Straight to an endpoint by its path, or its first segment where that says all; aiohttp's router takes the rest.
 
 The router decodes the path, walks it from its end, makes a match of every variable and wraps the handler anew: a good
 part of what a quick answer costs, for values that nobody reads, since IDs are read from the path as it was sent.
@@ -38,22 +38,25 @@ def dispatching(app: web.Application, otherwise: Dispatch) -> Dispatch:
         otherwise: answers whatever else is asked, as the application does by itself.
     """
     root = len(app[keys.API].context_path.rstrip("/"))
+    whole: dict[tuple[str, str], _Straight] = {}
     straight: dict[tuple[str, str], _Straight] = {}
     for route in app.router.routes():
         resource = route.resource
-        pattern = resource.get_info().get("pattern") if resource is not None else None
-        if resource is None or pattern is None:
+        if resource is None:
             continue
+        pattern = resource.get_info().get("pattern")
         fixed = resource.canonical.partition("{")[0]
-        if fixed == _head(fixed, root):
-            match = UrlMappingMatchInfo({}, route)
-            match.add_app(app)
-            match.freeze()
+        match = UrlMappingMatchInfo({}, route)
+        match.add_app(app)
+        match.freeze()
+        if pattern is None:
+            whole[route.method, fixed] = _Straight(re.compile(re.escape(fixed)), route.handler, match)
+        elif fixed == _head(fixed, root):
             straight[route.method, fixed] = _Straight(pattern, route.handler, match)
 
     async def dispatch(request: web.Request) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        found = straight.get((request.method, _head(path, root)))
+        found = whole.get((request.method, path)) or straight.get((request.method, _head(path, root)))
         if found is None or found.pattern.fullmatch(path) is None or hdrs.EXPECT in request.headers:
             return await otherwise(request)
         request._match_info = found.match

@@ -26,6 +26,12 @@ PATHS = [
     "/because/ann/a",
     "/because/ann/a/b",
     "/user/allIDs",
+    "/user/allIDs/",
+    "/user/allIDs?more",
+    "/user%2FallIDs",
+    "/ingest",
+    "/ready",
+    "/openapi.json",
     "/user/ann",
     "/item/allIDs",
     "/mostPopularItems",
@@ -35,7 +41,13 @@ PATHS = [
     "/knownItems/..",
     "/knownItems/ann#fragment",
 ]
-SHORT = {"/recommend/ann", "/estimate/ann/a/b/c", "/recommendWithContext/ann/a=2", "/because/ann/a"}
+SHORT = {
+    "/recommend/ann",
+    "/estimate/ann/a/b/c",
+    "/recommendWithContext/ann/a=2",
+    "/because/ann/a",
+    "/mostPopularItems",
+}
 
 
 def told_by(response):
