@@ -10,7 +10,7 @@ from the input topic; the run fails where they differ.
 Beside it stands what the serving layer measured in-band: from Kafka's timestamp to the model served, without HTTP on
 either side. The two agree where the time from outside is that of the histogram and, at most, a write's, a read's and
 the wait between two questions more. What each process took of the cores is printed too, and what all others of the
-machine took, with whom they were shared.
+machine took, with whom they were shared. Figures are of all rounds together; beside them stands what each round gave.
 """
 
 import argparse
@@ -56,6 +56,15 @@ class Times:
     """Interactions."""
     lost: int = 0
     refused: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_all(cls, several: "list[Times]") -> "Times":
+        """Put those of several rounds together."""
+        together = cls()
+        for times in several:
+            for name, value in vars(times).items():
+                setattr(together, name, getattr(together, name) + value)
+        return together
 
 
 class Load:
@@ -225,7 +234,8 @@ def main() -> int:
     parser.add_argument("--reads", type=float, default=500, help="lists read a second (500)")
     parser.add_argument("--lines", type=int, default=10, help="interactions in one POST (10)")
     parser.add_argument("--probes", type=float, default=20, help="of the interactions, so many a second (20)")
-    parser.add_argument("--seconds", type=float, default=20, help="for how long (20)")
+    parser.add_argument("--seconds", type=float, default=20, help="of a round (20)")
+    parser.add_argument("--rounds", type=int, default=3, help="one after the other (3)")
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--items", type=int, default=2000)
     parser.add_argument("--interactions", type=int, default=50_000, help="of the history")
@@ -250,6 +260,32 @@ def main() -> int:
     return 1 if result["lost"] or result["refused"] else 0
 
 
+@dataclass(frozen=True)
+class Round:
+    """What came of one: the times, the in-band histogram's growth, and how many cores each process took."""
+
+    times: Times
+    in_band: dict[float, float]
+    cores: dict[str, float]
+
+    def outside(self) -> tuple[float, float]:
+        """Return the median and the 99th percentile from outside, in milliseconds."""
+        p50, p99 = np.percentile(self.times.visible, [50, 99]) * 1000
+        return round(float(p50), 1), round(float(p99), 1)
+
+    def inside(self) -> tuple[float, float]:
+        """Return the same in-band."""
+        return round(quantile(self.in_band, 0.5)[0] * 1000, 1), round(quantile(self.in_band, 0.99)[0] * 1000, 1)
+
+
+def one_round(system: System, world: World, options: argparse.Namespace, processes: dict[str, int], seed: int) -> Round:
+    """Put the load on for some seconds."""
+    before, taken = in_band(system), CoreTime(processes)
+    times = uvloop.run(load(system.port, world, options, options.seconds, seed))
+    cores = taken.cores()
+    return Round(times, {bound: count - before.get(bound, 0.0) for bound, count in in_band(system).items()}, cores)
+
+
 def measure(system: System, world: World, options: argparse.Namespace, broker: int) -> dict[str, object]:
     """Start everything, train, and measure."""
     system.oryx("setup")
@@ -262,29 +298,33 @@ def measure(system: System, world: World, options: argparse.Namespace, broker: i
     system.oryx("batch", "--once")
     system.wait_ready()
     uvloop.run(load(system.port, world, options, 3, options.seed + 1))
-    before = in_band(system)
     print(f"measuring: serving {serving.pid}, speed {speed.pid}, broker {broker}", file=sys.stderr, flush=True)
-    taken = CoreTime({"serving": serving.pid, "speed": speed.pid, "broker": broker})
-    times = uvloop.run(load(system.port, world, options, options.seconds, options.seed))
-    cores = taken.cores()
-    counts = {bound: count - before.get(bound, 0.0) for bound, count in in_band(system).items()}
+    processes = {"serving": serving.pid, "speed": speed.pid, "broker": broker}
+    rounds = [one_round(system, world, options, processes, options.seed + 2 + at) for at in range(options.rounds)]
+    times = Times.of_all([found.times for found in rounds])
+    counts = {bound: sum(found.in_band[bound] for found in rounds) for bound in rounds[0].in_band}
+    cores = {name: sum(found.cores[name] for found in rounds) / len(rounds) for name in rounds[0].cores}
+    seconds = options.seconds * options.rounds
     result = {
-        "interactions_per_s": round(times.posted / options.seconds, 1),
-        "writes_per_s": round(len(times.writes) / options.seconds, 1),
-        "reads_per_s": round(len(times.reads) / options.seconds, 1),
+        "interactions_per_s": round(times.posted / seconds, 1),
+        "writes_per_s": round(len(times.writes) / seconds, 1),
+        "reads_per_s": round(len(times.reads) / seconds, 1),
         "probes": len(times.visible) + times.lost,
         "lost": times.lost,
         "refused": times.refused[:3],
         **_milliseconds("visible", times.visible),
+        "visible_p50_p99_ms_rounds": [found.outside() for found in rounds],
         "in_band_updates": int(counts[math.inf]),
         "in_band_p50_ms": round(quantile(counts, 0.5)[0] * 1000, 2),
         "in_band_p99_ms": round(quantile(counts, 0.99)[0] * 1000, 2),
+        "in_band_p50_p99_ms_rounds": [found.inside() for found in rounds],
         "in_band_agrees": agrees(times, counts, 0.5) and agrees(times, counts, 0.99),
         "in_band_histogram": _histogram(counts),
         "outside_histogram": _histogram({b: float(np.sum(np.array(times.visible) <= b)) for b in counts}),
         **_milliseconds("write", times.writes),
         **_milliseconds("read", times.reads),
         "cores_taken": {name: round(count, 2) for name, count in cores.items()},
+        "cores_taken_rounds": [{name: round(count, 2) for name, count in found.cores.items()} for found in rounds],
         "quality": "every user's known items and scores equal the dense recomputation from the input topic",
         "users": options.users,
         "items": options.items,

@@ -18,21 +18,27 @@ class CoreTime:
 
     def __init__(self, processes: Mapping[str, int]) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in {**processes, "self": os.getpid()}.items()}
-        self._at, self._before, self._busy = time.monotonic(), self._taken(), _busy_s()
+        self._at, self._before = time.monotonic(), self._taken()
+        self._busy, self._stolen = _busy_s()
 
     def cores(self) -> dict[str, float]:
-        """Return by process how many cores it has taken on average; under ``others`` what all others have."""
+        """Return by process how many cores it has taken on average.
+
+        Under ``others`` what all others have, under ``stolen`` what the machine's host gave to other machines.
+        """
         seconds = time.monotonic() - self._at
         taken = {name: (now - self._before[name]) / seconds for name, now in self._taken().items()}
-        others = (_busy_s() - self._busy) / seconds - sum(taken.values())
-        return {**taken, "others": max(0.0, others)}
+        busy, stolen = _busy_s()
+        others = (busy - self._busy) / seconds - sum(taken.values())
+        return {**taken, "others": max(0.0, others), "stolen": (stolen - self._stolen) / seconds}
 
     def _taken(self) -> dict[str, float]:
         times = {name: process.cpu_times() for name, process in self._processes.items()}
         return {name: each.user + each.system for name, each in times.items()}
 
 
-def _busy_s() -> float:
-    """Seconds that the machine's cores were at work, or taken away by its host."""
+def _busy_s() -> tuple[float, float]:
+    """Seconds that the machine's cores were at work, and that they were taken away by its host."""
     times = psutil.cpu_times()
-    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+    busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice - times.steal
+    return float(busy), float(times.steal)

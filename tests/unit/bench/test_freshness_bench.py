@@ -67,3 +67,29 @@ async def test_answers_are_put_together_from_pieces_and_requests_wait_for_a_conn
     assert [(answer.status, answer.body) for answer in found] == [(204, b""), (200, b"abcd")]
     assert heard == [b"POST /pref/u/i HTTP/1.1", b"GET /recommend/u HTTP/1.1"]
     assert connections.failures == []
+
+
+async def test_requests_go_round_all_connections_so_that_none_is_ended_for_resting() -> None:
+    asked: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            asked.append(writer.get_extra_info("peername")[1])
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connections = Connections(server.sockets[0].getsockname()[1], 3)
+    await connections.connect()
+    for _ in range(6):
+        connections.ask(request_of("GET", "/recommend/u"), 0.0, lambda _: None)
+        await until(lambda: not connections.open)
+    connections.close()
+    server.close()
+    assert asked[:3] == asked[3:]
+    assert len(set(asked)) == 3
+
+
+def test_rounds_are_put_together() -> None:
+    one, other = Times(visible=[0.01], posted=3, refused=["503"]), Times(visible=[0.02, 0.03], posted=4, lost=1)
+    together = Times.of_all([one, other])
+    assert together == Times(visible=[0.01, 0.02, 0.03], posted=7, lost=1, refused=["503"])
