@@ -35,6 +35,7 @@ from serving_layer.recording import RECORDER, Recorder
 from serving_layer.rescoring.loading import providers_of
 from serving_layer.rescoring.plugins import Plugins
 from serving_layer.rescoring.threads import PluginThreads
+from serving_layer.written_at_once import WRITES_AT_ONCE, writes_at_once
 
 __all__ = ["build_app"]
 
@@ -117,6 +118,7 @@ def build_app(
             else:
                 app.router.add_route(declared.method, root + path, answer)
     app[AT_ONCE] = answers_at_once(app, OPERATIONS, write)
+    app[WRITES_AT_ONCE] = writes_at_once(app)
     return app
 
 

@@ -89,6 +89,7 @@ class Connection(web.RequestHandler):
         "_requests_seen",
         "_sending",
         "_unsent_before",
+        "_writing",
     )
 
     def __init__(self, registered: "Registered", server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -115,6 +116,7 @@ class Connection(web.RequestHandler):
         self._last_payload: Any = EMPTY_PAYLOAD
         self._drained = 0
         self._unsent_before = 0
+        self._writing = False
         self._quiet_since = loop.time()
         self._receiving = Pace(settings.min_bytes_per_s, settings.stall_s)
         self._sending = Pace(settings.min_bytes_per_s, settings.stall_s)
@@ -162,7 +164,7 @@ class Connection(web.RequestHandler):
         if waiter is None or waiter.done():
             waiter = None
         else:
-            path = self._repeated.path_of(data)
+            path = None if self._writing else self._repeated.path_of(data)
             if path is not None and self._answer_at_once(path, self._repeated.head):
                 self._request_count += 1
                 self._requests_seen = self._request_count
@@ -180,8 +182,12 @@ class Connection(web.RequestHandler):
         has_body = self._last_payload is not EMPTY_PAYLOAD or self._upgraded
         is_head = self._repeated.parsed(data, heads=came, has_body=has_body)
         if came:
-            is_long = came > 1 or has_body or path is not None  # what has been tried is not tried again
-            if waiter is not None and (is_long or not self._answer_parsed(data if is_head else b"")):
+            is_long = came > 1 or path is not None  # what has been tried is not tried again
+            if (
+                waiter is not None
+                and not self._writing
+                and (is_long or not self._take_parsed(data if is_head else b""))
+            ):
                 waiter.set_result(None)
         elif not in_body and data:
             self._head_bytes += len(data)
@@ -278,22 +284,59 @@ class Connection(web.RequestHandler):
         if not isinstance(error, Problem):
             log.error("connection_failed", reason=str(args[0]), exc_info=error)
 
-    def _answer_parsed(self, whole: bytes) -> bool:
-        """Answer the one request that there is, if it is one of those, and leave all as the task would have left it.
+    def _take_parsed(self, whole: bytes) -> bool:
+        """Answer the one request that there is, now or soon, if it is one of those, and leave all as the task would.
 
         ``whole`` is all of it, if it is known to be.
         """
-        message, _ = self._messages[0]
-        if not isinstance(message, RawRequestMessage):
+        message, payload = self._messages[0]
+        if not isinstance(message, RawRequestMessage) or self._upgraded:
+            return False
+        if message.method == hdrs.METH_POST:
+            return self._write_at_once(message, payload)
+        if payload is not EMPTY_PAYLOAD:
             return False
         head = self._registered.at_once.head_of(message)
         if head is None or not self._answer_at_once(message.path, head):
             return False
+        self._consume()
+        self._repeated.learn(whole, message.path, head)
+        return True
+
+    def _consume(self) -> None:
         assert self._parser is not None
         self._messages.popleft()
         self._parser.message_consumed()
-        self._repeated.learn(whole, message.path, head)
+
+    def _write_at_once(self, message: RawRequestMessage, payload: Any) -> bool:
+        """Begin with a write; until it is answered, whatever else comes waits."""
+        if self._close or self._force_close or self.unsent or not payload.is_eof() or payload.exception() is not None:
+            return False
+        writes = self._registered.writes_at_once
+        if not writes.takes(message, payload.total_bytes):
+            return False
+        assert self._manager is not None
+        self._manager.requests_count += 1
+        self._consume()
+        # As while a handler is at work: a shutdown waits for it, and the connection is not idle.
+        self._writing = self._request_in_progress = True
+        self._keepalive = False
+        writes.write(message, payload.read_nowait(-1), self._written)
         return True
+
+    def _written(self, answer: bytes) -> None:
+        self._writing = self._request_in_progress = False
+        self._answered += 1
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        if self.transport is None:
+            return
+        self.transport.write(answer)
+        self._rest()
+        if self._close or (self._half_closed and not self._busy):
+            self.force_close()
+        elif self._messages and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _answer_at_once(self, path: str, head: PlainHead | None) -> bool:
         if head is None or self._close or self._force_close or self.unsent:
@@ -306,12 +349,16 @@ class Connection(web.RequestHandler):
         self._manager.requests_count += 1
         self._answered += 1
         self.transport.write(answer)
+        self._rest()
+        return True
+
+    def _rest(self) -> None:
+        """Let the connection be idle from now on, for so long."""
         now = self._quiet_since = self._loop.time()
         self._keepalive = True
         self._next_keepalive_close_time = now + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
-        return True
 
     def _takes_too_slowly(self, now: float) -> bool:
         unsent = self.unsent

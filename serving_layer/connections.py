@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from oryx_py.config import Connections
 from serving_layer.at_once import NOTHING_AT_ONCE, AnswersAtOnce
 from serving_layer.connection import Connection, Place
+from serving_layer.written_at_once import NO_WRITES_AT_ONCE, WritesAtOnce
 
 __all__ = ["Registered"]
 
@@ -31,6 +32,7 @@ class Registered:
         """Counts and logs, by ID and status, answers that are given where there is no request to observe."""
         self.at_once: AnswersAtOnce = NOTHING_AT_ONCE
         """Answers what is quickly answered; None for everything else."""
+        self.writes_at_once: WritesAtOnce = NO_WRITES_AT_ONCE
         self._open: set[Connection] = set()
         self._refused: set[Connection] = set()
         self._unsent: dict[Connection, None] = {}

@@ -16,6 +16,7 @@ from serving_layer.connections import Registered
 from serving_layer.dispatch import Dispatch, Refuse, dispatching, refusing
 from serving_layer.problems import Problem, quoted
 from serving_layer.recording import RECORDER
+from serving_layer.written_at_once import WRITES_AT_ONCE
 
 __all__ = ["allow_files", "listen"]
 
@@ -51,6 +52,7 @@ async def listen(runner: web.AppRunner, registered: Registered, host: str, port:
     dispatch = dispatching(runner.app, cast("Dispatch", server.request_handler))
     registered.refused = runner.app[RECORDER].refused
     registered.at_once = runner.app[AT_ONCE]
+    registered.writes_at_once = runner.app[WRITES_AT_ONCE]
     server.request_handler = _bounded(dispatch, refusing(runner.app), registered.settings.max_path_segments)
     loop = asyncio.get_running_loop()
     site = _Site(runner, host, port, lambda: Connection(registered, server, loop))

@@ -16,7 +16,7 @@ from serving_layer.offload import offload
 from serving_layer.problems import Problem
 from serving_layer.recording import RECORDER
 
-__all__ = ["observe", "sent_id"]
+__all__ = ["observe", "problem_of", "sent_id"]
 
 log = structlog.get_logger("serving")
 
@@ -42,13 +42,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[keys.REQUEST_ID] = request_id
     try:
         response = await handler(request)
-    except Problem as problem:
-        response = problem.response(request_id)
-    except (OryxError, web.HTTPException) as error:
-        response = _refusal(error, request).response(request_id)
-    except Exception:
-        log.exception("request_failed", request_id=request_id, path=request.raw_path[:_PATH_CHARACTERS])
-        response = _unforeseen().response(request_id)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client has an answer
+        response = problem_of(error, request_id, request.raw_path).response(request_id)
     if not response.prepared:
         add_common_headers(request, response)
         await _compress(request, response)
@@ -56,18 +51,17 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def _refusal(error: OryxError | web.HTTPException, request: web.Request) -> Problem:
-    problem = Problem.of(error)
-    if problem is None:
-        log.error("request_failed", request_id=request[keys.REQUEST_ID], exc_info=error)
-        return _unforeseen()
-    return problem
-
-
-def _unforeseen() -> Problem:
-    return Problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "this should not have happened; the log has more under the request's ID"
-    )
+def problem_of(error: Exception, request_id: str, path: str) -> Problem:
+    """Return what a client is told of an error; what is this program's fault goes into the log."""
+    known = error if isinstance(error, Problem) else None
+    if isinstance(error, OryxError | web.HTTPException):
+        known = Problem.of(error)
+    if known is None:
+        log.error("request_failed", request_id=request_id, path=path[:_PATH_CHARACTERS], exc_info=error)
+        return Problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "this should not have happened; the log has more under the request's ID"
+        )
+    return known
 
 
 async def _compress(request: web.Request, response: web.StreamResponse) -> None:

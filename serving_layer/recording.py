@@ -51,15 +51,23 @@ class Recorder:
         if _log_level.isEnabledFor(logging.DEBUG if route.endswith(_PROBES) else logging.INFO):
             self._log(self._line(request, route, method, response.status, seconds))
 
-    def record_plain(self, route: str, path: str, request_id: str, model: ServedModel, seconds: float) -> None:
-        """Count and log a GET that was answered with 200 by this model."""
-        self._count(route, "GET", 200, seconds)
+    def record_plain(
+        self,
+        route: str,
+        path: str,
+        request_id: str,
+        model: ServedModel | None,
+        seconds: float,
+        method: str = "GET",
+        status: int = 200,
+    ) -> None:
+        """Count and log a request that was answered by the connection, from this model or from none."""
+        self._count(route, method, status, seconds)
         if _log_level.isEnabledFor(logging.INFO):
-            taken = (model.generation, model.epoch, dict(model.state.progress()))
+            taken = () if model is None else (model.generation, model.epoch, dict(model.state.progress()))
             ms = round(seconds * 1000, 3)
-            self._log(
-                RequestLine(self._clock.now_ms(), request_id, "GET", route, path[:_PATH_CHARACTERS], 200, ms, *taken)
-            )
+            told = (request_id, method, route, path[:_PATH_CHARACTERS], status, ms)
+            self._log(RequestLine(self._clock.now_ms(), *told, *taken))
 
     def refused(self, request_id: str, status: int) -> None:
         """Count and log the answer to what is no request."""

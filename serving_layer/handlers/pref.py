@@ -12,7 +12,7 @@ from serving_layer.bodies import body_of
 from serving_layer.handlers.writing import store_one
 from serving_layer.problems import Problem
 
-__all__ = ["delete_pref", "post_pref"]
+__all__ = ["delete_pref", "post_pref", "pref_of"]
 
 _TAG = "Write"
 _MAX_BODY_BYTES = 65_536
@@ -43,14 +43,23 @@ async def post_pref(request: web.Request, user: User, item: Item) -> NoContent:
         max_inflated_bytes=min(_MAX_BODY_BYTES, api.max_inflated_bytes),
         budget=request.app[keys.BODY_BUDGET],
     ) as body:
-        try:
-            strength = body.partition(b"\n")[0].strip().decode()
-            interaction = parse_object({"user": user, "item": item, "strength": strength or 1.0})
-        except UnicodeDecodeError:
-            raise Problem(400, "strength must be a finite number, and is not UTF-8") from None
-        except BadInteraction as error:
-            raise Problem(400, error.reason) from None
+        interaction = pref_of(user, item, body)
     return await store_one(request, interaction)
+
+
+def pref_of(user: str, item: str, body: bytes) -> Interaction:
+    """Return the interaction of a body that begins with a strength.
+
+    Raises:
+        Problem: 400, that is no finite number.
+    """
+    try:
+        strength = body.partition(b"\n")[0].strip().decode()
+        return parse_object({"user": user, "item": item, "strength": strength or 1.0})
+    except UnicodeDecodeError:
+        raise Problem(400, "strength must be a finite number, and is not UTF-8") from None
+    except BadInteraction as error:
+        raise Problem(400, error.reason) from None
 
 
 @operation("DELETE", "/pref/{user}/{item}", tag=_TAG, writes=True)

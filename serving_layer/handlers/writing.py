@@ -17,7 +17,7 @@ from serving_layer.api.answers import NoContent
 from serving_layer.problems import Problem
 from serving_layer.stored import Stored
 
-__all__ = ["idempotency_key", "promptly", "record_of", "send", "stopped_midway", "store_one"]
+__all__ = ["idempotency_key", "promptly", "record_of", "send", "stopped_midway", "store", "store_one"]
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
@@ -67,9 +67,16 @@ async def store_one(request: web.Request, interaction: Interaction) -> NoContent
     Raises:
         OryxError: it was not acknowledged.
     """
-    app = request.app
-    now_ms = app[keys.CLOCK].now_ms()
-    record = record_of(interaction, app, now_ms=now_ms, key=idempotency_key(request), line=1)
+    return await store(request.app, interaction, idempotency_key(request))
+
+
+async def store(app: web.Application, interaction: Interaction, key: str | None = None) -> NoContent:
+    """Do the same under an idempotency key, or none.
+
+    Raises:
+        OryxError: it was not acknowledged.
+    """
+    record = record_of(interaction, app, now_ms=app[keys.CLOCK].now_ms(), key=key, line=1)
     stored = Stored(repeatable=record.headers != ())
     async with promptly(app):
         delivery = await app[keys.PRODUCER].send(record.topic, record.value, key=record.key, headers=record.headers)

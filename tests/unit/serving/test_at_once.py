@@ -90,7 +90,8 @@ def one(connection):
     while b"\r\n\r\n" not in found:
         found += piece_of(connection)
     head, _, body = found.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+    said = re.search(rb"(?i)content-length: (\d+)", head)
+    length = int(said[1]) if said else 0
     while len(body) < length:
         body += piece_of(connection)
     return head + b"\r\n\r\n" + body
