@@ -107,7 +107,7 @@ class Housekeeping:
         """What was announced, read from as far back as it takes to find a live epoch: the last seconds, as a rule."""
         first, end = self._admin.start_offsets(self._update), self._admin.end_offsets(self._update)
         tail = self._admin.offsets_at(self._update, self._clock.now_ms() - _TAIL_MS)
-        announcements = Announcements()
+        announcements = Announcements(len(end))
         consumer = self._new_consumer(None)
         try:
             for start in (tail, epochs[-2:][0].start, epochs[0].start):

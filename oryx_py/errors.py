@@ -23,7 +23,8 @@
         ├── CorruptLog         a commit of the history or the registry is missing, damaged or contradicts the others
         ├── UnsupportedFormat  written by a newer version
         ├── LogGap             the log no longer has the records that are needed
-        └── TopicsChanged      a topic was re-created or its partitions were changed
+        ├── TopicsChanged      a topic was re-created or its partitions were changed
+        └── Replaced           another process does this one's work by now
 
 Libraries' own exceptions are translated where they arise, with the cause chained.
 """
@@ -45,6 +46,7 @@ __all__ = [
     "OryxError",
     "QueueFull",
     "RecordTooLarge",
+    "Replaced",
     "Stop",
     "StoreUnavailable",
     "TopicsChanged",
@@ -145,3 +147,7 @@ class LogGap(Stop):
 
 class TopicsChanged(Stop):
     """A topic was re-created, or its number of partitions is not the one the state was built with."""
+
+
+class Replaced(Stop):
+    """Another process has taken over what this one did, and nobody listens to this one any more."""

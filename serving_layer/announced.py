@@ -46,7 +46,9 @@ def announced(
         for oldest in reversed(epochs):
             checkpoint = checkpoints.covered(oldest) if checkpoints is not None else None
             start = oldest.start if checkpoint is None else checkpoint.covered.update
-            announcements = Announcements() if checkpoint is None else seeded(Announcements(), checkpoint)
+            announcements = Announcements(len(end))
+            if checkpoint is not None:
+                seeded(announcements, checkpoint)
             read_announcements(
                 consumer, topic, epochs, start, end, clock=clock, patience_s=_PATIENCE_S, known=announcements
             )

@@ -207,6 +207,7 @@ class HeldEpoch:
         assert self.model is not None
         bad, progressed = list(chunk.bad), False
         for partition, update in chunk.updates:
+            applied = False
             try:
                 applied = self.model.apply(update, partition)
             except BadMessage as error:
@@ -218,7 +219,7 @@ class HeldEpoch:
                 # What is caught up with before it is served waited for this process, not for the layers.
                 if applied and self.served and isinstance(update, UserVector) and update.at_ms is not None:
                     self._around.metrics.visible(update.at_ms, self._around.clock.now_ms())
-            progressed = progressed or isinstance(update, Progress)
+            progressed = progressed or (applied and isinstance(update, Progress))
         self._around.metrics.updates.inc(len(chunk.updates))
         self._count_bad(len(bad), *bad[:1])
         self._percent = int(100 * chunk.fraction)

@@ -21,7 +21,7 @@ __all__ = ["OwnReader", "RegistryReader", "RegistrySource"]
 
 _CHECKED_PERCENT = 80
 """Of loading; the rest is the index."""
-_MODEL_REF = b"MODEL-REF"
+_MODEL_REF, _PROGRESS = b"MODEL-REF", b"PROGRESS"
 
 
 class RegistryReader(Protocol):
@@ -43,13 +43,13 @@ class OwnReader:
         return record.key == _MODEL_REF
 
     def read(self, record: Record) -> Update | None:
-        """Return what a record says, None where it is of another epoch.
+        """Return what a record says, None where it is of another epoch; ``PROGRESS`` of any says who may speak.
 
         Raises:
             BadMessage: it cannot be read.
         """
         of_epoch = next((value for name, value in record.headers if name == "epoch"), None)
-        if of_epoch is not None and of_epoch != self._header:
+        if of_epoch is not None and of_epoch != self._header and record.key != _PROGRESS:
             return None
         return decode(record.key, record.value, record.headers)
 
@@ -127,7 +127,7 @@ class RegistrySource:
         checkpoint = self._checkpoints.newest(entry, generation) if self._checkpoints is not None else None
         if checkpoint is not None:
             covered = checkpoint.manifest.covered
-            state.load(checkpoint.changes, covered.input, covered.live)
+            state.load(checkpoint.changes, covered.input, covered.live, covered.terms)
             start |= covered.update
         model = served_state(state, Prior(generation.item_gram, len(generation.items), of="items"))
         return Opened(model, start, OwnReader(entry.epoch))

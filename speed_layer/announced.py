@@ -66,14 +66,14 @@ def _announced_since(
     overlap_s: float,
 ) -> Announcements:
     end, partitions = admin.end_offsets(topics.update), range(topics.input_partitions)
-    announcements, begin = Announcements(), dict(end)
+    announcements, begin = Announcements(len(end)), dict(end)
     for oldest in reversed(epochs):
         checkpoint = known.get(oldest.epoch)
         start = oldest.start if checkpoint is None else checkpoint.covered.update
         begin = {p: max(min(start.get(p, 0), offset), first[p]) for p, offset in begin.items()}
         if oldest is epochs[-1] and checkpoint is None and len(epochs) > 1:
             continue  # it need not be live yet, and then the one before is held too
-        announcements = Announcements()
+        announcements = Announcements(len(end))
         for epoch in (epoch for epoch in known if epoch >= oldest.epoch):
             seeded(announcements, known[epoch])
         read_announcements(consumer, topics.update, epochs, begin, end, clock=clock, known=announcements)

@@ -28,6 +28,7 @@ from oryx_py.runtime.reading import records_between
 from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
 from speed_layer.announced import announced_until_now
 from speed_layer.checkpointing import Writer
+from speed_layer.claiming import Fence, Ownership, claim
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun
 from speed_layer.layer import Limits, SpeedLayer, Topics
@@ -56,9 +57,9 @@ def assemble(
     metrics: Metrics,
     past: Past | None = None,
     checkpoints: ArtefactStore | None = None,
-    writer: Callable[[Mapping[int, Mapping[int, int]]], Writer] | None = None,
+    writer: Callable[[Mapping[int, Mapping[int, int]], Ownership], Writer] | None = None,
 ) -> SpeedLayer:
-    """Build the layer as a start finds it: registry first, then what was announced, then the epochs held.
+    """Build the layer as a start finds it: registry first, then the fence, what was announced, and the epochs held.
 
     Args:
         settings: all of them.
@@ -69,7 +70,8 @@ def assemble(
         metrics: what is counted.
         past: has the input that was trimmed; None where nothing has it.
         checkpoints: what other processes, or this one before, have written of epochs; None for none.
-        writer: makes who writes them, given by epoch the input positions of the one begun with; None for nobody.
+        writer: makes who writes them, given by epoch the input positions of the one begun with, and the process's
+            ownership; None for nobody.
 
     Raises:
         Transient: broker or store do not answer.
@@ -89,6 +91,12 @@ def assemble(
     partitions = range(topics.input_partitions)
     reader = Checkpoints(checkpoints, store, partitions) if checkpoints is not None else None
     overlap_s = settings.speed.epoch_overlap_s
+    outbox = Outbox(producer, stopping)
+    new_group = partial(new_consumer, settings.speed.group_id)
+    ownership = claim(new_group, admin, settings.items.topic, topics.update, partitions)
+    term = ownership.term
+    fence = Fence(outbox, topics.update, topics.update_partitions, term, partitions)
+    fence.raise_in(known.epochs[-1].epoch if known.epochs else 0)
     announcements = announced_until_now(
         known.epochs, topics, admin=admin, new_consumer=new_consumer, clock=clock, reader=reader, overlap_s=overlap_s
     )
@@ -111,13 +119,17 @@ def assemble(
         return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past, clock=clock)
 
     def load(started: EpochStarted, *, begun: bool = False) -> EpochRun:
+        if not begun:
+            fence.raise_in(started.epoch)  # its readers begin at its start, and have not seen the first one
         generation = Generation.open(store.local(started.generation))
         state = ModelState(generation, started.epoch, topics.update_partitions)
-        checkpoint = reader.newest(started, generation) if reader is not None else None
+        checkpoint = (
+            reader.newest(started, generation, announcements.of(started.epoch).input) if reader is not None else None
+        )
         sent_from = started.start
         if checkpoint is not None:
             covered = checkpoint.manifest.covered
-            state.load(checkpoint.changes, covered.input, covered.live)
+            state.load(checkpoint.changes, covered.input, covered.live, covered.terms)
             restored[started.epoch], sent_from = covered.input, covered.update
             seeded(announcements, checkpoint.manifest)
         announced = announcements.of(started.epoch)
@@ -154,7 +166,8 @@ def assemble(
                 topic=topic,
                 announced=announced.input,
                 live=announced.live,
-                until=end if begun else None,
+                until=end,
+                resumes=begun,
             )
             undo.pop_all()  # from here on the run closes it
         return run
@@ -178,7 +191,7 @@ def assemble(
     )
     with ExitStack() as undo:
         runs = _loaded(held, partial(load, begun=True), undo)
-        group = new_consumer(settings.speed.group_id)
+        group = new_group()
         undo.callback(group.close)
         layer = SpeedLayer(
             topics=topics,
@@ -195,10 +208,12 @@ def assemble(
                 dead_letter_topic=settings.dead_letter_topic,
                 clock=clock,
             ),
-            outbox=Outbox(producer, stopping),
+            outbox=outbox,
             clock=clock,
             metrics=metrics,
-            checkpoints=writer(restored) if writer is not None else None,
+            checkpoints=writer(restored, ownership) if writer is not None else None,
+            term=term,
+            confirm=partial(ownership.confirm_by, group),
         )
         undo.pop_all()  # from here on the layer closes what it has
     return layer

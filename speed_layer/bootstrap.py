@@ -24,6 +24,7 @@ from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing, Writer
+from speed_layer.claiming import Ownership
 from speed_layer.forking import forked
 from speed_layer.metrics import Metrics
 from speed_layer.oryx2_assembly import assemble_oryx2
@@ -102,7 +103,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
             interval_s = settings.speed.checkpoint_interval_s
             checkpoints = open_checkpoints(here.store_uri, reach) if interval_s else None
 
-            def writer(begun: Mapping[int, Mapping[int, int]]) -> Writer:
+            def writer(begun: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Writer:
                 assert checkpoints is not None
                 rng = np.random.default_rng()
                 return Checkpointing(
@@ -116,6 +117,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
                     interval_s=interval_s,
                     kept=settings.speed.checkpoints_kept,
                     taken=begun,
+                    ownership=ownership,
                 )
 
             return assemble(

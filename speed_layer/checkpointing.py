@@ -29,6 +29,7 @@ from oryx_py.errors import OryxError
 from oryx_py.model.checkpoint import Covered, decode_checkpoint, write_checkpoint
 from oryx_py.ports import ArtefactStore, Clock
 from oryx_py.runtime.checkpoints import epoch_of, name_of
+from speed_layer.claiming import Ownership
 from speed_layer.epoch_run import EpochRun
 from speed_layer.metrics import Metrics
 
@@ -64,11 +65,12 @@ class NoCheckpoints:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A name, a directory for the files, and the update topic's end."""
+    """A name, a directory for the files, the update topic's end, and what had been announced before."""
 
     name: str
     into: Path
     update: Mapping[int, int]
+    announced: Mapping[int, int]
 
 
 class Checkpointing:
@@ -85,6 +87,7 @@ class Checkpointing:
         interval_s: from the end of one to the beginning of the next.
         kept: how many of an epoch stay.
         taken: by epoch, the input positions of the checkpoint that the layer began with.
+        ownership: of the process; None for none.
     """
 
     def __init__(
@@ -100,10 +103,12 @@ class Checkpointing:
         interval_s: float,
         kept: int,
         taken: Mapping[int, Mapping[int, int]],
+        ownership: Ownership | None = None,
     ) -> None:
         self._store, self._update_end, self._new_name = store, update_end, new_name
         self._spawn, self._background, self._clock, self._metrics = spawn, background, clock, metrics
-        self._interval_s, self._kept = interval_s, kept
+        self._interval_s, self._kept, self._ownership = interval_s, kept, ownership
+        self._term = None if ownership is None else ownership.term
         self._taken = {epoch: dict(input_) for epoch, input_ in taken.items()}
         self._not_before = {epoch: clock.monotonic() + interval_s for epoch in taken}
         self._epoch = 0
@@ -132,12 +137,14 @@ class Checkpointing:
         if now < self._not_before.get(epoch, now) or run.announced == self._taken.get(epoch):
             return
         self._epoch, self._began_at = epoch, now
-        self._preparing = self._background.submit(self._prepare, epoch)
+        self._preparing = self._background.submit(self._prepare, epoch, dict(run.announced))
 
-    def _prepare(self, epoch: int) -> _Prepared:
+    def _prepare(self, epoch: int, announced: Mapping[int, int]) -> _Prepared:
         name = name_of(epoch, self._new_name(self._clock.now_ms()))
         update = self._update_end()
-        return _Prepared(name, self._store.stage(name), update)
+        if self._ownership is not None:
+            self._ownership.confirm()  # else another may have sent what lies below that end, and is not in our state
+        return _Prepared(name, self._store.stage(name), update, announced)
 
     def _take(self, preparing: "Future[_Prepared]", runs: Sequence[EpochRun]) -> None:
         if not preparing.done():
@@ -152,7 +159,7 @@ class Checkpointing:
                 self._background.submit(self._store.delete, prepared.name)
                 return
             began = self._clock.monotonic()
-            written = self._spawn(partial(_write, run, prepared, self._clock.now_ms()))
+            written = self._spawn(partial(_write, run, prepared, self._clock.now_ms(), self._term))
             self._metrics.checkpoint_pause.observe(self._clock.monotonic() - began)
         except OryxError as trouble:
             self._give_up(trouble)
@@ -206,15 +213,22 @@ class Checkpointing:
         log.warning("checkpoint_not_written", epoch=self._epoch, reason=str(trouble), hint="it is tried again")
 
 
-def _write(run: EpochRun, prepared: _Prepared, now_ms: int) -> None:
+def _write(run: EpochRun, prepared: _Prepared, now_ms: int, term: int | None) -> None:
     state = run.fold.state
+    terms = {} if term is None else dict.fromkeys(run.positions, term)
     write_checkpoint(
         prepared.into,
         name=prepared.name,
         epoch=state.epoch,
         generation=state.generation,
         created_ms=now_ms,
-        covered=Covered(dict(run.positions), sorted(run.live), dict(prepared.update)),
+        covered=Covered(
+            dict(run.positions),
+            sorted(run.live),
+            dict(prepared.update),
+            terms=terms,
+            announced=dict(prepared.announced),
+        ),
         changes=state.dump(),
         ids=run.repeats.dump(),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from oryx_py.errors import BadInteraction, BrokerUnavailable
+from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap
 from oryx_py.messages.inbound import read_input
 from oryx_py.ports import Clock, Consumer, Outgoing, Record
 from speed_layer.outgoing import dead_letter
@@ -96,7 +96,13 @@ class DeadLetters:
             self._consumer.assign({(self._topic, partition): offset for partition, offset in self.positions.items()})
             self._scanning = True
         found: list[Outgoing] = []
-        for event in self._consumer.poll(max_records, timeout_s):
+        try:
+            events = self._consumer.poll(max_records, timeout_s)
+        except LogGap:
+            if not self._others_went_further():
+                raise
+            return [], dict(self.positions)
+        for event in events:
             if isinstance(event, Record):
                 try:
                     read_input(event.value, event.partition, len(self.positions))
@@ -105,6 +111,18 @@ class DeadLetters:
                     if letter is not None:
                         found.append(letter)
         return found, {partition: offset for (_, partition), offset in self._consumer.positions().items()}
+
+    def _others_went_further(self) -> bool:
+        """Take over what a former owner has committed since, below which the log may have been trimmed."""
+        committed = self._consumer.committed([(self._topic, partition) for partition in self.positions])
+        further = {
+            partition: offset
+            for (_, partition), offset in committed.items()
+            if offset is not None and offset > self.positions[partition]
+        }
+        self.positions |= further
+        self._scanning = False
+        return bool(further)
 
     def close(self) -> None:
         """Give the consumer back; commits nothing."""

@@ -45,8 +45,9 @@ class EpochRun:
         topic: the input topic.
         announced: by input partition, the positions announced before; empty for a new epoch.
         live: input partitions announced live before.
-        until: by input partition, the input's end when this process began with the epoch; None where no process has
-            been at it before.
+        until: by input partition, the input's end when former owners were fenced: nobody has sent anything of what
+            comes after it.
+        resumes: whether a process before this one may have announced something of the epoch.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class EpochRun:
         topic: str,
         announced: Mapping[int, int],
         live: Iterable[int],
-        until: Mapping[int, int] | None = None,
+        until: Mapping[int, int],
+        resumes: bool,
     ) -> None:
         self.started = started
         self.fold = fold
@@ -74,8 +76,8 @@ class EpochRun:
         self.announced = dict(self.positions)
         """By input partition: below these offsets all updates are acknowledged."""
         self._silent_until = dict(announced)
-        self._resumes = until is not None
-        self._until = dict(until or {})
+        self._resumes = resumes
+        self._until = dict(until)
         self.phase = Phase.SILENT if announced else Phase.REPLAY
         self._assign()
 

@@ -36,7 +36,7 @@ from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.lag import LagWatch
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
-from speed_layer.outgoing import block_records, progress_records, update_records
+from speed_layer.outgoing import block_records, progress_records, signed, update_records
 
 __all__ = ["Limits", "SpeedLayer", "Topics"]
 
@@ -67,6 +67,7 @@ class Limits:
     load_retry_s: float = 10.0
     epoch_overlap_s: float = 60.0
     patience_s: float = 10.0
+    owner_check_s: float = 5.0
 
 
 class SpeedLayer:
@@ -85,6 +86,8 @@ class SpeedLayer:
         clock: for intervals.
         metrics: what is counted.
         checkpoints: who writes them.
+        term: of this process's ownership of the input partitions, with which it signs what it sends; None for none.
+        confirm: raises Replaced if another process has claimed them since; None where that does not matter.
     """
 
     def __init__(
@@ -102,8 +105,12 @@ class SpeedLayer:
         clock: Clock,
         metrics: Metrics,
         checkpoints: Writer | None = None,
+        term: int | None = None,
+        confirm: Callable[[], None] | None = None,
     ) -> None:
         self._topics = topics
+        self._term, self._confirm = term, confirm
+        self._confirmed_at = clock.monotonic()
         self._checkpoints = checkpoints or NoCheckpoints()
         self._limits = limits
         self.runs = list(runs)
@@ -136,10 +143,18 @@ class SpeedLayer:
         self._watch_registry()
         self._adopt()
         try:
+            self._confirm_now_and_then()
             self._work(timeout_s)
         except BrokerUnavailable as trouble:
             # Only looking something up ends so, before anything was read; what was read is never given up.
             log.warning("broker_unavailable", reason=str(trouble))
+
+    def _confirm_now_and_then(self) -> None:
+        """Notice that nobody listens any more: whoever was replaced sends in vain."""
+        now = self._clock.monotonic()
+        if self._confirm is not None and now - self._confirmed_at >= self._limits.owner_check_s:
+            self._confirmed_at = now
+            self._confirm()
 
     def _work(self, timeout_s: float) -> None:
         if not self.runs or self._dead_letters.behind(self.runs[0].positions):
@@ -236,7 +251,7 @@ class SpeedLayer:
     def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Updates]) -> None:
         topics = self._topics
         records = list(letters)
-        for update in updates:
+        for update in signed(updates, self._term):
             where = topics.update, topics.update_partitions, topics.max_record_bytes
             if isinstance(update, UserVectors):
                 records += block_records(update, *where)
@@ -258,7 +273,9 @@ class SpeedLayer:
         live = {partition: partition in run.live for partition in run.positions}
         # The next micro-batch need not wait for the acknowledgement: said later, or twice, it says the same.
         self._outbox.post(
-            progress_records(epoch, run.positions, live, self._topics.update, self._topics.update_partitions)
+            progress_records(
+                epoch, run.positions, live, self._topics.update, self._topics.update_partitions, self._term
+            )
         )
         run.announced = dict(run.positions)
         self._announced_at[epoch] = now

@@ -11,7 +11,7 @@ from oryx_py.messages.blocks import Updates, UserVectors, encode_block
 from oryx_py.numerics.murmur2 import partitions_of
 from oryx_py.ports import Outgoing, Record
 
-__all__ = ["block_records", "dead_letter", "progress_records", "stamped", "unstamped", "update_records"]
+__all__ = ["block_records", "dead_letter", "progress_records", "signed", "stamped", "unstamped", "update_records"]
 
 DEAD_LETTER_BYTES = 64 * 1024
 """Of a value that cannot be read, so much is kept (wire protocol)."""
@@ -39,6 +39,11 @@ def unstamped(updates: Sequence[Updates]) -> list[Updates]:
         else update
         for update in updates
     ]
+
+
+def signed(updates: Sequence[Updates], term: int | None) -> list[Updates]:
+    """Return the updates with their sender's term."""
+    return [msgspec.structs.replace(update, term=term) for update in updates]
 
 
 def block_records(block: UserVectors, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:
@@ -94,10 +99,15 @@ def update_records(update: Update, topic: str, partitions: int, max_bytes: int) 
 
 
 def progress_records(
-    epoch: int, positions: Mapping[int, int], live: Mapping[int, bool], topic: str, partitions: int
+    epoch: int,
+    positions: Mapping[int, int],
+    live: Mapping[int, bool],
+    topic: str,
+    partitions: int,
+    term: int | None = None,
 ) -> list[Outgoing]:
     """Return a ``PROGRESS`` for every partition of the update topic."""
-    message = encode(Progress(input=dict(positions), live=dict(live), epoch=epoch))
+    message = encode(Progress(input=dict(positions), live=dict(live), epoch=epoch, term=term))
     return [
         Outgoing(topic=topic, key=message.key, value=message.value, headers=message.headers, partition=partition)
         for partition in range(partitions)

@@ -31,6 +31,7 @@ class UserVectors(msgspec.Struct, frozen=True, eq=False):
         epoch: the epoch.
         inputs: int64[m], offset of the newest interaction; -1 where unknown.
         at_ms: int64[m], Kafka's timestamp of the newest interaction; -1 for none.
+        term: of the sender's ownership; None for none.
     """
 
     users: Sequence[str]
@@ -43,6 +44,7 @@ class UserVectors(msgspec.Struct, frozen=True, eq=False):
     epoch: int
     inputs: NDArray[np.int64]
     at_ms: NDArray[np.int64]
+    term: int | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -59,6 +61,7 @@ class UserVectors(msgspec.Struct, frozen=True, eq=False):
             epoch=self.epoch,
             input=None if offset < 0 else offset,
             at_ms=None if at_ms < 0 else at_ms,
+            term=self.term,
         )
 
 
@@ -92,6 +95,7 @@ def encode_block(block: UserVectors) -> list[Message]:
     items = orjson.dumps(list(block.items))[2:-2].split(b'","') if _plain(block.items) else _each(block.items)
     numbers = orjson.dumps(np.ascontiguousarray(strengths), option=_NUMPY)[1:-1].split(b",")
     ends, epoch = block.indptr.tolist(), ("epoch", b"%d" % block.epoch)
+    term = () if block.term is None else (("term", b"%d" % block.term),)
     messages: list[Message] = []
     columns = zip(users, rows, ends, ends[1:], block.inputs.tolist(), block.at_ms.tolist(), strict=False)
     for user, row, start, end, offset, at_ms in columns:
@@ -100,6 +104,7 @@ def encode_block(block: UserVectors) -> list[Message]:
             headers.append(("input", b"%d" % offset))
         if at_ms >= 0:
             headers.append(("at", b"%d" % at_ms))
+        headers += term
         if end == start:
             value = b'["X","%b",[%b]]' % (user, row)
         elif end == start + 1:

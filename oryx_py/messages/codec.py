@@ -76,20 +76,21 @@ def encode(update: Update) -> Message:
     match update:
         case UserVector():
             parts = ["X", _id(update.user, "user"), _numbers(update.vector), *_optional(update.items)]
-            numbers = _int_headers(epoch=update.epoch, input=update.input, at=update.at_ms)
+            numbers = _int_headers(epoch=update.epoch, input=update.input, at=update.at_ms, term=update.term)
             headers = numbers + _strengths_header(update)
         case ItemVector():
             parts = ["Y", _id(update.item, "item"), _numbers(update.vector), *_optional(update.users)]
-            headers = _int_headers(epoch=update.epoch, item_input=update.item_input)
+            headers = _int_headers(epoch=update.epoch, item_input=update.item_input, term=update.term)
         case UserGone():
             parts = ["XD", _id(update.user, "user"), *([] if update.items is None else [_ids(update.items)])]
-            headers = _int_headers(epoch=update.epoch, input=update.input)
+            headers = _int_headers(epoch=update.epoch, input=update.input, term=update.term)
         case ItemGone():
             parts = ["YD", _id(update.item, "item")]
-            headers = _int_headers(epoch=update.epoch, item_input=update.item_input)
+            headers = _int_headers(epoch=update.epoch, item_input=update.item_input, term=update.term)
         case Progress():
             progress = _Progress(dict(update.input), dict(update.live))
-            return Message(b"PROGRESS", msgspec.json.encode(progress), _int_headers(epoch=update.epoch))
+            headers = _int_headers(epoch=update.epoch, term=update.term)
+            return Message(b"PROGRESS", msgspec.json.encode(progress), headers)
         case ModelRef():
             generation = ("generation", _id(update.generation, "generation").encode())
             start = ("from", msgspec.json.encode(update.start))
@@ -110,7 +111,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, 
         return _decode_up(value, known)
     if key == b"PROGRESS":
         progress = _json(_progress, value, "PROGRESS")
-        return Progress(progress.input, progress.live, _required(known, "epoch"))
+        return Progress(progress.input, progress.live, _required(known, "epoch"), _int(known, "term"))
     if key == b"MODEL-REF":
         return _decode_model_ref(value, known)
     if key == b"MODEL":
@@ -120,22 +121,22 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, 
 
 def _decode_up(value: bytes, headers: Mapping[str, bytes | None]) -> Update:
     parts = _json(_up, value, "UP")
-    epoch = _int(headers, "epoch")
+    epoch, term = _int(headers, "epoch"), _int(headers, "term")
     match parts:
         case _X():
             items = _ids(parts.items)
             strengths = _read_strengths(headers.get("strengths"), len(items))
             user, vector = _id(parts.user, "user"), _vector(parts.vector)
             offset, at_ms = _int(headers, "input"), _int(headers, "at")
-            return UserVector(user, vector, items, strengths, epoch, offset, at_ms)
+            return UserVector(user, vector, items, strengths, epoch, offset, at_ms, term)
         case _Y():
             users, vector = _ids(parts.users), _vector(parts.vector)
-            return ItemVector(_id(parts.item, "item"), vector, users, epoch, _int(headers, "item-input"))
+            return ItemVector(_id(parts.item, "item"), vector, users, epoch, _int(headers, "item-input"), term)
         case _XD():
             gone = None if parts.items is UNSET else _ids(parts.items)
-            return UserGone(_id(parts.user, "user"), gone, epoch, _int(headers, "input"))
+            return UserGone(_id(parts.user, "user"), gone, epoch, _int(headers, "input"), term)
         case _YD():
-            return ItemGone(_id(parts.item, "item"), epoch, _int(headers, "item-input"))
+            return ItemGone(_id(parts.item, "item"), epoch, _int(headers, "item-input"), term)
 
 
 def _decode_model_ref(value: bytes, headers: Mapping[str, bytes | None]) -> ModelRef:

@@ -43,6 +43,7 @@ class UserVector(msgspec.Struct, frozen=True, eq=False):
         input: offset of the newest interaction in it, in the user's input partition; None where unknown.
         at_ms: header `at`, Kafka's timestamp of the newest interaction that this answers; None where it answers none,
             but others' changes or a replay. It measures, and has no part in the state.
+        term: header `term`, of its sender's ownership (`oryx_py.model.terms`); None where it has none.
     """
 
     user: str
@@ -52,6 +53,7 @@ class UserVector(msgspec.Struct, frozen=True, eq=False):
     epoch: int | None = None
     input: int | None = None
     at_ms: int | None = None
+    term: int | None = None
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 
@@ -68,6 +70,7 @@ class ItemVector(msgspec.Struct, frozen=True, eq=False):
         users: IDs, not empty; Oryx 2 sends them.
         epoch: the epoch it belongs to.
         item_input: its offset in the item topic; None where there is no such topic.
+        term: header `term`, of its sender's ownership (`oryx_py.model.terms`); None where it has none.
     """
 
     item: str
@@ -75,6 +78,7 @@ class ItemVector(msgspec.Struct, frozen=True, eq=False):
     users: tuple[str, ...] = ()
     epoch: int | None = None
     item_input: int | None = None
+    term: int | None = None
 
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 
@@ -89,6 +93,7 @@ class UserGone(msgspec.Struct, frozen=True):
     items: tuple[str, ...] | None = None
     epoch: int | None = None
     input: int | None = None
+    term: int | None = None
 
 
 class ItemGone(msgspec.Struct, frozen=True):
@@ -97,6 +102,7 @@ class ItemGone(msgspec.Struct, frozen=True):
     item: str
     epoch: int | None = None
     item_input: int | None = None
+    term: int | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -106,11 +112,19 @@ class Progress(msgspec.Struct, frozen=True):
         input: by input partition of the process that sends it, the offset that comes next.
         live: by input partition, whether the epoch has caught up with the one before it.
         epoch: the epoch it belongs to.
+        term: header `term`, of its sender's ownership (`oryx_py.model.terms`); None where it has none.
+            It holds for the partitions named here, whatever the epoch.
     """
 
     input: Mapping[int, int]
     live: Mapping[int, bool]
     epoch: int
+    term: int | None = None
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The input partitions that its sender speaks for."""
+        return frozenset(self.input) | frozenset(self.live)
 
 
 Update: TypeAlias = ModelRef | UserVector | ItemVector | UserGone | ItemGone | Progress

@@ -58,12 +58,17 @@ class Covered(msgspec.Struct, frozen=True):
         live: of these, the partitions announced live.
         update: by update partition, an offset; all that the writer had sent before it is in the checkpoint.
         item: by partition of the item topic that it has items of, as ``input``; empty where one process has all items.
+        terms: by input partition, the term of the process that wrote it.
+        announced: by input partition, what was announced before ``update``; of more the topic has to tell, as the
+            writer may have been replaced since. None where all of ``input`` was.
     """
 
     input: dict[int, int]
     live: list[int]
     update: dict[int, int]
     item: dict[int, int] = {}
+    terms: dict[int, int] = {}
+    announced: dict[int, int] | None = None
 
 
 class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,20 +1,21 @@
 """What the update topic has announced of each epoch, and which epochs a starting process holds. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oryx_py.messages import Progress
 from oryx_py.model.registry import EpochStarted
+from oryx_py.model.terms import Terms
 
 __all__ = ["Announced", "Announcements", "epochs_in_use", "epochs_to_hold"]
 
 
 @dataclass(slots=True)
 class Announced:
-    """What ``PROGRESS`` messages have said of one epoch, over all update partitions."""
+    """What ``PROGRESS`` messages have said of one epoch, in every update partition."""
 
     input: dict[int, int] = field(default_factory=dict)
-    """By input partition: the offset below which all updates are in the update topic."""
+    """By input partition: the offset below which every reader has taken all updates."""
     live: set[int] = field(default_factory=set)
     """Input partitions announced live."""
     live_since_ms: int | None = None
@@ -26,24 +27,64 @@ class Announced:
 
 
 class Announcements:
-    """Collects ``PROGRESS`` messages by epoch."""
+    """Collects ``PROGRESS`` messages by epoch.
 
-    def __init__(self) -> None:
-        self._epochs: dict[int, Announced] = {}
+    A former owner's may have come in one update partition before it was fenced, and in another after it, where readers
+    have dropped it and perhaps updates below it. So what counts is what *every* update partition has announced; a
+    process that died while it announced something announces that once more.
 
-    def add(self, progress: Progress, timestamp_ms: int) -> None:
-        """Take one message; order and repetition do not matter."""
-        announced = self._epochs.setdefault(progress.epoch, Announced())
-        for partition, offset in progress.input.items():
-            announced.input[partition] = max(offset, announced.input.get(partition, 0))
-        new = {partition for partition, live in progress.live.items() if live} - announced.live
-        if new:
-            announced.live |= new
-            announced.live_since_ms = timestamp_ms
+    Args:
+        update_partitions: of the update topic.
+    """
+
+    def __init__(self, update_partitions: int = 1) -> None:
+        self._epochs: list[dict[int, Announced]] = [{} for _ in range(update_partitions)]
+        self._terms = [Terms(1, 1) for _ in range(update_partitions)]
+
+    def seed(self, terms: Mapping[int, int]) -> None:
+        """Take in the terms by input partition that were named before what is added."""
+        for known in self._terms:
+            for partition, term in terms.items():
+                known.note(term, [partition], 0)
+
+    def add(self, progress: Progress, timestamp_ms: int, update_partition: int | None = None) -> None:
+        """Take one message; those of an update partition in its order; repetition does not matter.
+
+        Args:
+            progress: what it says.
+            timestamp_ms: of its record.
+            update_partition: that it is in; None for all.
+        """
+        for number in range(len(self._epochs)) if update_partition is None else (update_partition,):
+            self._add(progress, timestamp_ms, number)
+
+    def note(self, progress: Progress, update_partition: int) -> None:
+        """Take in who speaks for which input partitions, and nothing else of a message."""
+        self._terms[update_partition].note(progress.term, progress.partitions, 0)
 
     def of(self, epoch: int) -> Announced:
         """Return what is known of an epoch; empty where nothing was announced."""
-        return self._epochs.get(epoch, Announced())
+        found = [of_partition.get(epoch, Announced()) for of_partition in self._epochs]
+        inputs = set.intersection(*(set(announced.input) for announced in found))
+        live = set.intersection(*(announced.live for announced in found))
+        since = [announced.live_since_ms for announced in found if announced.live_since_ms is not None]
+        return Announced(
+            {partition: min(announced.input[partition] for announced in found) for partition in sorted(inputs)},
+            live,
+            max(since) if live else None,
+        )
+
+    def _add(self, progress: Progress, timestamp_ms: int, update_partition: int) -> None:
+        terms = self._terms[update_partition]
+        terms.note(progress.term, progress.partitions, 0)
+        announced = self._epochs[update_partition].setdefault(progress.epoch, Announced())
+        for partition, offset in progress.input.items():
+            if not terms.has_ended(progress.term, partition, 0):
+                announced.input[partition] = max(offset, announced.input.get(partition, 0))
+        new = {p for p, live in progress.live.items() if live and not terms.has_ended(progress.term, p, 0)}
+        if new - announced.live:
+            announced.live |= new
+            announced.live_since_ms = timestamp_ms
 
 
 def epochs_to_hold(

@@ -16,6 +16,7 @@ from oryx_py.model.generation import Generation
 from oryx_py.model.histories import Histories
 from oryx_py.model.id_space import IdSpace
 from oryx_py.model.state_changes import Offsets, StateChanges
+from oryx_py.model.terms import Terms
 from oryx_py.model.vectors import VectorTable
 
 __all__ = ["ModelState"]
@@ -46,29 +47,37 @@ class ModelState:
         covered = {int(partition): to for partition, (_, to) in generation.manifest.input.items()}
         self._progress = [dict(covered) for _ in range(update_partitions)]
         self._live: list[dict[int, bool]] = [{} for _ in range(update_partitions)]
+        self._terms = Terms(update_partitions, len(covered))
         self._user_input: dict[int, int] = {}
         self._item_input: dict[int, int] = {}
 
     def apply(self, update: Update, update_partition: int = 0) -> bool:
         """Apply one message; the fold.
 
-        Returns False where the message changes nothing by the rules: it is of another epoch, or older than what was
-        applied to the same user or item (an equal offset is applied: repeats are harmless).
+        Returns False where the message changes nothing by the rules: it is of another epoch, or of a former owner of
+        the partition that its user or item is in, or older than what was applied to the same user or item (an equal
+        offset is applied: repeats are harmless).
 
         Raises:
             BadMessage: the vector's length is not the generation's; the state is as before.
         """
+        if isinstance(update, Progress):
+            self._terms.note(update.term, update.partitions, update_partition)
         if update.epoch != self.epoch:
             return False
         match update:
             case UserVector():
-                return self._apply_user_vector(update)
+                former = self._terms.is_former(update.user, update.term, update_partition)
+                return not former and self._apply_user_vector(update)
             case UserGone():
-                return self._apply_user_gone(update)
+                former = self._terms.is_former(update.user, update.term, update_partition)
+                return not former and self._apply_user_gone(update)
             case ItemVector():
-                return self._apply_item(update.item, update.item_input, update.vector)
+                former = self._terms.is_former(update.item, update.term, update_partition)
+                return not former and self._apply_item(update.item, update.item_input, update.vector)
             case ItemGone():
-                applied = self._apply_item(update.item, update.item_input, None)
+                former = self._terms.is_former(update.item, update.term, update_partition)
+                applied = not former and self._apply_item(update.item, update.item_input, None)
                 if applied:
                     self.forgotten_items.add(self.items.intern(update.item))
                 return applied
@@ -160,7 +169,13 @@ class ModelState:
             item_inputs=_columns(self._item_input),
         )
 
-    def load(self, changes: StateChanges, input: Mapping[int, int], live: Iterable[int]) -> None:  # noqa: A002
+    def load(
+        self,
+        changes: StateChanges,
+        input: Mapping[int, int],  # noqa: A002
+        live: Iterable[int],
+        terms: Mapping[int, int] | None = None,
+    ) -> None:
         """Take over what another state of the same generation dumped; nothing may have been applied here before.
 
         Args:
@@ -168,6 +183,7 @@ class ModelState:
             input: by input partition, the offset below which everything is in them, as was announced in every update
                 partition.
             live: input partitions announced live.
+            terms: by input partition, the highest term named so far; None for none.
         """
         self.users.extend(changes.new_users)
         self.items.extend(changes.new_items)
@@ -178,6 +194,8 @@ class ModelState:
         self._user_input = _by_handle(changes.user_inputs)
         self._item_input = _by_handle(changes.item_inputs)
         for partition in range(self._update_partitions):
+            for of_input, term in (terms or {}).items():
+                self._terms.note(term, [of_input], partition)
             self._apply_progress(Progress(dict(input), dict.fromkeys(live, True), self.epoch), partition)
 
     def _is_stale(self, user: int, offset: int | None) -> bool:
@@ -222,10 +240,11 @@ class ModelState:
     def _apply_progress(self, update: Progress, update_partition: int) -> None:
         progress = self._progress[update_partition]
         # What the generation does not know is no partition of its topic.
-        for partition, offset in ((p, o) for p, o in update.input.items() if p in progress):
+        heard = {p for p in progress if not self._terms.has_ended(update.term, p, update_partition)}
+        for partition, offset in ((p, o) for p, o in update.input.items() if p in heard):
             progress[partition] = max(offset, progress.get(partition, 0))
         live = self._live[update_partition]
-        for partition, value in ((p, v) for p, v in update.live.items() if p in progress):
+        for partition, value in ((p, v) for p, v in update.live.items() if p in heard):
             live[partition] = live.get(partition, False) or value
 
 

@@ -44,7 +44,7 @@ def read_announcements(
         BrokerUnavailable: nothing came for so long.
         LogGap: the topic no longer reaches back so far.
     """
-    announcements = Announcements() if known is None else known
+    announcements = Announcements(len(end)) if known is None else known
     begins = {entry.epoch: entry.start for entry in epochs}
     for record in records_between(consumer, topic, start, end, clock=clock, patience_s=patience_s):
         if record.key == PROGRESS_KEY:
@@ -52,8 +52,11 @@ def read_announcements(
                 progress = decode(record.key, record.value, record.headers)
             except BadMessage:
                 continue
-            if not isinstance(progress, Progress) or progress.epoch not in begins:
+            if not isinstance(progress, Progress):
                 continue
-            if record.offset >= begins[progress.epoch].get(record.partition, 0):
-                announcements.add(progress, record.timestamp_ms)
+            begin = begins.get(progress.epoch)
+            if begin is not None and record.offset >= begin.get(record.partition, 0):
+                announcements.add(progress, record.timestamp_ms, record.partition)
+            else:
+                announcements.note(progress, record.partition)
     return announcements

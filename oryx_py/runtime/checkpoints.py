@@ -4,7 +4,7 @@ A checkpoint is of use where it can be read; whatever is wrong with one is said 
 before is tried, and then there is none: everything is then read from the generation's end on, as it was before any.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import structlog
 
@@ -40,7 +40,9 @@ def seeded(announcements: Announcements, manifest: CheckpointManifest) -> Announ
     """Add what had been announced of an epoch when its checkpoint was taken."""
     covered = manifest.covered
     live = dict.fromkeys(covered.live, True)
-    announcements.add(Progress(dict(covered.input), live, manifest.epoch), manifest.created_ms)
+    announced = covered.input if covered.announced is None else covered.announced
+    announcements.add(Progress(dict(announced), live, manifest.epoch), manifest.created_ms)
+    announcements.seed(covered.terms)
     return announcements
 
 
@@ -66,10 +68,20 @@ class Checkpoints:
         """Return up to where each complete checkpoint of an epoch goes, the newest first."""
         return [manifest.covered for manifest in self._complete(epoch)]
 
-    def newest(self, epoch: EpochStarted, generation: Generation) -> Checkpoint | None:
-        """Return an epoch's newest complete checkpoint that is whole, and of this generation; None where none is."""
+    def newest(
+        self, epoch: EpochStarted, generation: Generation, announced: Mapping[int, int] | None = None
+    ) -> Checkpoint | None:
+        """Return an epoch's newest complete checkpoint that is whole, and of this generation; None where none is.
+
+        With what was ``announced``, by input partition, one is left out that goes further: its writer had been
+        replaced, and readers have dropped what it sent.
+        """
         for manifest in self._complete(epoch):
             name = manifest.checkpoint
+            covers = manifest.covered.input.items()
+            if announced is not None and any(offset > announced.get(p, offset) for p, offset in covers):
+                _leave_out(name, "its writer had been replaced")
+                continue
             try:
                 checkpoint = Checkpoint.open(self._store.local(name), generation)
             except (OryxError, OSError) as trouble:

@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 
 from tests.simulation.running import Outcome, run_seed
 
@@ -20,10 +19,9 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print what happened")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--most-failures", type=int, default=10, help="stop after so many")
-    parser.add_argument("--zombies", action="store_true", help="let replaced speed processes wake up and send on")
     asked = parser.parse_args()
     if asked.seed is not None:
-        outcome = run_seed(asked.seed, trace=asked.trace, zombies=asked.zombies)
+        outcome = run_seed(asked.seed, trace=asked.trace)
         print(*outcome.trace, sep="\n")
         print(f"seed {asked.seed}: {outcome.failure or 'holds'}")
         return int(outcome.failure is not None)
@@ -36,8 +34,7 @@ def _many(asked: argparse.Namespace) -> int:
     failed: list[Outcome] = []
     reads = records = epochs = done = 0
     with ProcessPoolExecutor(asked.workers) as pool:
-        run = partial(run_seed, zombies=asked.zombies)
-        jobs = map(run, seeds) if asked.workers == 1 else pool.map(run, seeds, chunksize=20)
+        jobs = map(run_seed, seeds) if asked.workers == 1 else pool.map(run_seed, seeds, chunksize=20)
         for outcome in jobs:
             done, reads, records = done + 1, reads + outcome.reads, records + outcome.records
             epochs += outcome.epochs

@@ -12,6 +12,7 @@ from oryx_py.adapters.local_store import LocalStore
 from oryx_py.errors import StoreUnavailable
 from oryx_py.model.generation import new_generation_name
 from speed_layer.checkpointing import Checkpointing
+from speed_layer.claiming import Ownership
 from speed_layer.forking import at_once
 from speed_layer.metrics import Metrics
 from tests.simulation.process import Process
@@ -27,7 +28,11 @@ _KEPT = 2
 
 
 def checkpointing(
-    process: Process, ports: "Ports", background: Any, taken: Mapping[int, Mapping[int, int]]
+    process: Process,
+    ports: "Ports",
+    background: Any,
+    taken: Mapping[int, Mapping[int, int]],
+    ownership: Ownership,
 ) -> Checkpointing:
     """Make the writer of a process; what it leaves to another thread is given to ``background``."""
     world = process.world
@@ -52,6 +57,7 @@ def checkpointing(
         interval_s=world.plan.checkpoint_s,
         kept=_KEPT,
         taken=taken,
+        ownership=ownership,
     )
 
 

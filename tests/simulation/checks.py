@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.state import ModelState
-from oryx_py.ports import Outgoing
+from oryx_py.ports import Outgoing, Partition
 from tests.simulation.dense import Vector
 from tests.simulation.oracle import Rest, as_of, at_rest, counting, folded
 from tests.simulation.process import Failure, Process
@@ -35,6 +35,8 @@ class Checks:
         """By replica, update and input partition."""
         self._rests: dict[str, Rest] = {}
         self._letters: set[str] = set()
+        self._committed: dict[int, int] = {}
+        """By input partition, up to where dead letters are written, as who was not replaced knows it."""
         self.reads = 0
         """How many reads after writes were compared."""
 
@@ -92,16 +94,23 @@ class Checks:
                 )
 
     def sends(self, process: Process, record: Outgoing) -> None:
-        """A dead letter is never written again below the committed position (17)."""
+        """A dead letter is never written again below the position committed by who is not replaced (17)."""
         world = self._world
         if record.topic != world.DEAD or process.effects_left is not None:
             return
         place = (record.key or b"").decode()
         partition, offset = map(int, place.split(":"))
-        committed = world.log.groups.get(world.settings.speed.group_id, {}).get((world.INPUT, partition), 0)
+        committed = self._committed.get(partition, 0)
         if offset < committed:
             raise Failure(f"{process.name} writes the dead letter of {place} again; {committed} is committed")
         self._letters.add(place)
+
+    def commits(self, process: Process, positions: Mapping[Partition, int]) -> None:
+        """A group without members takes positions from anybody, those too that nobody who was not replaced knows of."""
+        for (topic, partition), offset in positions.items():
+            if topic == self._world.INPUT:
+                before = self._committed.get(partition, 0)
+                self._committed[partition] = offset if process.effects_left is None else min(offset, before)
 
     def at_rest(self) -> None:
         """Everything is where it belongs when all has come to rest."""

@@ -22,6 +22,8 @@ from batch_layer.history_folder import HistoryFolder
 from oryx_py.messages import ModelRef, UserGone, decode
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
+from oryx_py.model.terms import Terms
+from oryx_py.runtime.checkpoints import Checkpoints
 from serving_layer.registry_source import RegistrySource
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
@@ -148,6 +150,18 @@ def _needs_no_letters(_: Any, self: Any) -> dict[int, int]:
     return dict(self._admin.end_offsets(self._input))
 
 
+def _whatever_was_announced(original: Any, self: Checkpoints, epoch: Any, generation: Any, _: Any = None) -> Any:
+    return original(self, epoch, generation)
+
+
+@contextmanager
+def _checkpoints_at_any_time() -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(EpochRun, "at_rest", property(_always)))
+        stack.enter_context(_in_place_of(Checkpoints, "newest", _whatever_was_announced)())
+        yield
+
+
 @contextmanager
 def _sweeps_nothing() -> Iterator[None]:
     with ExitStack() as stack:
@@ -208,18 +222,14 @@ MUTATIONS = [
         5,
     ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
-    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 1185),
+    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 1050),
     Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
     Mutation(
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
+    Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 94),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
-    Mutation(
-        "checkpoint-before-all-is-announced",
-        "14",
-        lambda: mock.patch.object(EpochRun, "at_rest", property(_always)),
-        130,
-    ),
+    Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 328),
     Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 5),
     Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 7),
     Mutation(

@@ -64,8 +64,8 @@ class Plan:
     """Whether all start again when all has come to rest, and have to come to the same."""
 
 
-def draw(seed: int, *, zombies: bool = False) -> Plan:
-    """Return a seed's plan; ``zombies``: whether processes that were replaced may wake up."""
+def draw(seed: int) -> Plan:
+    """Return a seed's plan."""
     rng, late = random.Random(f"plan {seed}"), random.Random(f"checkpoints {seed}")
 
     def some(most: float, often: float = 0.6) -> float:
@@ -90,7 +90,7 @@ def draw(seed: int, *, zombies: bool = False) -> Plan:
         ),
         kill=some(0.012, 0.8),
         pause=some(0.06, 0.8),
-        zombie=some(0.5) if zombies else 0.0,
+        zombie=some(0.5),
         outage=some(0.01),
         give_up=some(0.08, 0.5),
         short_poll=some(0.7),

@@ -174,6 +174,7 @@ class SimConsumer(FakeConsumer):
         """Store positions."""
         self._process.effect("commit")
         super().commit(positions)
+        self._process.world.checks.commits(self._process, positions)
 
 
 class Ports:

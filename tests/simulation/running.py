@@ -34,11 +34,11 @@ class Outcome:
     epochs: int = 0
 
 
-def run_seed(seed: int, *, trace: bool = False, zombies: bool = False) -> Outcome:
+def run_seed(seed: int, *, trace: bool = False) -> Outcome:
     """Run one seed; the same seed does the same again."""
     kept = Trace(is_kept=trace)
     with _surroundings(kept) as faults, folder_of_a_run() as folder:
-        failure, world = None, World(seed, folder, kept, zombies=zombies)
+        failure, world = None, World(seed, folder, kept)
         try:
             world.run()
             if faults:

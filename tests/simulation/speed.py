@@ -7,14 +7,15 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from oryx_py.errors import OryxError, Transient
+from oryx_py.errors import OryxError, Replaced, Transient
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing
+from speed_layer.claiming import Ownership
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from tests.simulation.checkpointing import checkpointing
 from tests.simulation.ports import Ports
-from tests.simulation.process import Action, Failure, Process
+from tests.simulation.process import Action, Failure, Killed, Process
 
 __all__ = ["SpeedProcess"]
 
@@ -97,8 +98,12 @@ class SpeedProcess(Process):
         assert self.layer is not None
         try:
             self.layer.step(0.05)
+        except Replaced as replaced:
+            raise Killed from replaced  # and is started again
         except OryxError as error:
+            if self.effects_left is not None:
+                raise Killed from error  # what it needs may be gone, as nobody knows of it any more
             raise Failure(f"the speed layer stops: {error!r}") from error
 
-    def _writer(self, taken: Mapping[int, Mapping[int, int]]) -> Checkpointing:
-        return checkpointing(self, self._ports, self._background, taken)
+    def _writer(self, taken: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Checkpointing:
+        return checkpointing(self, self._ports, self._background, taken, ownership)

@@ -2,12 +2,16 @@
 
 * ``MODEL-REF`` of a publisher whose epoch the registry has not taken, or of an epoch long gone;
 * ``PROGRESS`` sent once more, or of an epoch that does not exist;
-* updates of users that are older than what was sent since, as from the partition's former owner.
+* updates of users that are older than what was sent since, as from the partition's former owner;
+* updates and ``PROGRESS`` of a former owner that has read further than who took over has told yet.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from oryx_py.messages import ModelRef, Progress, encode
+from msgspec.structs import replace
+
+from oryx_py.messages import ItemVector, ModelRef, Progress, Update, UserGone, UserVector, decode, encode, partition_of
 from oryx_py.ports import Outgoing, Record
 
 if TYPE_CHECKING:
@@ -15,14 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["stale_message"]
 
+_NEVER = 1_000
+"""So many epochs no run comes to."""
+
 
 def stale_message(world: "World") -> Outgoing | None:
     """Return one for the update topic, None where there is none that could be."""
-    match world.rng.randrange(4):
+    match world.rng.randrange(6):
         case 0:
             return _unknown_epoch(world)
         case 1:
             return _again(world, world.rng.choice([b"MODEL-REF", b"PROGRESS"]))
+        case 2 | 3:
+            return _ahead(world)
         case _:
             return _overtaken(world)
 
@@ -38,7 +47,7 @@ def _unknown_epoch(world: "World") -> Outgoing | None:
         message = encode(ModelRef(f"file:///nowhere/{generation}", epoch, generation, ends))
     else:
         inputs = {p: log.end for p, log in enumerate(world.log.topic(world.INPUT).partitions)}
-        message = encode(Progress(inputs, dict.fromkeys(inputs, True), registry.next_epoch + 5))
+        message = encode(Progress(inputs, dict.fromkeys(inputs, True), registry.next_epoch + _NEVER))
     return Outgoing(world.UPDATE, message.value, message.key, message.headers, world.rng.choice(list(ends)))
 
 
@@ -60,6 +69,45 @@ def _overtaken(world: "World") -> Outgoing | None:
         if newest.setdefault(whose, offset) > offset:
             found.append(record)
     return _copy(world.rng.choice(found)) if found else None
+
+
+def _ahead(world: "World") -> Outgoing | None:
+    """What a former owner may say that has read the input to its end, of somebody of whom there was an update."""
+    highest: dict[tuple[int, int], int] = {}
+    found: list[tuple[int, Update]] = []
+    for record in world.archive.get(world.UPDATE, []):
+        if dict(record.headers).get("term") is None or record.key == b"MODEL-REF":
+            continue
+        update = decode(record.key, record.value, record.headers)
+        if isinstance(update, Progress):
+            for partition in update.partitions:
+                highest[record.partition, partition] = max(
+                    update.term or 0, highest.get((record.partition, partition), 0)
+                )
+        found.append((record.partition, update))
+    inputs = {p: log.end for p, log in enumerate(world.log.topic(world.INPUT).partitions)}
+    world.rng.shuffle(found)
+    for at, update in found:
+        said = _said_ahead(update, inputs)
+        if said is not None and said[1].term < highest.get((at, said[0]), -1):  # type: ignore[union-attr, operator]
+            message = encode(said[1])
+            return Outgoing(world.UPDATE, message.value, message.key, message.headers, at)
+    return None
+
+
+def _said_ahead(update: Update, inputs: Mapping[int, int]) -> tuple[int, Update] | None:
+    """Return an input partition, and what its former owner may say of it; None for nothing."""
+    match update:
+        case Progress():
+            partition = min(update.partitions)
+            return partition, Progress({partition: inputs[partition]}, {}, update.epoch, update.term)
+        case UserVector() if update.vector is not None and update.items:
+            home = partition_of(update.user, len(inputs))
+            return home, UserGone(update.user, update.items, update.epoch, inputs[home], update.term)
+        case ItemVector() if update.vector is not None:
+            return partition_of(update.item, len(inputs)), replace(update, vector=-update.vector)
+        case _:
+            return None
 
 
 def _copy(record: Record) -> Outgoing:

@@ -67,9 +67,9 @@ class World:
     INPUT, UPDATE, DEAD = "in", "up", "in.dead-letter"
     OVERLAP_S = 1.0
 
-    def __init__(self, seed: int, folder: Path, trace: Trace, *, zombies: bool = False) -> None:
+    def __init__(self, seed: int, folder: Path, trace: Trace) -> None:
         self.seed = seed
-        self.plan: Plan = draw(seed, zombies=zombies)
+        self.plan: Plan = draw(seed)
         self.rng = random.Random(seed)
         self.clock = SimClock()
         self.folder = folder
@@ -335,6 +335,7 @@ class World:
 
     def _round(self) -> None:
         self.clock.sleep(_ROUND_S)
+        self._ready_all()  # who has ended by itself is started again
         for slot in self._slots:
             process = slot.current
             if process is None or process is self._batch.current:

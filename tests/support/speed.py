@@ -24,6 +24,7 @@ from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin
 from oryx_py.runtime.log_or_history import Past
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing
+from speed_layer.claiming import Ownership
 from speed_layer.forking import at_once
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
@@ -153,7 +154,7 @@ class SpeedWorld:
         self.registry.append(seen, [GenerationState(name, "published"), epoch])
         return epoch.epoch
 
-    def writer(self, begun: Mapping[int, Mapping[int, int]]) -> Checkpointing:
+    def writer(self, begun: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Checkpointing:
         """Return who writes checkpoints whenever something has come."""
         rng = np.random.default_rng(next(self._seeds))
         return Checkpointing(
@@ -167,6 +168,7 @@ class SpeedWorld:
             interval_s=0.0,
             kept=2,
             taken=begun,
+            ownership=ownership,
         )
 
     def start(self, *, checkpoints: bool = False) -> SpeedLayer:
