@@ -51,11 +51,14 @@ def made_up_world(users: int, items: int, features: int) -> dict[str, object]:
 
 
 @contextmanager
-def bare_handler(like_port: int, path: str, core: int) -> Iterator[tuple[int, int]]:
-    """Run a handler that answers as the other server does at this path; yields its port and process number."""
+def bare_handler(like_port: int, path: str, route: str, core: int) -> Iterator[tuple[int, int]]:
+    """Run a handler that answers all of a route as the other server does at this path.
+
+    Yields its port and process number.
+    """
     with urllib.request.urlopen(f"http://127.0.0.1:{like_port}{path}") as answer:
         kept = {name: value for name, value in answer.headers.items() if name not in {"Content-Length", "Date"}}
-        plan = {"core": core, "headers": kept, "body": answer.read().decode()}
+        plan = {"route": route, "core": core, "headers": kept, "body": answer.read().decode()}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.bare_handler", json.dumps(plan)],
         stdin=subprocess.PIPE,
@@ -101,11 +104,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         PATHS[options.ask].format(user=f"user-{n % options.users}", item=f"item-{n * 7 % options.items}")
         for n in range(1000)
     ]
+    route = PATHS[options.ask].partition("?")[0]
     with tempfile.TemporaryDirectory(prefix="oryx-http-") as folder:
         world = made_up_world(options.users, options.items, options.features)
         with ServingProcess(Path(folder), core=server_core, world=world) as serving:
             eventually(lambda: serving.status("/ready") == 200, 60)
-            with bare_handler(serving.port, paths[0], server_core) as (bare_port, bare_pid):
+            with bare_handler(serving.port, paths[0], route, server_core) as (bare_port, bare_pid):
                 oryx, bare = [], []
                 for number in range(options.rounds + 1):
                     ours = one_round(serving.port, serving.pid, paths, options)

@@ -11,14 +11,14 @@ from aiohttp import web
 __all__: list[str] = []
 
 
-async def serve(headers: dict[str, str], body: bytes) -> None:
-    """Answer every ``/estimate/…`` with these bytes until standard input ends; prints the port."""
+async def serve(route: str, headers: dict[str, str], body: bytes) -> None:
+    """Answer whatever the route matches with these bytes until standard input ends; prints the port."""
 
-    async def estimate(_: web.Request) -> web.Response:
+    async def answer(_: web.Request) -> web.Response:
         return web.Response(body=body, headers=headers)
 
     app = web.Application()
-    app.router.add_get("/estimate/{user}/{items:.*}", estimate)
+    app.router.add_get(route, answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -30,4 +30,4 @@ async def serve(headers: dict[str, str], body: bytes) -> None:
 if __name__ == "__main__":
     plan = json.loads(sys.argv[1])
     os.sched_setaffinity(0, {plan["core"]})
-    uvloop.run(serve(plan["headers"], plan["body"].encode()))
+    uvloop.run(serve(plan["route"], plan["headers"], plan["body"].encode()))
