@@ -16,8 +16,11 @@ SERVING = {
 """Small bounds: what breaks them is small, too."""
 
 
+_BEFORE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
 def fuzz(serving: ServingProcess, seed: int, requests: int) -> Counter[str]:
-    """Send so many requests; returns how many had which outcome: a status, or nothing.
+    """Send so many requests, half of them on connections that rest; returns how many had which status, or no answer.
 
     Fails where an answer is no HTTP, is a 500, tells of the inside, or is an error without being a problem; where a
     record was stored and nothing was accepted; and where the process has ended.
@@ -28,7 +31,7 @@ def fuzz(serving: ServingProcess, seed: int, requests: int) -> Counter[str]:
         shown = f"seed {seed}, request {number}, {kind}: {data[:300]!r}"
         try:
             head = data.startswith(b"HEAD ")
-            answers = answers_in(exchange(serving.port, data), head=head)
+            answers = answers_in(exchange(serving.port, data, after=_BEFORE if number % 2 else b""), head=head)
             for answer in answers:
                 check_problem(answer, head=head)
                 outcomes[str(answer.status)] += 1

@@ -1,6 +1,7 @@
 """HTTP as bytes: what is sent need not be HTTP, and what comes back is taken at its word."""
 
 import json
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -23,18 +24,23 @@ class RawAnswer:
         return json.loads(self.body)
 
 
-def exchange(port: int, data: bytes, *, then: bool = True, timeout_s: float = 10.0) -> bytes:
+def exchange(port: int, data: bytes, *, after: bytes = b"", then: bool = True, timeout_s: float = 10.0) -> bytes:
     """Send bytes on a new connection and return all that comes until its end.
 
     Args:
         port: of the loopback.
         data: what is sent.
+        after: a GET that is sent before, and whose answer is waited for and left out: what comes on a connection that
+            rests may be answered by another way than what comes first.
         then: whether to close the sending side afterwards, as an HTTP/1.0 client may.
         timeout_s: after which it fails.
     """
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         try:
+            if after:
+                connection.sendall(after)
+                _pass_over_an_answer(connection)
             connection.sendall(data)
             if then:
                 connection.shutdown(socket.SHUT_WR)
@@ -43,6 +49,22 @@ def exchange(port: int, data: bytes, *, then: bool = True, timeout_s: float = 10
         except (ConnectionResetError, BrokenPipeError):
             pass  # it was ended while there was more to send
     return received
+
+
+def _pass_over_an_answer(connection: socket.socket) -> None:
+    received = b""
+    while (end := received.find(b"\r\n\r\n")) < 0:
+        received += _some(connection, 1)
+    length = re.search(rb"(?i)content-length: (\d+)", received[:end])
+    left = int(length[1]) if length else 0
+    while left:
+        left -= len(_some(connection, left))
+
+
+def _some(connection: socket.socket, most: int) -> bytes:
+    piece = connection.recv(most)
+    assert piece, "the connection ended before it was asked anything"
+    return piece
 
 
 def answers_in(received: bytes, *, head: bool = False) -> list[RawAnswer]:
