@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.fold_in import SINGULAR, Prior, fold_in, side_of
-from oryx_py.numerics.kernel import SINGULARLY, solve_rows
+from oryx_py.numerics.kernel import SINGULARLY, room, solve_rows
 from oryx_py.numerics.objective import Objective
 from oryx_py.numerics.systems import frozen, systems_of
 
@@ -90,7 +90,8 @@ def _solve(
     indptr, rows, w, t, ridges, plain, turned, turn, column = systems_of(
         indptr, indices, strengths, factors, prior, objective
     )
-    how[:] = solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, SINGULAR, column, X)
+    space = room(int(np.diff(indptr).max(initial=0)), factors.shape[1])
+    solve_rows(indptr, rows, w, t, ridges, factors, prior.gram, g, plain, turned, turn, SINGULAR, column, space, X, how)
     if objective.biases is not None:
         objective.biases.publish(X, side_of(prior))
     for row in np.flatnonzero(how == SINGULARLY):

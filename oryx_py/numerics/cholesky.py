@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatMatrix
-from oryx_py.numerics.compiling import part
+from oryx_py.numerics.compiling import lean_part
 from oryx_py.numerics.loops import dot
 
 
-@part
+@lean_part
 def add_history(
     factors: FloatMatrix,
     rows: NDArray[np.int32],
@@ -36,7 +36,7 @@ def add_history(
                 A[j, q] += c0 * y0[q] + c1 * y1[q] + c2 * y2[q] + c3 * y3[q]
 
 
-@part
+@lean_part
 def cholesky(A: DoubleMatrix, b: DoubleVector, singular: float) -> bool:
     """Replace b by x, and A's lower triangle by its factor; False if a pivot is not above that share of its entry."""
     k = len(b)
@@ -56,7 +56,7 @@ def cholesky(A: DoubleMatrix, b: DoubleVector, singular: float) -> bool:
     return True
 
 
-@part
+@lean_part
 def by_cholesky(
     factors: FloatMatrix,
     rows: NDArray[np.int32],

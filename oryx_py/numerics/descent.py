@@ -18,13 +18,17 @@ import numpy as np
 
 from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatMatrix, FloatVector
 from oryx_py.numerics.basis import Basis
-from oryx_py.numerics.compiling import part
+from oryx_py.numerics.compiling import lean_part
+from oryx_py.numerics.lanes import ROWS, add_rows, dots
 from oryx_py.numerics.loops import dot, largest, product, smallest
-from oryx_py.numerics.rough_descent import descend_roughly
+from oryx_py.numerics.rough_descent import Coming, Rough, descend_roughly
 
 ERROR = 1e-6
 """Bound of the relative error at which conjugate gradients stop: a tenth of the contract's, to which the rounding to
 float32 adds less than another hundredth."""
+
+SPILL = 0.25 * ERROR
+"""Relative error up to which the spill may be left out of residuals, and counts against the bound instead."""
 
 ROUGHLY = 1e-7
 """Share of the squared residual at which a descent in float32 ends: beyond that, rounding leads it astray."""
@@ -36,39 +40,17 @@ FEW = 12.0
 """Passes that must fit in the cost of a Cholesky solve for conjugate gradients to be tried; n + 2 always are enough."""
 
 
-@part
+@lean_part
 def history_product(Y: FloatMatrix, w: DoubleVector, n: int, p: DoubleVector, v: DoubleVector) -> None:
-    """``v = Σ w_i y_i y_iᵀ p`` over the first ``n`` rows of ``Y``."""
-    k = len(p)
-    for j in range(k):
+    """``v = Σ w_i y_i y_iᵀ p`` over the first ``n`` rows of ``Y``; ``w`` is 0 for as many as fill the last four."""
+    for j in range(len(v)):
         v[j] = 0.0
-    i = 0
-    # Four rows at a time share the loads of p, and the loads and stores of v.
-    while i + 4 <= n:
-        a0 = a1 = a2 = a3 = 0.0
-        for j in range(k):
-            a0 += np.float64(Y[i, j]) * p[j]
-            a1 += np.float64(Y[i + 1, j]) * p[j]
-            a2 += np.float64(Y[i + 2, j]) * p[j]
-            a3 += np.float64(Y[i + 3, j]) * p[j]
-        a0 *= w[i]
-        a1 *= w[i + 1]
-        a2 *= w[i + 2]
-        a3 *= w[i + 3]
-        for j in range(k):
-            v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
-        i += 4
-    while i < n:
-        a0 = 0.0
-        for j in range(k):
-            a0 += np.float64(Y[i, j]) * p[j]
-        a0 *= w[i]
-        for j in range(k):
-            v[j] += a0 * Y[i, j]
-        i += 1
+    for i in range(0, n, ROWS):
+        a0, a1, a2, a3 = dots(Y, i, p)
+        add_rows(Y, i, (a0 * w[i], a1 * w[i + 1], a2 * w[i + 2], a3 * w[i + 3]), v)
 
 
-@part
+@lean_part
 def scaled_product(
     Y: FloatMatrix,
     w: DoubleVector,
@@ -93,7 +75,7 @@ def scaled_product(
         v[j] *= s[j]
 
 
-@part
+@lean_part
 def conjugate_gradients(
     Y: FloatMatrix,
     w: DoubleVector,
@@ -104,13 +86,16 @@ def conjugate_gradients(
     s: DoubleVector,
     b: DoubleVector,
     limit: float,
+    spills: bool,
     budget: float,
     scratch: DoubleMatrix,
-    rough: FloatMatrix,
+    rough: Rough,
+    coming: Coming,
 ) -> bool:
     """Replace b̂ by x̂ with a true ``‖r̂‖² ≤ limit ‖x‖²``; False, and b̂ kept, if ``budget`` passes do not get there.
 
-    Each round corrects x̂ by a descent in float32 from the true residual, which is computed in float64.
+    Each round corrects x̂ by a descent in float32 from the true residual, which is computed in float64: ``spills`` says
+    whether with what the basis spills.
     """
     x, r, v, u = scratch[0], scratch[1], scratch[3], scratch[4]
     k = len(x)
@@ -122,20 +107,20 @@ def conjugate_gradients(
     while True:
         size = np.sqrt(rr)
         for j in range(k):
-            rough[1, j] = np.float32(r[j] / size)
+            rough.r[j] = np.float32(r[j] / size)
         # Half of the error leaves the other half to what float32 does not see. Of the first round's x nothing is known.
         wanted = max(ROUGHLY, 0.25 * limit * xx / rr)
         share = 0.25 * limit if xx == 0.0 else 0.0
-        budget -= 0.5 * descend_roughly(Y, rough_w, n, basis, wanted, share, 2.0 * budget, rough) + 1.0
+        budget -= 0.5 * descend_roughly(Y, rough_w, n, basis, wanted, share, 2.0 * budget, rough, coming) + 1.0
         if budget < 0.0:
             return False
         for j in range(k):
-            x[j] += size * rough[0, j]
+            x[j] += size * rough.d[j]
         scaled_product(Y, w, n, basis, s, x, v, u)
         for j in range(k):
             r[j] = b[j] - x[j] - v[j]
             u[j] = s[j] * x[j]
-        if g * basis.spilled > 0.0:
+        if spills:
             product(basis.spill, u, v)
             for j in range(k):
                 r[j] -= s[j] * g * v[j]
@@ -147,7 +132,7 @@ def conjugate_gradients(
             return True
 
 
-@part
+@lean_part
 def by_conjugate_gradients(
     w: DoubleVector,
     n: int,
@@ -158,7 +143,8 @@ def by_conjugate_gradients(
     Y: FloatMatrix,
     rough_w: FloatVector,
     scratch: DoubleMatrix,
-    rough: FloatMatrix,
+    rough: Rough,
+    coming: Coming,
 ) -> bool:
     """Replace b by x; False, and b kept, where Cholesky is expected to cost less, or has turned out to."""
     k = len(b)
@@ -168,7 +154,7 @@ def by_conjugate_gradients(
     budget = dense / max(one, 1.0)
     # The spill may take this much off the least eigenvalue, and as much from the norm in which the bound is taken.
     least = g * smallest(basis.values) + ridge - 2.0 * g * basis.spilled
-    if budget < min(FEW, n + 2.0) or n > len(Y) or not least > 0.0 or largest(b) < TINY:
+    if budget < min(FEW, n + 2.0) or n > len(Y) - ROWS or not least > 0.0 or largest(b) < TINY:
         return False
     s, x = scratch[5], scratch[6]
     if len(basis.Q) > 0:
@@ -179,11 +165,15 @@ def by_conjugate_gradients(
     for j in range(k):
         s[j] = 1.0 / np.sqrt(g * basis.values[j] + ridge)
         x[j] *= s[j]
-    for i in range(n):
+    for i in range(n + ROWS):
         rough_w[i] = np.float32(w[i])
     for j in range(k):
-        rough[4, j] = np.float32(s[j])
-    if not conjugate_gradients(Y, w, rough_w, n, basis, g, s, x, ERROR * ERROR * least, budget, scratch, rough):
+        rough.s[j] = np.float32(s[j])
+    left_out = g * basis.spilled / least
+    spills = left_out > SPILL
+    error = ERROR if spills else ERROR - left_out
+    limit = error * error * least
+    if not conjugate_gradients(Y, w, rough_w, n, basis, g, s, x, limit, spills, budget, scratch, rough, coming):
         return False
     for j in range(k):
         x[j] *= s[j]

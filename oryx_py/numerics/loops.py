@@ -4,10 +4,10 @@ Plain ones, as everywhere in kernels: numba takes seconds to compile an assignme
 """
 
 from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatVector
-from oryx_py.numerics.compiling import part
+from oryx_py.numerics.compiling import lean_part
 
 
-@part
+@lean_part
 def dot(a: DoubleVector, b: DoubleVector | FloatVector) -> float:
     """``aᵀ b``."""
     total = 0.0
@@ -16,7 +16,7 @@ def dot(a: DoubleVector, b: DoubleVector | FloatVector) -> float:
     return float(total)
 
 
-@part
+@lean_part
 def smallest(a: DoubleVector) -> float:
     """``min a_j``."""
     least = a[0]
@@ -25,7 +25,7 @@ def smallest(a: DoubleVector) -> float:
     return float(least)
 
 
-@part
+@lean_part
 def largest(a: DoubleVector) -> float:
     """``max |a_j|``."""
     most = abs(a[0])
@@ -34,8 +34,8 @@ def largest(a: DoubleVector) -> float:
     return float(most)
 
 
-@part
+@lean_part
 def product(M: DoubleMatrix, p: DoubleVector | FloatVector, v: DoubleVector | FloatVector) -> None:
-    """``v = M p``."""
-    for i in range(len(p)):
+    """``v = M p``, of which M has no more entries than the two vectors."""
+    for i in range(len(M)):
         v[i] = dot(M[i], p)

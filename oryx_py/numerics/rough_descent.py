@@ -1,48 +1,71 @@
 """Conjugate gradients in float32, as far as that goes: `oryx_py.numerics.descent` corrects by them."""
 
-import numpy as np
+from typing import NamedTuple
 
-from oryx_py.numerics.arrays import FloatMatrix, FloatVector
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.numerics.arrays import FloatMatrix, FloatVector, IntVector
 from oryx_py.numerics.basis import Basis
-from oryx_py.numerics.compiling import part
+from oryx_py.numerics.compiling import lean_part
+from oryx_py.numerics.lanes import ROWS, add_rows, dots
 from oryx_py.numerics.loops import product
+from oryx_py.numerics.prefetching import prefetch
+
+LINE = 16
+"""Floats of a line of the processor's cache."""
 
 QUICK = 6.0
 """Passes within which a descent may go on to the end: one that gets so far so fast is not led astray."""
 
 
-@part
-def rough_history_product(Y: FloatMatrix, w: FloatVector, n: int, p: FloatVector, v: FloatVector) -> None:
-    """``v = Σ w_i y_i y_iᵀ p`` as `history_product` has it, in float32."""
-    k = len(p)
-    for j in range(k):
+class Coming(NamedTuple):
+    """Vectors that are wanted soon: those of ``factors`` float32[r, k] at ``indices`` int32[n].
+
+    ``span`` int64[2]: which of the indices comes next, and before which to stop.
+    """
+
+    factors: FloatMatrix
+    indices: NDArray[np.int32]
+    span: IntVector
+
+
+class Rough(NamedTuple):
+    """What a descent works on, each float32[K]: d, r, p and v of the method, D^-½, and scratch."""
+
+    d: FloatVector
+    r: FloatVector
+    p: FloatVector
+    v: FloatVector
+    s: FloatVector
+    u: FloatVector
+    z: FloatVector
+
+
+@lean_part
+def prefetch_coming(coming: Coming) -> None:
+    """Let the next vector come from memory, if there is one to come."""
+    if coming.span[0] < coming.span[1]:
+        row = coming.indices[coming.span[0]]
+        for j in range(0, coming.factors.shape[1], LINE):
+            prefetch(coming.factors, row, j)
+        coming.span[0] += 1
+
+
+@lean_part
+def rough_history_product(
+    Y: FloatMatrix, w: FloatVector, n: int, p: FloatVector, v: FloatVector, coming: Coming
+) -> None:
+    """``v = Σ w_i y_i y_iᵀ p`` as `history_product` has it, in float32; lets vectors come meanwhile."""
+    for j in range(len(v)):
         v[j] = np.float32(0.0)
-    i = 0
-    while i + 4 <= n:
-        a0 = a1 = a2 = a3 = np.float32(0.0)
-        for j in range(k):
-            a0 += Y[i, j] * p[j]
-            a1 += Y[i + 1, j] * p[j]
-            a2 += Y[i + 2, j] * p[j]
-            a3 += Y[i + 3, j] * p[j]
-        a0 *= w[i]
-        a1 *= w[i + 1]
-        a2 *= w[i + 2]
-        a3 *= w[i + 3]
-        for j in range(k):
-            v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
-        i += 4
-    while i < n:
-        a0 = np.float32(0.0)
-        for j in range(k):
-            a0 += Y[i, j] * p[j]
-        a0 *= w[i]
-        for j in range(k):
-            v[j] += a0 * Y[i, j]
-        i += 1
+    for i in range(0, n, ROWS):
+        a0, a1, a2, a3 = dots(Y, i, p)
+        add_rows(Y, i, (a0 * w[i], a1 * w[i + 1], a2 * w[i + 2], a3 * w[i + 3]), v)
+        prefetch_coming(coming)
 
 
-@part
+@lean_part
 def rough_product(
     Y: FloatMatrix,
     w: FloatVector,
@@ -53,6 +76,7 @@ def rough_product(
     v: FloatVector,
     u: FloatVector,
     z: FloatVector,
+    coming: Coming,
 ) -> None:
     """``v = Σ w_i ŷ_i ŷ_iᵀ p`` as `scaled_product` has it, in float32; ``u`` and ``z`` are scratch."""
     k = len(p)
@@ -62,7 +86,7 @@ def rough_product(
         product(basis.Q, u, z)
         for j in range(k):
             u[j] = z[j]
-    rough_history_product(Y, w, n, u, z)
+    rough_history_product(Y, w, n, u, z, coming)
     if len(basis.Q) > 0:
         product(basis.Qt, z, v)
     else:
@@ -72,7 +96,7 @@ def rough_product(
         v[j] *= s[j]
 
 
-@part
+@lean_part
 def rough_dot(a: FloatVector, b: FloatVector) -> float:
     """``aᵀ b``, in float32."""
     total = np.float32(0.0)
@@ -81,7 +105,7 @@ def rough_dot(a: FloatVector, b: FloatVector) -> float:
     return float(total)
 
 
-@part
+@lean_part
 def descend_roughly(
     Y: FloatMatrix,
     w: FloatVector,
@@ -90,15 +114,16 @@ def descend_roughly(
     limit: float,
     share: float,
     budget: float,
-    rough: FloatMatrix,
+    rough: Rough,
+    coming: Coming,
 ) -> float:
     """Solve ``Â d = r`` in float32 until ``‖r‖² ≤ limit``, which begins at 1; the passes spent, or inf.
 
     With a ``share`` it goes on, while that is quick, until ``‖r‖²`` is this share of ``‖D^-½ d‖²``.
 
-    ``rough`` has d, r, p, v, D^-½ and scratch as its rows; r and D^-½ are given.
+    Of ``rough``, r and D^-½ are given.
     """
-    d, r, p, v = rough[0], rough[1], rough[2], rough[3]
+    d, r, p, v, s = rough.d, rough.r, rough.p, rough.v, rough.s
     k = len(d)
     for j in range(k):
         d[j] = np.float32(0.0)
@@ -106,7 +131,7 @@ def descend_roughly(
     rr = rough_dot(r, r)
     passes = 1.0
     while passes <= budget:
-        rough_product(Y, w, n, basis, rough[4], p, v, rough[5], rough[6])
+        rough_product(Y, w, n, basis, s, p, v, rough.u, rough.z, coming)
         for j in range(k):
             v[j] += p[j]
         pv = rough_dot(p, v)
@@ -121,7 +146,7 @@ def descend_roughly(
             dd = 0.0
             if share > 0.0 and passes < QUICK:
                 for j in range(k):
-                    dd += (rough[4, j] * d[j]) ** 2
+                    dd += (s[j] * d[j]) ** 2
             if dd == 0.0 or reduced <= share * dd:
                 return passes
         turn = np.float32(reduced / rr)
