@@ -200,7 +200,7 @@ class Connection(web.RequestHandler):
         """Answer what was asked before the client ended its side; what broke off is refused."""
         if not self._last_payload.is_eof():
             self._last_payload.set_exception(broken_off())
-        elif self._head_bytes and not self._busy:
+        elif self._head_bytes and not self._busy and not self._refused:
             self._end_with(broken_off())
         self._half_closed = True
         return self._busy and not self._refused

@@ -117,6 +117,17 @@ def test_a_head_without_end_is_refused_before_it_fills_the_memory(serving):
     assert only(exchange(serving.port, b"GET / HTTP/1.1\r\nHost: x\r\n" + lines, then=False)).status == 431
 
 
+def test_whoever_ends_its_side_after_a_refusal_is_not_refused_again(serving):
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 4000 + b"\r\nB: " + b"b" * 4000)
+        found = connection.recv(65_536)
+        connection.shutdown(socket.SHUT_WR)
+        found += read_all(connection)
+    assert only(found).status == 431
+    assert serving.status("/healthz") == 200
+    assert "write_eof" not in serving.log.read_text()
+
+
 @pytest.mark.parametrize("begun", [b"", b"GET /healthz HT"], ids=["nothing", "a part"])
 def test_whoever_does_not_ask_is_told_and_cut_off(serving, begun):
     *_, last = answers_in(exchange(serving.port, begun, then=False))
