@@ -229,6 +229,7 @@ def _housekeeping(
         metrics=metrics,
         input_topic=settings.input.topic,
         update_topic=settings.update.topic,
+        items_topic=settings.items.topic,
         group_id=settings.speed.group_id,
         kept=Kept(
             trim=settings.batch.trim,

@@ -40,6 +40,7 @@ class Kept:
     trim_keep_s: float = 86_400.0
     generations: int = 5
     overlap_s: float = 60.0
+    clocks_s: float = 3_600.0
 
 
 class Housekeeping:
@@ -51,7 +52,7 @@ class Housekeeping:
     Args:
         registry, store, admin, clock, metrics: the ports, and what is counted.
         new_consumer: makes a consumer of this group, or of none; closed here.
-        input_topic, update_topic: which topics.
+        input_topic, update_topic, items_topic: which topics.
         group_id: of the speed layer, under which Kafka has the position of dead letters.
         kept: what the settings say.
         checkpoints: of the speed layer; None for none.
@@ -68,6 +69,7 @@ class Housekeeping:
         metrics: Metrics,
         input_topic: str,
         update_topic: str,
+        items_topic: str,
         group_id: str,
         kept: Kept,
         checkpoints: ArtefactStore | None = None,
@@ -75,7 +77,7 @@ class Housekeeping:
         self._checkpoints = checkpoints
         self._registry, self._store, self._admin = registry, store, admin
         self._new_consumer, self._clock, self._metrics = new_consumer, clock, metrics
-        self._input, self._update, self._group_id = input_topic, update_topic, group_id
+        self._input, self._update, self._items, self._group_id = input_topic, update_topic, items_topic, group_id
         self._kept = kept
 
     def __call__(self, registry: Registry, history: History) -> None:
@@ -98,10 +100,20 @@ class Housekeeping:
                 self._trim(self._input, self._readers_of_input(there, history))
                 taken = self._taken(in_use, partitions)
                 self._trim(self._update, [*(entry.start for entry in in_use), *taken])
+                self._trim_items(min(entry.time_ms for entry in in_use))
             self._forget_checkpoints(min(entry.epoch for entry in (*held, *registry.epochs[-2:])))
             self._delete(registry, {entry.generation for entry in (*held, *registry.epochs[-2:])})
         except OryxError as trouble:
             log.warning("housekeeping_put_off", reason=str(trouble), hint="the next run does it")
+
+    def _trim_items(self, since_ms: int) -> None:
+        """Trim what speed processes have told one another of epochs published before: nothing comes before its epoch.
+
+        That is by Kafka's clock and the batch layer's, which may differ by so much.
+        """
+        if self._admin.partitions(self._items) is not None:
+            before_ms = since_ms - int(self._kept.clocks_s * 1000)
+            self._trim(self._items, [self._admin.offsets_at(self._items, before_ms)])
 
     def _announced(self, epochs: Sequence[EpochStarted], partitions: Sequence[int]) -> Announcements:
         """What was announced, read from as far back as it takes to find a live epoch: the last seconds, as a rule."""

@@ -10,11 +10,11 @@ import structlog
 
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
-from oryx_py.errors import CorruptGeneration, UnsupportedFormat
+from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
 from oryx_py.model.epochs import epochs_to_hold
 from oryx_py.model.generation import Generation
 from oryx_py.model.pair_delta import compile_steps
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.registry import EpochStarted, TopicsIdentity
 from oryx_py.model.state import ModelState
 from oryx_py.numerics import murmur2
 from oryx_py.numerics.cg import fold_in_many
@@ -28,14 +28,17 @@ from oryx_py.runtime.reading import records_between
 from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
 from speed_layer.announced import announced_until_now
 from speed_layer.checkpointing import Writer
-from speed_layer.claiming import Fence, Ownership, claim
+from speed_layer.claiming import Fence, Ownership, Part, claim
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun
+from speed_layer.folding import EpochFold
+from speed_layer.hearing import hearing_from
 from speed_layer.layer import Limits, SpeedLayer, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.repeats import Repeats, read_back
 from speed_layer.restoring import open_fold
+from speed_layer.share import Share
 from speed_layer.solving import UserSolver
 
 __all__ = ["assemble", "compile_kernel"]
@@ -58,6 +61,7 @@ def assemble(
     past: Past | None = None,
     checkpoints: ArtefactStore | None = None,
     writer: Callable[[Mapping[int, Mapping[int, int]], Ownership], Writer] | None = None,
+    part: Part | None = None,
 ) -> SpeedLayer:
     """Build the layer as a start finds it: registry first, then the fence, what was announced, and the epochs held.
 
@@ -72,6 +76,8 @@ def assemble(
         checkpoints: what other processes, or this one before, have written of epochs; None for none.
         writer: makes who writes them, given by epoch the input positions of the one begun with, and the process's
             ownership; None for nobody.
+        part: what of the input is this process's, which then tells others what they need of it; None for all of it,
+            claimed here, where there are no others.
 
     Raises:
         Transient: broker or store do not answer.
@@ -80,22 +86,21 @@ def assemble(
     compile_kernel()
     topic = settings.input.topic
     known = registry.read()
-    check_identity(known.topics, identify(admin, [topic, settings.update.topic]))
-    topics = Topics(
-        input=topic,
-        input_partitions=partitions_of(admin, topic),
-        update=settings.update.topic,
-        update_partitions=partitions_of(admin, settings.update.topic),
-        max_record_bytes=settings.input.max_record_bytes,
-    )
+    items = settings.items.topic
+    topics = _topics(settings, admin, known.topics, shares=part is not None)
     partitions = range(topics.input_partitions)
+    mine = frozenset(partitions) if part is None else part.partitions
+    is_whole = len(mine) == len(partitions)
     reader = Checkpoints(checkpoints, store, partitions) if checkpoints is not None else None
     overlap_s = settings.speed.epoch_overlap_s
     outbox = Outbox(producer, stopping)
-    new_group = partial(new_consumer, settings.speed.group_id)
-    ownership = claim(new_group, admin, settings.items.topic, topics.update, partitions)
+    if part is None:
+        new_group: Callable[[], Consumer] = partial(new_consumer, settings.speed.group_id)
+        ownership = claim(new_group, admin, items, topics.update, mine)
+    else:
+        new_group, ownership = part.new_group, part.ownership
     term = ownership.term
-    fence = Fence(outbox, topics.update, topics.update_partitions, term, partitions)
+    fence = Fence(outbox, topics.update, topics.update_partitions, term, mine)
     fence.raise_in(known.epochs[-1].epoch if known.epochs else 0)
     announcements = announced_until_now(
         known.epochs, topics, admin=admin, new_consumer=new_consumer, clock=clock, reader=reader, overlap_s=overlap_s
@@ -135,6 +140,7 @@ def assemble(
         announced = announcements.of(started.epoch)
         end = admin.end_offsets(topic)
         check_end(topic, end, state.progress(), announced.input)
+        share = None if part is None else Share(generation, partitions, topics.input_partitions)
         fold = open_fold(
             settings.speed.fold_in,
             state,
@@ -142,7 +148,16 @@ def assemble(
             announced.input,
             lambda: sent_since(sent_from),
             new_solver,
+            share,
         )
+        listens, item_known = None, {}
+        if share is not None:
+            assert isinstance(fold, EpochFold)
+            for partition in set(partitions) - mine:
+                fold.release(partition, -1)  # whatever a checkpoint tells of it, its owners know better
+            listens = hearing_from(fold, share, started.epoch, admin, new_consumer, items, topics.update, sent_from)
+            item_known = {p: offset - 1 for p, offset in admin.end_offsets(items).items() if offset}
+
         consumer, manifest = input_reader(), generation.manifest
         with ExitStack() as undo:
             undo.callback(consumer.close)
@@ -153,7 +168,7 @@ def assemble(
                     consumer,
                     topic,
                     manifest.fold,
-                    manifest.dedupe_from,
+                    {p: begin for p, begin in manifest.dedupe_from.items() if p in mine},
                     manifest.next_offsets,
                     partitions=topics.input_partitions,
                     clock=clock,
@@ -168,6 +183,9 @@ def assemble(
                 live=announced.live,
                 until=end,
                 resumes=begun,
+                owned=mine,
+                listens=listens,
+                item_known=item_known,
             )
             undo.pop_all()  # from here on the run closes it
         return run
@@ -204,19 +222,38 @@ def assemble(
             dead_letters=DeadLetters(
                 group,
                 topic=topic,
-                start=admin.start_offsets(topic),
+                start={p: offset for p, offset in admin.start_offsets(topic).items() if p in mine},
+                partitions=topics.input_partitions,
                 dead_letter_topic=settings.dead_letter_topic,
                 clock=clock,
             ),
             outbox=outbox,
             clock=clock,
             metrics=metrics,
-            checkpoints=writer(restored, ownership) if writer is not None else None,
+            checkpoints=writer(restored, ownership) if writer is not None and is_whole else None,
             term=term,
-            confirm=partial(ownership.confirm_by, group),
+            confirm=partial(ownership.confirm_by, group) if part is None else None,
+            partitions=mine,
         )
         undo.pop_all()  # from here on the layer closes what it has
     return layer
+
+
+def _topics(settings: Settings, admin: TopicAdmin, recorded: TopicsIdentity | None, *, shares: bool) -> Topics:
+    """Look the topics up; refuse others than the store belongs to, and an item topic that cannot be shared along."""
+    topic, items = settings.input.topic, settings.items.topic
+    check_identity(recorded, identify(admin, [topic, settings.update.topic, *([items] if shares else [])]))
+    count = partitions_of(admin, topic)
+    if shares and (of_items := partitions_of(admin, items)) != count:
+        raise TopicsChanged(f"{items} has {of_items} partitions, {topic} {count}: their counts have to be equal")
+    return Topics(
+        input=topic,
+        input_partitions=count,
+        update=settings.update.topic,
+        update_partitions=partitions_of(admin, settings.update.topic),
+        max_record_bytes=settings.input.max_record_bytes,
+        items=items,
+    )
 
 
 def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRun], undo: ExitStack) -> list[EpochRun]:

@@ -2,8 +2,9 @@
 
 import gc
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Protocol, TypedDict, TypeVar
 
 import numpy as np
@@ -14,21 +15,25 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.file_reading import open_reading
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.kafka_membership import KafkaMembership
 from oryx_py.adapters.places import history_log, open_checkpoints, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings
 from oryx_py.errors import Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
 from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
+from oryx_py.ports.membership import Membership
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing, Writer
-from speed_layer.claiming import Ownership
+from speed_layer.claiming import Ownership, Part, claim
 from speed_layer.forking import forked
+from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from speed_layer.oryx2_assembly import assemble_oryx2
 from speed_layer.outbox import Interrupted
+from speed_layer.shared import AsMember, SharedLayer
 
 __all__ = ["run"]
 
@@ -98,37 +103,18 @@ def run(settings: Settings, stopping: Stopping) -> int:
             }
             if settings.update.dialect == "oryx2":
                 return assemble_oryx2(settings, **ports)
-            here = located(settings)
-            reach = reach_of(here)
-            interval_s = settings.speed.checkpoint_interval_s
-            checkpoints = open_checkpoints(here.store_uri, reach) if interval_s else None
-
-            def writer(begun: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Writer:
-                assert checkpoints is not None
-                rng = np.random.default_rng()
-                return Checkpointing(
-                    store=checkpoints,
-                    update_end=lambda: admin.end_offsets(settings.update.topic),
-                    new_name=lambda now_ms: new_generation_name(now_ms, rng),
-                    spawn=forked,
-                    background=ThreadPoolExecutor(1, thread_name_prefix="checkpoint"),
-                    clock=clock,
-                    metrics=metrics,
-                    interval_s=interval_s,
-                    kept=settings.speed.checkpoints_kept,
-                    taken=begun,
-                    ownership=ownership,
-                )
-
-            return assemble(
-                here,
-                store=open_store(here.store_uri, reach),
-                registry=open_registry(here.registry_uri, reach),
-                past=_past(here),
-                checkpoints=checkpoints,
-                writer=writer if interval_s else None,
-                **ports,
+            assembled = partial(_assembled, located(settings), ports)
+            if not settings.speed.instance:
+                return assembled(None)
+            membership = KafkaMembership(
+                bootstrap,
+                client,
+                settings.speed.group_id,
+                settings.input.topic,
+                settings.speed.instance,
+                session_s=settings.speed.session_s,
             )
+            return _as_member(settings, ports, membership, assembled)
 
         layer = _patiently(begin, clock, stopping)
         if layer is None:
@@ -148,6 +134,59 @@ def run(settings: Settings, stopping: Stopping) -> int:
         except Interrupted:
             log.warning("stopped_before_all_was_acknowledged")
     return 0
+
+
+def _assembled(here: Settings, ports: Ports, part: Part | None) -> SpeedLayer:
+    """Put a layer together, of all input partitions or of a part."""
+    reach = reach_of(here)
+    interval_s = here.speed.checkpoint_interval_s
+    checkpoints = open_checkpoints(here.store_uri, reach) if interval_s else None
+
+    def writer(begun: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Writer:
+        assert checkpoints is not None
+        rng = np.random.default_rng()
+        return Checkpointing(
+            store=checkpoints,
+            update_end=lambda: ports["admin"].end_offsets(here.update.topic),
+            new_name=lambda now_ms: new_generation_name(now_ms, rng),
+            spawn=forked,
+            background=ThreadPoolExecutor(1, thread_name_prefix="checkpoint"),
+            clock=ports["clock"],
+            metrics=ports["metrics"],
+            interval_s=interval_s,
+            kept=here.speed.checkpoints_kept,
+            taken=begun,
+            ownership=ownership,
+        )
+
+    return assemble(
+        here,
+        store=open_store(here.store_uri, reach),
+        registry=open_registry(here.registry_uri, reach),
+        past=_past(here),
+        checkpoints=checkpoints,
+        writer=writer if interval_s else None,
+        part=part,
+        **ports,
+    )
+
+
+def _as_member(
+    settings: Settings, ports: Ports, membership: Membership, assembled: Callable[[Part], SpeedLayer]
+) -> SharedLayer:
+    """Share the input with whoever else is a member of the group."""
+    outsider = partial(ports["new_consumer"], settings.speed.group_id)
+
+    def new_group() -> Consumer:
+        return AsMember(outsider(), membership)
+
+    def claimed(partitions: frozenset[int]) -> Ownership:
+        return claim(outsider, ports["admin"], settings.items.topic, settings.update.topic, partitions, membership)
+
+    def load(partitions: frozenset[int], ownership: Ownership) -> "Future[SpeedLayer]":
+        return ports["loader"].submit(assembled, Part(partitions, ownership, new_group))
+
+    return SharedLayer(membership, claimed, load, ports["clock"])
 
 
 def _past(settings: Settings) -> HistoryRecords:

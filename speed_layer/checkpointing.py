@@ -130,7 +130,7 @@ class Checkpointing:
         self._background.shutdown(wait=True, cancel_futures=True)
 
     def _begin(self, runs: Sequence[EpochRun]) -> None:
-        run = next((run for run in reversed(runs) if run.is_live), None)
+        run = next((run for run in reversed(runs) if run.is_live and run.is_whole), None)
         if run is None:
             return
         epoch, now = run.started.epoch, self._clock.monotonic()

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 
 from oryx_py.errors import Replaced
 from oryx_py.ports import Consumer, Partition, TopicAdmin
+from oryx_py.ports.membership import Membership
 from speed_layer.outbox import Outbox
 from speed_layer.outgoing import progress_records
 
-__all__ = ["Fence", "Ownership", "claim"]
+__all__ = ["Fence", "Ownership", "Part", "claim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +61,57 @@ class Ownership:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the group has given to a process that shares the input with others, and that it has claimed.
+
+    Attributes:
+        partitions: of the input topic.
+        ownership: of these.
+        new_group: makes a consumer whose commits are those of the member that owns them.
+    """
+
+    partitions: frozenset[int]
+    ownership: Ownership
+    new_group: Callable[[], Consumer]
+
+
 def claim(
     new_group: Callable[[], Consumer],
     admin: TopicAdmin,
     items_topic: str,
     update_topic: str,
     partitions: Collection[int],
+    member: Membership | None = None,
 ) -> Ownership:
-    """Return the ownership of all input partitions, its term higher than that of any owner before; steps 1 and 2.
+    """Return the ownership of input partitions, its term higher than that of any owner before; steps 1 and 2.
 
     It stands in the group's position of the update topic's first partition, which the group reads nothing of; those of
-    the item topic are for owners of some. Should the group forget it (Kafka does after a week without members), the
-    update topic's end is above all the same.
+    owners of some, who are members, in that of the item topic's partitions of the same numbers, of which the group
+    reads nothing either. Should the group forget it (Kafka does after a week without members), the update topic's end
+    is above all the same.
+
+    Args:
+        new_group: makes a consumer of the group.
+        admin: of the topics.
+        items_topic, update_topic: their names.
+        partitions: of the input topic.
+        member: of the group, that they were given to; None where the group has no members.
 
     Raises:
-        BrokerUnavailable: no answer in time.
+        BrokerUnavailable: no answer in time; or the member has lost the partitions, and does not know it yet.
         ConfigError: the group refuses it.
     """
-    places = ((update_topic, 0), *((items_topic, partition) for partition in sorted(partitions)))
+    of_some = [(items_topic, partition) for partition in sorted(partitions)]
+    of_all = (update_topic, 0)
     with closing(new_group()) as group:
-        stored = [term for term in group.committed(places).values() if term is not None]
+        stored = [term for term in group.committed([of_all, *of_some]).values() if term is not None]
         term = max([admin.end_offsets(update_topic)[0], *(term + 1 for term in stored)])
-        group.commit({(update_topic, 0): term})
-    return Ownership(term, places, new_group)
+        if member is None:
+            group.commit({of_all: term})
+        else:
+            member.commit(dict.fromkeys(of_some, term))
+    return Ownership(term, (of_all, *of_some), new_group)
 
 
 class Fence:

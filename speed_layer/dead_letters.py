@@ -23,10 +23,11 @@ class DeadLetters:
     Args:
         consumer: of the group; reads the topic where no epoch does, and holds the committed positions.
         topic: the input topic.
-        start: by partition, where the topic begins, for a group that has no position yet.
+        start: by partition that is this process's, where the topic begins, for a group that has no position yet.
         dead_letter_topic: where to.
         clock: for the interval of commits.
         commit_every_s: longest time for which a position stays uncommitted while the layer runs.
+        partitions: how many the topic has; None for those of ``start``.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class DeadLetters:
         dead_letter_topic: str,
         clock: Clock,
         commit_every_s: float = 1.0,
+        partitions: int | None = None,
     ) -> None:
+        self._partitions = len(start) if partitions is None else partitions
         self._consumer = consumer
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
@@ -60,11 +63,11 @@ class DeadLetters:
 
     def behind(self, positions: Mapping[int, int]) -> bool:
         """Say whether records below these positions were not looked at yet."""
-        return any(self.positions[partition] < offset for partition, offset in positions.items())
+        return any(offset < positions.get(partition, 0) for partition, offset in self.positions.items())
 
     def advance(self, positions: Mapping[int, int]) -> None:
         """Note that all dead letters below these positions are acknowledged; commits now and then."""
-        for partition, offset in positions.items():
+        for partition, offset in ((p, o) for p, o in positions.items() if p in self.positions):
             self.positions[partition] = max(offset, self.positions[partition])
         if self._clock.monotonic() - self._committed_at >= self._commit_every_s:
             try:
@@ -73,6 +76,12 @@ class DeadLetters:
                 # Behind the truth is allowed: what is written again after a crash is a repeat.
                 log.warning("dead_letter_position_not_committed", reason=str(trouble))
                 self._committed_at = self._clock.monotonic()
+
+    def release(self, partition: int) -> None:
+        """Let go of a partition: its dead letters are another's to write."""
+        self.positions.pop(partition, None)
+        self._committed.pop(partition, None)
+        self._scanning = False
 
     def commit(self) -> None:
         """Commit the positions that changed.
@@ -105,7 +114,7 @@ class DeadLetters:
         for event in events:
             if isinstance(event, Record):
                 try:
-                    read_input(event.value, event.partition, len(self.positions))
+                    read_input(event.value, event.partition, self._partitions)
                 except BadInteraction as bad:
                     letter = self.of(event, bad.reason)
                     if letter is not None:

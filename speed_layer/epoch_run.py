@@ -1,6 +1,6 @@
 """One epoch as the speed layer follows it: from the generation's offsets to the end of the input, and on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum
 
 from oryx_py.events import Interaction
@@ -9,6 +9,8 @@ from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Consumer, Record
 from speed_layer.budget import Budget
 from speed_layer.fold import Fold
+from speed_layer.folding import EpochFold
+from speed_layer.hearing import Hearing
 from speed_layer.outgoing import unstamped
 from speed_layer.repeats import Repeats
 
@@ -48,6 +50,9 @@ class EpochRun:
         until: by input partition, the input's end when former owners were fenced: nobody has sent anything of what
             comes after it.
         resumes: whether a process before this one may have announced something of the epoch.
+        owned: the input partitions that are this run's; None for all.
+        listens: begins to hear other processes; None where there are none.
+        item_known: by partition of the item topic, the highest offset that its owners may have answered so far.
     """
 
     def __init__(
@@ -62,6 +67,9 @@ class EpochRun:
         live: Iterable[int],
         until: Mapping[int, int],
         resumes: bool,
+        owned: Collection[int] | None = None,
+        listens: Callable[[], Hearing] | None = None,
+        item_known: Mapping[int, int] | None = None,
     ) -> None:
         self.started = started
         self.fold = fold
@@ -71,14 +79,20 @@ class EpochRun:
         self._topic = topic
         self.live = set(live)
         """Input partitions live in this epoch."""
-        self.positions = dict(fold.state.progress())
+        self.positions = {p: o for p, o in fold.state.progress().items() if owned is None or p in owned}
         """By input partition: the next offset to fold."""
         self.announced = dict(self.positions)
         """By input partition: below these offsets all updates are acknowledged."""
-        self._silent_until = dict(announced)
+        self._silent_until = {p: offset for p, offset in announced.items() if p in self.positions}
         self._resumes = resumes
-        self._until = dict(until)
-        self.phase = Phase.SILENT if announced else Phase.REPLAY
+        self._until = {p: offset for p, offset in until.items() if p in self.positions}
+        self._listens = listens
+        self._hearing: Hearing | None = None
+        self.item_known = dict(item_known or {})
+        """By partition of the item topic: the highest offset of which this run knows, for what it says of items."""
+        if self._listens is not None and owned is not None and len(owned) < len(fold.state.progress()):
+            self._hearing = self._listens()
+        self.phase = Phase.SILENT if self._silent_until else Phase.REPLAY
         self._assign()
 
     @property
@@ -90,6 +104,33 @@ class EpochRun:
     def is_live(self) -> bool:
         """Whether every input partition was announced live."""
         return self.live.issuperset(self.positions)
+
+    def is_live_everywhere(self, partitions: Collection[int]) -> bool:
+        """Whether every input partition of every process was announced live."""
+        return self.is_live and (self._hearing is None or self._hearing.is_live(partitions))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this run has all input partitions, so that its state is the epoch's."""
+        return len(self.positions) == len(self.fold.state.progress())
+
+    def listen(self) -> None:
+        """Take in what other processes have said since."""
+        if self._hearing is not None:
+            self._hearing.listen()
+            for partition, offset in self._hearing.reached.items():
+                self.item_known[partition] = max(offset - 1, self.item_known.get(partition, 0))
+
+    def release(self, partition: int, term: int) -> None:
+        """Let go of an input partition owned with this term, and of the item partition of the same number."""
+        for of_partition in (self.positions, self.announced, self._until, self._silent_until, self.item_known):
+            of_partition.pop(partition, None)
+        self.live.discard(partition)
+        assert isinstance(self.fold, EpochFold)
+        self.fold.release(partition, term)
+        if self._hearing is None and self._listens is not None:
+            self._hearing = self._listens()
+        self._assign()
 
     @property
     def at_rest(self) -> bool:
@@ -120,8 +161,8 @@ class EpochRun:
         return True
 
     def caught_up(self, target: Mapping[int, int]) -> bool:
-        """Say whether everything below the target is read."""
-        return all(self.positions.get(partition, 0) >= offset for partition, offset in target.items())
+        """Say whether everything below the target is read, of the partitions that are this run's."""
+        return all(offset >= target.get(partition, 0) for partition, offset in self.positions.items())
 
     @property
     def busy(self) -> bool:
@@ -146,7 +187,8 @@ class EpochRun:
             self._assign()
             return []
         if self.phase is Phase.REPLAY:
-            if not (self.caught_up(target) and self.caught_up(self._until)):
+            heard = self._hearing is None or self._hearing.caught_up
+            if not (heard and self.caught_up(target) and self.caught_up(self._until)):
                 return []
             self.phase = Phase.EMIT
         if self.phase is Phase.FOLLOW:
@@ -156,11 +198,15 @@ class EpochRun:
             self.phase = Phase.FOLLOW
             if self._resumes:
                 updates += self.fold.resend()
+            if isinstance(self.fold, EpochFold):
+                updates += self.fold.all_said()
         return unstamped(updates)
 
     def close(self) -> None:
-        """Give the consumer back."""
+        """Give the consumers back."""
         self._consumer.close()
+        if self._hearing is not None:
+            self._hearing.close()
 
     def _assign(self) -> None:
         if self.phase is Phase.SILENT:

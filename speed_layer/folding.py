@@ -13,11 +13,13 @@ In every system n counts only the pairs of its own sum. An item forgotten in thi
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemGone, ItemVector, Update, UserVector
 from oryx_py.messages.blocks import Updates, UserVectors, expanded
+from oryx_py.messages.item_state import AllSaid, ItemState
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.cg import chunks
 from oryx_py.numerics.fold_in import Prior
@@ -25,8 +27,9 @@ from oryx_py.numerics.objective import Objective
 from speed_layer.batch_messages import block_of, gone_from, without_vector
 from speed_layer.budget import Budget
 from speed_layer.levels import level_sets
+from speed_layer.share import Share, states_of
 from speed_layer.solving import UserSolver
-from speed_layer.waiting import MicroBatch, Waiting
+from speed_layer.waiting import MicroBatch, Waiting, nothing_but
 
 __all__ = ["EpochFold", "NewSolver"]
 
@@ -50,9 +53,20 @@ class EpochFold:
         state: the epoch's state, as the generation has it or as an earlier fold left it.
         partitions: partitions of the input topic.
         new_solver: makes what solves users, given the generation's item factors, their prior and the objective.
+        share: what of it is this fold's, which then also says what other folds have to know of items; None: all, and
+            there are none.
     """
 
-    def __init__(self, state: ModelState, partitions: int, new_solver: NewSolver = UserSolver) -> None:
+    def __init__(
+        self,
+        state: ModelState,
+        partitions: int,
+        new_solver: NewSolver = UserSolver,
+        share: Share | None = None,
+    ) -> None:
+        self._share = share
+        self._elsewhere: set[int] = set()
+        """Items of which another process has said that they are forgotten."""
         generation = state.generation
         self.state = state
         self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
@@ -99,6 +113,9 @@ class EpochFold:
         """
         updates: list[Updates] = []
         budget = budget or Budget()
+        if self._elsewhere:
+            forgotten, self._elsewhere = frozenset(self._elsewhere), set()
+            self._fold(nothing_but(forgotten), budget.again(), updates)
         if self._waiting:
             self._fold(self._waiting.take(max_users), budget.again(), updates)
         if not self._waiting:
@@ -108,12 +125,91 @@ class EpochFold:
     def resend(self) -> list[Updates]:
         """Return once more every vector of levels 2 and 3, for readers that may have missed some."""
         state = self.state
-        updates: list[Updates] = [
-            ItemVector(item=state.items.id(item), vector=state.item_vector(item), users=(), epoch=state.epoch)
-            for item in self._holders
-        ]
+        updates: list[Updates] = []
+        for item in self._holders:
+            name = state.items.id(item)
+            if not self._owns(name):
+                continue
+            if self._share is not None and item in state.forgotten_items:
+                # The forget may have come of another partition, whose owner has seen it before it was sent.
+                updates.append(ItemGone(name, state.epoch))
+            updates.append(ItemVector(item=name, vector=state.item_vector(item), users=(), epoch=state.epoch))
         updates += [self._message(user, state.user_vector(user)) for user in sorted(self._level3)]
+        if self._share is not None:
+            for item in self._holders:
+                updates += self._said_of(item, self._holders[item] - self._level3)
         return updates
+
+    def all_said(self) -> list[Updates]:
+        """Return that all is said that the users of these partitions say of new items."""
+        share = self._share
+        return [] if share is None else [AllSaid(p, self.state.epoch) for p in sorted(share.owned)]
+
+    def hear_state(self, said: ItemState | AllSaid) -> None:
+        """Take in what another user's owner says of an item; solved again in a later `step`."""
+        share = self._share
+        if share is None or said.epoch != self.state.epoch:
+            return
+        if isinstance(said, AllSaid):
+            for name in share.foreign.end(said):
+                self._disturb(name)
+        elif said.forgets:
+            self._hear_forget(said.item)
+        elif not share.owns(said.user) and share.foreign.put(said):
+            self._disturb(said.item)
+
+    def hear_item(self, said: ItemVector | ItemGone, update_partition: int) -> None:
+        """Take in what an item's owner has sent; users of level 3 who know the item are stale."""
+        if said.epoch != self.state.epoch or self._owns(said.item):
+            return
+        if isinstance(said, ItemGone):
+            self._hear_forget(said.item)
+            said = ItemVector(said.item, None, (), said.epoch, said.item_input, said.term)
+        item = self.state.items.intern(said.item)
+        if self.state.apply(said, update_partition):
+            self._stale_users |= dict.fromkeys(sorted(self._holders.get(item, set()) & self._level3))
+
+    def release(self, partition: int, term: int) -> None:
+        """Let go of a partition: its users are another's from now on, and so are its items.
+
+        What was known of its users counts as said with this term, until others say more.
+        """
+        share, state = self._share, self.state
+        assert share is not None
+        share.owned.discard(partition)
+        for item, holders in self._holders.items():
+            gone = {user for user in holders if not share.owns(state.users.id(user))}
+            holders -= gone
+            for said in self._said_of(item, gone - self._level3):
+                share.foreign.put(replace(said, term=term))
+        self._level3 = share.own_users(state, self._level3)
+        self._stale_users = {user: None for user in self._stale_users if user in self._level3}
+        self._waiting.drop(partition)
+
+    def _said_of(self, item: int, users: set[int]) -> list[ItemState]:
+        """Return what users of level 1 say of an item."""
+        state, fed = self.state, np.array(sorted(users), np.int64)
+        strengths = state.histories.strengths(fed, np.full(len(fed), item, np.int64))
+        pairs = np.arange(len(fed)), np.full(len(fed), item, np.int64), strengths
+        return states_of(state, fed, self._inputs_of(fed), np.ones(len(fed), np.bool_), pairs)
+
+    def _disturb(self, name: str) -> None:
+        item = self.state.items.intern(name)
+        self._holders.setdefault(item, set())
+        if item >= self.state.items.base or item in self.state.forgotten_items:
+            self._stale_items[item] = None
+
+    def _hear_forget(self, name: str) -> None:
+        item = self.state.items.intern(name)
+        if item not in self.state.forgotten_items:
+            self._elsewhere.add(item)
+
+    def _owns(self, name: str) -> bool:
+        return self._share is None or self._share.owns(name)
+
+    def _inputs_of(self, users: Handles) -> Handles:
+        """Return int64[n]: the offset of each one's newest interaction, 0 where the epoch has had none."""
+        return np.array([self.state.user_input(user) or 0 for user in users.tolist()], np.int64)
 
     def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates]) -> None:
         for removal in gone_from(self.state, batch):
@@ -121,6 +217,10 @@ class EpochFold:
         disturbed = self._forget_items(batch, updates)
         owners = batch.owners()
         new = ~self._is_level0(batch.items)
+        if self._share is not None:
+            gone = new & np.isnan(batch.strengths)
+            pairs = owners[gone], batch.items[gone], batch.strengths[gone]
+            updates += states_of(self.state, batch.users, batch.inputs, np.zeros(len(batch), np.bool_), pairs)
         self._track_holders(batch.users[owners[new]], batch.items[new], batch.strengths[new])
         known = ~np.isnan(batch.strengths)
         # Before they are sent: the systems are gathered from the histories. The messages say the same once more.
@@ -134,7 +234,7 @@ class EpochFold:
         forgotten = self.state.forgotten_items
         return level0 & ~np.isin(items, list(forgotten)) if forgotten else level0
 
-    def _publish(self, update: Updates, updates: list[Updates]) -> None:
+    def _publish(self, update: Update | UserVectors, updates: list[Updates]) -> None:
         if isinstance(update, UserVectors):
             self.state.apply_users(update)
         else:
@@ -149,10 +249,21 @@ class EpochFold:
     def _forget_items(self, batch: MicroBatch, updates: list[Updates]) -> Handles:
         """Publish the items forgotten for the first time; return the users to be solved again for it."""
         disturbed: set[int] = set()
+        share = self._share
+        if share is not None:  # whoever else has heard of it already
+            forgotten = self.state.items.ids(np.array(sorted(batch.forgotten_items), np.int64))
+            updates += [ItemState(name, "", self.state.epoch, 0) for name in forgotten]
         for item in sorted(batch.forgotten_items - self.state.forgotten_items):
-            self._publish(ItemGone(self.state.items.id(item), self.state.epoch), updates)
-            self._holders[item] = set(self.state.histories.users_of(item))
+            name = self.state.items.id(item)
+            if self._owns(name):
+                self._publish(ItemGone(name, self.state.epoch), updates)
+            else:
+                self.state.apply(ItemGone(name, self.state.epoch))
+            users = self.state.histories.users_of(item)
+            self._holders[item] = set(users) if share is None else share.own_users(self.state, users)
             disturbed |= self._holders[item]
+            if share is not None and share.foreign.weight(name):
+                self._stale_items[item] = None
         return np.array(sorted(disturbed), np.int64)
 
     def _track_holders(self, users: Handles, items: Handles, strengths: NDArray[np.float64]) -> None:
@@ -172,6 +283,7 @@ class EpochFold:
         level1, feeds = np.zeros(len(users), np.bool_), np.zeros(len(users), np.bool_)
         vectors: list[NDArray[np.float32]] = []
         theirs: set[int] = set()
+        told: list[tuple[Handles, Handles, NDArray[np.float64]]] = []
         starts = np.zeros(len(users) + 1, np.int64)
         np.cumsum(self.state.histories.activity(len(self.state.users))[users], out=starts[1:])
         for part in chunks(starts, SLICE_PAIRS):
@@ -186,6 +298,9 @@ class EpochFold:
             fed_before = self._move_levels(users[part], some, lengths > 0)
             level1[part], feeds[part] = some, fed_before | some | (lengths == 0)
             if counts is not lengths:
+                if self._share is not None:
+                    owners = np.repeat(np.arange(part.start, part.stop), lengths)[~level0]
+                    told.append((owners, items[~level0].astype(np.int64), strengths[~level0]))
                 theirs.update(items[~level0 & np.repeat(feeds[part], lengths)].tolist())
                 items, strengths = items[level0], strengths[level0]
             if some.any():
@@ -198,6 +313,10 @@ class EpochFold:
             places = at[at < len(batch)]
             block = block_of(self.state, batch, places, users[at[len(places) :]], np.concatenate(vectors))
             self._publish(block, updates)
+        if told:
+            inputs = np.concatenate([batch.inputs, self._inputs_of(disturbed)])
+            owners, new, strengths = (np.concatenate(column) for column in zip(*told, strict=True))
+            updates += states_of(self.state, users, inputs, level1, (owners, new, strengths))
         owners = batch.owners()
         touched = np.unique(batch.items[~self._is_level0(batch.items) & feeds[owners]])
         self._stale_items |= dict.fromkeys(sorted(theirs.difference(touched.tolist())))
@@ -216,13 +335,17 @@ class EpochFold:
         return fed_before
 
     def _weight(self, item: int) -> int:
-        return len(self._holders.get(item, ()))
+        own = len(self._holders.get(item, ()))
+        return own if self._share is None else own + self._share.foreign.weight(self.state.items.id(item))
 
     def _solve_items(self, parts: tuple[list[int], Iterable[int]], updates: list[Updates]) -> None:
         """Solve and publish items of level 2, and leave the second part for later; users who follow are stale."""
         state = self.state
         items, later = parts
         self._stale_items |= dict.fromkeys(later)
+        for item in [item for item in items if not self._owns(state.items.id(item))]:
+            self._stale_items.pop(item, None)
+            items.remove(item)
         if not items:
             return
         feeding = [sorted(self._holders.get(item, set()) - self._level3) for item in items]
@@ -231,10 +354,13 @@ class EpochFold:
         strengths = state.histories.strengths(holders, np.repeat(np.array(items, np.int64), np.diff(indptr)))
         users, rows = np.unique(holders, return_inverse=True)
         factors = state.user_vectors.gather(users)
+        if self._share is not None and len(self._share.foreign):
+            names = state.items.ids(np.array(items, np.int64))
+            indptr, rows, strengths, factors = self._share.joined(names, indptr, rows, strengths, factors)
         vectors = self.solver.solve_with(indptr, rows, strengths, factors, self._users_prior)
-        for item, vector, users_of in zip(items, vectors, feeding, strict=True):
+        for item, vector, count in zip(items, vectors, np.diff(indptr).tolist(), strict=True):
             self._stale_items.pop(item, None)
-            new = vector if users_of else None
+            new = vector if count else None
             if new is not None or state.item_vector(item) is not None:
                 self._publish(ItemVector(state.items.id(item), new, (), state.epoch), updates)
                 followers = self._holders[item] & self._level3

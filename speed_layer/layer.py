@@ -18,17 +18,20 @@ killed after step  then the next start …
 =================  ====================================================================================================
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 import structlog
+from msgspec.structs import replace
 
 from oryx_py.errors import BadInteraction, BrokerUnavailable, OryxError, Transient
+from oryx_py.messages import ItemGone, ItemVector, partition_of
 from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.messages.inbound_many import read_inputs
+from oryx_py.messages.item_state import AllSaid, ItemState
 from oryx_py.model.registry import EpochStarted
-from oryx_py.ports import Clock, Outgoing, Record
+from oryx_py.ports import Clock, Outgoing, Partition, Record
 from speed_layer.budget import Budget
 from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.dead_letters import DeadLetters
@@ -36,7 +39,7 @@ from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.lag import LagWatch
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
-from speed_layer.outgoing import block_records, progress_records, signed, update_records
+from speed_layer.outgoing import block_records, progress_records, signed, state_records, update_records
 
 __all__ = ["Limits", "SpeedLayer", "Topics"]
 
@@ -52,6 +55,8 @@ class Topics:
     update: str
     update_partitions: int
     max_record_bytes: int
+    items: str = ""
+    """The item topic, which has the input's partitions; empty where nothing is written to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class SpeedLayer:
         checkpoints: who writes them.
         term: of this process's ownership of the input partitions, with which it signs what it sends; None for none.
         confirm: raises Replaced if another process has claimed them since; None where that does not matter.
+        partitions: the input partitions owned; None for all.
     """
 
     def __init__(
@@ -107,8 +113,11 @@ class SpeedLayer:
         checkpoints: Writer | None = None,
         term: int | None = None,
         confirm: Callable[[], None] | None = None,
+        partitions: Collection[int] | None = None,
     ) -> None:
         self._topics = topics
+        self.partitions = set(range(topics.input_partitions) if partitions is None else partitions)
+        """Input partitions that this layer owns."""
         self._term, self._confirm = term, confirm
         self._confirmed_at = clock.monotonic()
         self._checkpoints = checkpoints or NoCheckpoints()
@@ -132,6 +141,15 @@ class SpeedLayer:
         self._stepped_at = clock.monotonic()
         self._announced_at: dict[int, float] = {}
         self._live_at: dict[int, float] = {}
+        self._live_everywhere_at: dict[int, float] = {}
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Let go of input partitions that are another process's from now on; between two steps."""
+        for partition in sorted(self.partitions.intersection(partitions)):
+            self.partitions.discard(partition)
+            self._dead_letters.release(partition)
+            for run in self.runs:
+                run.release(partition, self._term or 0)
 
     def step(self, timeout_s: float) -> None:
         """Do one round for every epoch held; waits up to the timeout for something to do.
@@ -189,10 +207,11 @@ class SpeedLayer:
         ]
         return reasons
 
-    def close(self) -> None:
-        """Commit the dead letters' position and give the consumers back."""
+    def close(self, *, lost: bool = False) -> None:
+        """Commit the dead letters' position, unless all partitions are another's, and give the consumers back."""
         try:
-            self._dead_letters.commit()
+            if not lost:
+                self._dead_letters.commit()
         except BrokerUnavailable as unavailable:
             log.warning("dead_letter_position_not_committed", reason=str(unavailable))
         self._dead_letters.close()
@@ -213,12 +232,13 @@ class SpeedLayer:
         if first:
             self._lag.begin(records)
         letters = self._fold(run, records)
+        run.listen()
         budget = Budget(self._limits.stale_solves, self._limits.stale_pairs)
         begun = self._clock.monotonic()
         updates = run.take(target, self._limits.replay_slice_users, budget)
         if updates:  # an idle round solves nothing, and would make the figures those of idling
             self._metrics.solve_seconds.observe(self._clock.monotonic() - begun)
-        self._deliver(letters, updates)
+        self._deliver(letters, self._tell(run, updates))
         if first:
             self._dead_letters.advance(run.positions)
         if run.phase is Phase.FOLLOW:
@@ -248,6 +268,33 @@ class SpeedLayer:
             self._metrics.repeats.inc(repeats)
         return letters
 
+    def _tell(self, run: EpochRun, updates: Sequence[Updates]) -> Sequence[Updates]:
+        """Send what other processes have to know of items; return the updates with the item topic's offsets.
+
+        States come first, so that what is said of items has offsets that cover them.
+        """
+        states = [update for update in updates if isinstance(update, ItemState | AllSaid)]
+        if states:
+            highest: dict[Partition, int] = {}
+            partitions = self._topics.input_partitions
+            records = [
+                record
+                for state in states
+                for record in state_records(replace(state, term=self._term or 0), self._topics.items, partitions)
+            ]
+            self._outbox.deliver(records, highest)
+            for (_, partition), offset in highest.items():
+                run.item_known[partition] = max(offset, run.item_known.get(partition, 0))
+        if not run.item_known:
+            return [update for update in updates if not isinstance(update, AllSaid)] if states else updates
+        return [
+            replace(update, item_input=run.item_known.get(partition_of(update.item, self._topics.input_partitions)))
+            if isinstance(update, ItemVector | ItemGone)
+            else update
+            for update in updates
+            if not isinstance(update, ItemState | AllSaid)
+        ]
+
     def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Updates]) -> None:
         topics = self._topics
         records = list(letters)
@@ -255,7 +302,7 @@ class SpeedLayer:
             where = topics.update, topics.update_partitions, topics.max_record_bytes
             if isinstance(update, UserVectors):
                 records += block_records(update, *where)
-            else:
+            elif not isinstance(update, ItemState | AllSaid):
                 records += update_records(update, *where)
         self._outbox.deliver(records)
         self._metrics.dead_letters.inc(len(letters))
@@ -293,7 +340,7 @@ class SpeedLayer:
             return self.runs[0].horizon
         epoch = run.started.epoch
         if epoch not in self._replay_targets:
-            self._replay_targets[epoch] = run.positions if run.live else self._input_end()
+            self._replay_targets[epoch] = dict(run.positions) if run.live else self._input_end()
         return self._replay_targets[epoch]
 
     def _watch_registry(self) -> None:
@@ -326,6 +373,8 @@ class SpeedLayer:
             return
         self.trouble = None
         self._newest_epoch = started.epoch
+        for partition in set(run.positions) - self.partitions:
+            run.release(partition, self._term or 0)
         live = [held for held in self.runs if held.is_live]
         keep = (live or self.runs)[-1:]
         for held in self.runs:
@@ -343,7 +392,10 @@ class SpeedLayer:
         """Leave the older epoch when the newer has been live for so long that no replica serves the older."""
         if len(self.runs) < 2:
             return
-        live_at = self._live_at.get(self.runs[-1].started.epoch)
+        newest = self.runs[-1]
+        if newest.is_live_everywhere(range(self._topics.input_partitions)):
+            self._live_everywhere_at.setdefault(newest.started.epoch, self._clock.monotonic())
+        live_at = self._live_everywhere_at.get(newest.started.epoch)
         if live_at is not None and self._clock.monotonic() - live_at >= self._limits.epoch_overlap_s:
             old = self.runs.pop(0)
             self._replay_targets[self.runs[0].started.epoch] = dict(self.runs[0].positions)

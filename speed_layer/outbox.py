@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from oryx_py.errors import BrokerUnavailable, OryxError, QueueFull, Transient
-from oryx_py.ports import Delivery, Outgoing, Producer
+from oryx_py.ports import Delivery, Outgoing, Partition, Producer
 
 __all__ = ["Interrupted", "Outbox"]
 
@@ -31,8 +31,12 @@ class Outbox:
         self._wait_s = wait_s
         self._posted: _Attempt | None = None
 
-    def deliver(self, records: Sequence[Outgoing]) -> None:
+    def deliver(self, records: Sequence[Outgoing], highest: dict[Partition, int] | None = None) -> None:
         """Return when all records are acknowledged, and all that were posted before.
+
+        Args:
+            records: what to send.
+            highest: by topic and partition, the highest offset of what was acknowledged; it is brought up to date.
 
         Raises:
             Interrupted: `stopping` said so first.
@@ -40,7 +44,10 @@ class Outbox:
         """
         posted, self._posted = self._posted, None
         while records:
-            records = self._settled(self._sent(records))
+            attempt = self._sent(records)
+            records = self._settled(attempt)
+            if highest is not None:
+                attempt.tell(highest)
         if posted is not None and (again := self._settled(posted)):
             self.deliver(again)
 
@@ -98,8 +105,8 @@ class _Attempt:
 
     def __init__(self) -> None:
         self._sent: list[Outgoing] = []
-        self._answers: list[tuple[int, OryxError] | None] = []
-        """By acknowledged record None, by failed one the number in `_sent` and why."""
+        self._answers: list[tuple[int, Delivery]] = []
+        """By the number in `_sent`."""
 
     @property
     def open(self) -> bool:
@@ -113,16 +120,23 @@ class _Attempt:
         self._sent.pop()
 
     def _answered(self, number: int, delivery: Delivery) -> None:
-        self._answers.append(None if delivery.error is None else (number, delivery.error))
+        self._answers.append((number, delivery))
+
+    def tell(self, highest: dict[Partition, int]) -> None:
+        """Raise, by topic and partition, the highest offset acknowledged."""
+        for number, delivery in self._answers:
+            if delivery.error is None:
+                where = self._sent[number].topic, delivery.partition
+                highest[where] = max(delivery.offset, highest.get(where, -1))
 
     def failed(self) -> list[Outgoing]:
         """Return what is to be sent again, in order."""
-        failed = {answer[0] for answer in self._answers if answer is not None}
+        failed = {number: delivery.error for number, delivery in self._answers if delivery.error is not None}
         if not failed:
             return []
-        for answer in self._answers:
-            if answer is not None and not isinstance(answer[1], Transient):
-                raise answer[1]
+        for error in failed.values():
+            if not isinstance(error, Transient):
+                raise error
         again: list[Outgoing] = []
         broken: set[tuple[str, int | None, bytes | None]] = set()
         for number, record in enumerate(self._sent):

@@ -8,10 +8,20 @@ import numpy as np
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
 from oryx_py.messages.blocks import Updates, UserVectors, encode_block
+from oryx_py.messages.item_state import AllSaid, ItemState, encode_state
 from oryx_py.numerics.murmur2 import partitions_of
 from oryx_py.ports import Outgoing, Record
 
-__all__ = ["block_records", "dead_letter", "progress_records", "signed", "stamped", "unstamped", "update_records"]
+__all__ = [
+    "block_records",
+    "dead_letter",
+    "progress_records",
+    "signed",
+    "stamped",
+    "state_records",
+    "unstamped",
+    "update_records",
+]
 
 DEAD_LETTER_BYTES = 64 * 1024
 """Of a value that cannot be read, so much is kept (wire protocol)."""
@@ -96,6 +106,13 @@ def update_records(update: Update, topic: str, partitions: int, max_bytes: int) 
             partition=partition_of(_subject(update), partitions),
         )
     ]
+
+
+def state_records(state: ItemState | AllSaid, topic: str, partitions: int) -> list[Outgoing]:
+    """Return a state as a record for the item topic, in the partition of its item; that all is said, in every one."""
+    message = encode_state(state)
+    homes = range(partitions) if isinstance(state, AllSaid) else [partition_of(state.item, partitions)]
+    return [Outgoing(topic, message.value, message.key, message.headers, home) for home in homes]
 
 
 def progress_records(

@@ -12,6 +12,7 @@ from oryx_py.ports import Record
 from speed_layer.fold import Fold
 from speed_layer.folding import EpochFold, NewSolver
 from speed_layer.oryx_fold import OryxFold
+from speed_layer.share import Share
 from speed_layer.solving import UserSolver
 
 __all__ = ["open_fold", "restore"]
@@ -24,6 +25,7 @@ def open_fold(
     announced: Mapping[int, int],
     sent: Callable[[], Iterable[Record]],
     new_solver: NewSolver = UserSolver,
+    share: Share | None = None,
 ) -> Fold:
     """Return a rule's fold as a start needs it.
 
@@ -34,12 +36,13 @@ def open_fold(
         announced: by input partition, the positions announced of this epoch; empty for none.
         sent: reads the update topic from the epoch's start on; called only where its vectors are needed.
         new_solver: for the exact rule.
+        share: what of the epoch is this fold's; None for all, with nobody to tell.
 
     Raises:
         ConfigError: the rule does not go with the epoch's generation.
     """
     if rule == "exact":
-        return EpochFold(state, partitions, new_solver)
+        return EpochFold(state, partitions, new_solver, share)
     check_rule(state.generation.manifest.objective)
     astray = restore(state, announced, sent())
     return OryxFold(state, partitions, covered=announced, astray=astray)

@@ -13,7 +13,7 @@ from oryx_py.events.weighing import times_of, weigh_columns
 from oryx_py.messages import partition_of
 from oryx_py.model.state import ModelState
 
-__all__ = ["MicroBatch", "Waiting"]
+__all__ = ["MicroBatch", "Waiting", "nothing_but"]
 
 Handles = NDArray[np.int64]
 
@@ -136,6 +136,12 @@ class Waiting:
         forgotten_items, self._forgotten_items = frozenset(self._forgotten_items), set()
         return _folded(self.state, rows, forgotten_items)
 
+    def drop(self, partition: int) -> None:
+        """Leave out what waits of a partition: it is another's to fold."""
+        self._lay_down()
+        self._columns = [rows.where(rows.partitions != partition) for rows in self._columns]
+        self._sorted = self._sorted.where(self._sorted.partitions != partition)
+
     def _lay_down(self) -> None:
         """Turn what came last into columns; leave out what is too old or too little to count."""
         if not self._new:
@@ -191,13 +197,16 @@ class Waiting:
         self._forgotten_items.add(item)
 
 
+def nothing_but(forgotten_items: frozenset[int]) -> MicroBatch:
+    """Return what touches nobody, and says that these items are forgotten."""
+    none = np.empty(0, np.int64)
+    return MicroBatch(none, none, none, np.empty(0, bool), np.zeros(1, np.int64), none, np.empty(0), forgotten_items)
+
+
 def _folded(state: ModelState, rows: _Rows, forgotten_items: frozenset[int]) -> MicroBatch:
     """Fold rows, by user and then in the order of arrival, onto the state."""
     if not len(rows):
-        none = np.empty(0, np.int64)
-        return MicroBatch(
-            none, none, none, np.empty(0, bool), np.zeros(1, np.int64), none, np.empty(0), forgotten_items
-        )
+        return nothing_but(forgotten_items)
     begins = np.flatnonzero(np.diff(rows.users, prepend=-1))
     ends = np.append(begins[1:], len(rows)) - 1
     users = rows.users[begins]

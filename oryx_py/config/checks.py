@@ -40,6 +40,8 @@ def conflict(settings: Settings) -> str | None:
             'update.dialect = "oryx2" needs speed.fold_in = "oryx": an Oryx 2 model has no histories, without which '
             "nothing can be solved exactly"
         )
+    if settings.speed.instance and settings.speed.fold_in == "oryx":
+        return 'speed.instance is for speed.fold_in = "exact": by Oryx 2\'s rule one process does it all, remove it'
     return None
 
 

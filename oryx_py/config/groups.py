@@ -47,6 +47,10 @@ TopicOrNone = Annotated[
     str,
     msgspec.Meta(pattern=_TOPIC + r"{0,249}\Z", description="a topic's name: up to 249 of A-Z a-z 0-9 . _ -, or none"),
 ]
+InstanceOrNone = Annotated[
+    str,
+    msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{0,200}\Z", description="a name: up to 200 of A-Z a-z 0-9 . _ -, or none"),
+]
 UrlPath = Annotated[
     str,
     msgspec.Meta(
@@ -204,6 +208,8 @@ class Speed(_Group, frozen=True):
     """The speed layer."""
 
     group_id: Name = "oryx-speed"
+    instance: InstanceOrNone = ""
+    session_s: Annotated[float, msgspec.Meta(ge=6, le=1800)] = 30.0
     fold_in: Literal["exact", "oryx"] = "exact"
     epoch_overlap_s: Seconds = 60.0
     checkpoint_interval_s: Seconds = 120.0

@@ -9,6 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from oryx_py.errors import BadMessage
+from oryx_py.messages.item_state import AllSaid, ItemState
 from oryx_py.messages.update import Message, Update, UserVector
 
 __all__ = ["Updates", "UserVectors", "encode_block", "expanded"]
@@ -65,12 +66,15 @@ class UserVectors(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-Updates: TypeAlias = Update | UserVectors
+Updates: TypeAlias = Update | UserVectors | ItemState | AllSaid
+"""What a fold says: messages of the update topic, many of them at once, and states for the item topic."""
 
 
 def expanded(updates: Sequence[Updates]) -> Iterator[Update]:
-    """Return the messages one by one, in their order."""
+    """Return the messages of the update topic one by one, in their order."""
     for update in updates:
+        if isinstance(update, ItemState | AllSaid):
+            continue
         if isinstance(update, UserVectors):
             yield from map(update.update, range(len(update)))
         else:

@@ -62,7 +62,7 @@ class ModelState:
             BadMessage: the vector's length is not the generation's; the state is as before.
         """
         if isinstance(update, Progress):
-            self._terms.note(update.term, update.partitions, update_partition)
+            self.hear_term(update, update_partition)
         if update.epoch != self.epoch:
             return False
         match update:
@@ -86,6 +86,10 @@ class ModelState:
                 return True
             case _:
                 return False
+
+    def hear_term(self, progress: Progress, update_partition: int) -> None:
+        """Take in who speaks for which input partitions, and nothing else of a message."""
+        self._terms.note(progress.term, progress.partitions, update_partition)
 
     def apply_users(self, block: UserVectors) -> None:
         """Apply a block that was made from this very state: as its messages one by one, whose handles it has.

@@ -154,6 +154,18 @@ class Objective(msgspec.Struct, frozen=True):
         t = np.where(s > 0, self.kappa + w, 0.0)
         return w, t, s > 0 if self.counts == "positive" else s != 0
 
+    def strength_of(self, weight: float, target: float) -> float:
+        """Return the strength that has this weight and target, the inverse of `weights` for pairs that are there.
+
+        Weights that the constants make 0 (``alpha`` 0) tell only the sign.
+        """
+        if self.feedback == "explicit":
+            return target
+        size = weight / self.alpha if self.alpha else float(bool(target))
+        if self.log_strength:
+            size = self.epsilon * math.expm1(min(size, 700.0))
+        return size if target > 0 else -size
+
     def ridge(self, n: int, rows: int) -> float:
         """``λ_u`` for ``n`` counted pairs against ``rows`` rows of the other side."""
         return float(self.ridges(np.asarray([n], dtype=np.int64), rows)[0])

@@ -117,9 +117,10 @@ class BatchProcess(Process):
             metrics=_METRICS,
             input_topic=world.INPUT,
             update_topic=world.UPDATE,
+            items_topic=world.ITEMS,
             group_id=world.settings.speed.group_id,
             checkpoints=ports.checkpoints,
-            kept=Kept(trim=world.plan.trim, trim_keep_s=0.0, generations=3, overlap_s=world.OVERLAP_S),
+            kept=Kept(trim=world.plan.trim, trim_keep_s=0.0, generations=3, overlap_s=world.OVERLAP_S, clocks_s=0.0),
         )
         parts = Parts(
             registry=ports.registry,

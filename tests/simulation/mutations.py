@@ -17,6 +17,7 @@ import batch_layer.recovery
 import serving_layer.epochs
 import serving_layer.registry_source
 import speed_layer.assembly
+import speed_layer.folding
 import speed_layer.waiting
 from batch_layer.history_folder import HistoryFolder
 from oryx_py.messages import ModelRef, UserGone, decode
@@ -31,8 +32,10 @@ from speed_layer.folding import EpochFold
 from speed_layer.layer import SpeedLayer
 from speed_layer.outgoing import dead_letter
 from speed_layer.repeats import Repeats
+from speed_layer.shared import SharedLayer
 from speed_layer.waiting import Waiting
 from tests.simulation.clock import SimClock
+from tests.simulation.plan import SHARED
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -54,6 +57,11 @@ def _in_place_of(owner: Any, name: str, function: Callable[..., Any]) -> Callabl
     """Replace a function by one that is given the original first."""
     original = getattr(owner, name)
     return lambda: mock.patch.object(owner, name, lambda *args, **words: function(original, *args, **words))
+
+
+def _without(owner: Any, name: str) -> Callable[[], Any]:
+    """Do nothing in place of a function."""
+    return lambda: mock.patch.object(owner, name, return_value=None)
 
 
 def _backwards(
@@ -146,6 +154,10 @@ def _always(_: EpochRun) -> bool:
     return True
 
 
+def _only_who_knows(original: Any, *args: Any) -> Any:
+    return [state for state in original(*args) if state.vector is not None]
+
+
 def _needs_no_letters(_: Any, self: Any) -> dict[int, int]:
     return dict(self._admin.end_offsets(self._input))
 
@@ -228,6 +240,15 @@ MUTATIONS = [
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
     Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 94),
+    Mutation("states-of-items-are-not-heard", "13", _without(EpochFold, "hear_state"), SHARED),
+    Mutation("vectors-of-items-are-not-heard", "13", _without(EpochFold, "hear_item"), SHARED),
+    Mutation(
+        "pairs-that-are-gone-are-not-told",
+        "13",
+        _in_place_of(speed_layer.folding, "states_of", _only_who_knows),
+        SHARED,
+    ),
+    Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
     Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 328),
     Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 5),

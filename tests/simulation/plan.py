@@ -8,7 +8,10 @@ from oryx_py.events import FoldSettings
 from oryx_py.events.fold import KindSettings
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["K", "Plan", "draw", "draw_fold"]
+__all__ = ["SHARED", "K", "Plan", "draw", "draw_fold"]
+
+SHARED = 1_000_000
+"""From this seed on speed processes have names, and share the input."""
 
 K = 3
 
@@ -53,6 +56,14 @@ class Plan:
     new_items: float
     rest_on_log: bool
     """Whether the run ends with input that no generation covers."""
+    speeds: int
+    """Speed processes, at most."""
+    named: float
+    """How often one of them has a name in the group, without which it is alone."""
+    session_s: float
+    """After so long without a word the group gives one up."""
+    leave: float
+    """Of one step: a speed process leaves for good, or comes."""
     slice_users: int
     stale_solves: int
     """The speed layer's bounds of one step."""
@@ -67,10 +78,12 @@ class Plan:
 def draw(seed: int) -> Plan:
     """Return a seed's plan."""
     rng, late = random.Random(f"plan {seed}"), random.Random(f"checkpoints {seed}")
+    shares = random.Random(f"shares {seed}")
 
     def some(most: float, often: float = 0.6) -> float:
         return rng.random() * most if rng.random() < often else 0.0
 
+    speeds = shares.choice([1, 2, 2, 3]) if seed >= SHARED else 1
     return Plan(
         partitions=rng.randint(2, 4),
         update_partitions=rng.choice([1, 1, 2]),
@@ -107,6 +120,10 @@ def draw(seed: int) -> Plan:
         unreadable=some(0.2),
         new_items=rng.uniform(0.0, 0.6),
         rest_on_log=rng.random() < 0.7,
+        speeds=speeds,
+        named=0.0 if seed < SHARED else 1.0 if speeds > 1 else shares.choice([0.5, 1.0]),
+        session_s=shares.choice([0.5, 2.0, 10.0]),
+        leave=shares.choice([0.0, 0.01, 0.03]) if speeds > 1 else 0.0,
         slice_users=rng.choice([1, 2, 2_048]),
         stale_solves=rng.choice([2, 2_000]),
         checkpoint_s=late.choice([0.0, 0.3, 1.0, 3.0]),

@@ -10,14 +10,16 @@ from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.local_store import LocalStore
 from oryx_py.adapters.registry_log import RegistryLog
-from oryx_py.errors import BrokerUnavailable, OryxError, StoreUnavailable
+from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError, StoreUnavailable
 from oryx_py.messages import partition_of
 from oryx_py.ports import Delivery, EndOfPartition, Headers, OnDelivery, Outgoing, Partition, Record
+from oryx_py.ports.membership import Changes
 from oryx_py.ports.store import Commit
+from oryx_py.testing.fake_group import FakeMembership
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer
 from tests.simulation.process import Killed, Process
 
-__all__ = ["Ports", "SimConsumer", "SimProducer"]
+__all__ = ["Ports", "SimConsumer", "SimMembership", "SimProducer"]
 
 _READ_WITHOUT_AN_ANSWER_S = 0.01
 
@@ -169,6 +171,27 @@ class SimConsumer(FakeConsumer):
         if not events:
             world.clock.sleep(min(timeout_s, _READ_WITHOUT_AN_ANSWER_S))
         return events
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Store positions."""
+        self._process.effect("commit")
+        if self._process.world.group.members:
+            raise ConfigError("others are members of this group")
+        super().commit(positions)
+        self._process.world.checks.commits(self._process, positions)
+
+
+class SimMembership(FakeMembership):
+    """A member whose calls are effects."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        super().__init__(process.world.group, name)
+        self._process = process
+
+    def poll(self) -> Changes:
+        """Return at once with what has changed."""
+        self._process.effect("group poll")
+        return super().poll()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store positions."""

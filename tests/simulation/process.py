@@ -37,6 +37,11 @@ class Process:
         self.effects_left: int | None = None
         """Of a process that was replaced while it was paused, and wakes up: so many, then it dies. None: no bound."""
 
+    @property
+    def slot(self) -> str:
+        """What it is started in the place of; its name where it has one of its own in a group."""
+        return self.name.split(".")[0]
+
     def effect(self, what: str) -> None:
         """To be called before each call of a port.
 

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from oryx_py.errors import OryxError, Replaced, Transient
+from oryx_py.errors import ConfigError, OryxError, Replaced, Transient
+from oryx_py.ports import Consumer
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing
-from speed_layer.claiming import Ownership
+from speed_layer.claiming import Ownership, Part, claim
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
+from speed_layer.shared import AsMember, SharedLayer
 from tests.simulation.checkpointing import checkpointing
-from tests.simulation.ports import Ports
+from tests.simulation.ports import Ports, SimMembership
 from tests.simulation.process import Action, Failure, Killed, Process
 
 __all__ = ["SpeedProcess"]
@@ -50,55 +53,98 @@ class Loader:
 
 
 class SpeedProcess(Process):
-    """`speed_layer.bootstrap`, step by step."""
+    """`speed_layer.bootstrap`, step by step; its slot's name is its own in the group."""
 
     def __init__(self, world: Any, name: str) -> None:
         super().__init__(world, name)
         self._ports = Ports(self, world.folder)
         self._loader, self._background = Loader(), Loader()
-        self.layer: SpeedLayer | None = None
+        self.running: SharedLayer | SpeedLayer | None = None
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The input partitions that it has."""
+        layers = self.running.layers if isinstance(self.running, SharedLayer) else [self.running]
+        return frozenset(partition for layer in layers if layer is not None for partition in layer.partitions)
+
+    @property
+    def loads(self) -> bool:
+        """Whether it has not all that it is to have."""
+        return self.running is None or (isinstance(self.running, SharedLayer) and self.running.loads)
 
     def actions(self) -> list[Action]:
         """Start; or do a round, or what the loader's thread has to do."""
-        if self.layer is None:
+        if self.running is None:
             return [(3.0, "start", self._start)]
         threads = (("load", self._loader), ("checkpoint", self._background))
         return [(6.0, "step", self._step), *((3.0, word, thread.work) for word, thread in threads if thread.waiting)]
 
     def stop(self) -> None:
         """End as on SIGTERM."""
-        if self.layer is not None:
-            self.layer.close()
+        if self.running is not None:
+            self.running.close()
 
     def _start(self) -> None:
-        ports, writes = self._ports, self.world.plan.checkpoint_s > 0
+        named = self.world.plan.named
+        if named and self.world.rng.random() < named:
+            self.running = self._as_member()
+            return
         try:
-            self.layer = assemble(
-                self.world.settings,
-                admin=ports.admin,
-                producer=ports.producer,
-                new_consumer=ports.new_consumer,
-                store=ports.store,
-                registry=ports.registry,
-                clock=ports.clock,
-                stopping=lambda: False,
-                loader=self._loader,  # type: ignore[arg-type]  # submits, which is all that is asked of it
-                metrics=_METRICS,
-                past=ports.past,
-                checkpoints=ports.checkpoints if writes else None,
-                writer=self._writer if writes else None,
-            )
-            plan, limits = self.world.plan, self.layer._limits
-            self.layer._limits = replace(limits, replay_slice_users=plan.slice_users, stale_solves=plan.stale_solves)
+            self.running = self._assembled(None)
         except Transient as trouble:
             self.world.note(self.name, "cannot start yet", reason=str(trouble))
             self.world.clock.sleep(0.2)
+        except (ConfigError, Replaced) as refused:
+            raise Killed from refused  # and is started again
+
+    def _as_member(self) -> SharedLayer:
+        ports, settings, group_id = self._ports, self.world.settings, self.world.settings.speed.group_id
+        membership = SimMembership(self, self.slot)
+
+        def new_group() -> Consumer:
+            return AsMember(ports.new_consumer(group_id), membership)
+
+        return SharedLayer(
+            membership,
+            lambda partitions: claim(
+                partial(ports.new_consumer, group_id),
+                ports.admin,
+                settings.items.topic,
+                settings.update.topic,
+                partitions,
+                membership,
+            ),
+            lambda partitions, ownership: self._loader.submit(self._assembled, Part(partitions, ownership, new_group)),
+            ports.clock,
+        )
+
+    def _assembled(self, part: Part | None) -> SpeedLayer:
+        world, ports, writes = self.world, self._ports, self.world.plan.checkpoint_s > 0
+        layer = assemble(
+            world.settings,
+            admin=ports.admin,
+            producer=ports.producer,
+            new_consumer=ports.new_consumer,
+            store=ports.store,
+            registry=ports.registry,
+            clock=ports.clock,
+            stopping=lambda: False,
+            loader=self._loader,  # type: ignore[arg-type]  # submits, which is all that is asked of it
+            metrics=_METRICS,
+            past=ports.past,
+            checkpoints=ports.checkpoints if writes else None,
+            writer=self._writer if writes else None,
+            part=part,
+        )
+        plan, limits = world.plan, layer._limits
+        layer._limits = replace(limits, replay_slice_users=plan.slice_users, stale_solves=plan.stale_solves)
+        return layer
 
     def _step(self) -> None:
-        assert self.layer is not None
+        assert self.running is not None
         try:
-            self.layer.step(0.05)
-        except Replaced as replaced:
+            self.running.step(0.05)
+        except (ConfigError, Replaced) as replaced:
             raise Killed from replaced  # and is started again
         except OryxError as error:
             if self.effects_left is not None:

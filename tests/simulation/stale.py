@@ -3,6 +3,7 @@
 * ``MODEL-REF`` of a publisher whose epoch the registry has not taken, or of an epoch long gone;
 * ``PROGRESS`` sent once more, or of an epoch that does not exist;
 * updates of users that are older than what was sent since, as from the partition's former owner;
+* states of items sent once more;
 * updates and ``PROGRESS`` of a former owner that has read further than who took over has told yet.
 """
 
@@ -25,13 +26,16 @@ _NEVER = 1_000
 
 def stale_message(world: "World") -> Outgoing | None:
     """Return one for the update topic, None where there is none that could be."""
-    match world.rng.randrange(6):
+    match world.rng.randrange(7 if world.plan.named else 6):
         case 0:
             return _unknown_epoch(world)
         case 1:
             return _again(world, world.rng.choice([b"MODEL-REF", b"PROGRESS"]))
         case 2 | 3:
             return _ahead(world)
+        case 6:
+            states = world.archive.get(world.ITEMS, [])
+            return _copy(world.rng.choice(states)) if states else None
         case _:
             return _overtaken(world)
 

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from tests.simulation.plan import SHARED
 from tests.simulation.running import run_seed
 
 CHUNKS, SEEDS = 20, 25
+SHARED_CHUNKS = 4
 RECORDS_A_SEED, READS_A_SEED, EPOCHS_A_SEED = 10, 1, 1.5
 
 
@@ -21,6 +23,15 @@ def test_nothing_is_lost_counted_twice_or_mixed(chunk: int) -> None:
     assert sum(outcome.records for outcome in outcomes) >= RECORDS_A_SEED * SEEDS
     assert sum(outcome.reads for outcome in outcomes) >= READS_A_SEED * SEEDS, "too few reads to say anything"
     assert sum(outcome.epochs for outcome in outcomes) >= EPOCHS_A_SEED * SEEDS, "too few epochs to say anything"
+
+
+@pytest.mark.parametrize("chunk", range(SHARED_CHUNKS))
+def test_nor_where_several_speed_processes_come_and_go(chunk: int) -> None:
+    first = SHARED + chunk * SEEDS
+    outcomes = [run_seed(seed) for seed in range(first, first + SEEDS)]
+    failed = [f"seed {outcome.seed}: {outcome.failure}" for outcome in outcomes if outcome.failure]
+    assert not failed, "\n".join([*failed, "replay: python -m tests.simulation --seed N --trace"])
+    assert sum(outcome.records for outcome in outcomes) >= RECORDS_A_SEED * SEEDS
 
 
 def test_a_seed_replays_alone_in_another_process() -> None:

@@ -19,6 +19,7 @@ from oryx_py.messages import partition_of
 from oryx_py.model.registry import Registry
 from oryx_py.ports import Outgoing, Record, TopicSpec
 from oryx_py.testing.fake_broker import FakeLog
+from oryx_py.testing.fake_group import FakeGroup
 from oryx_py.testing.memory_log import MemoryCommitLog
 from tests.simulation.batch import BatchProcess, first_recipe
 from tests.simulation.checkpointing import damage_one
@@ -53,6 +54,8 @@ class Slot:
         self._count = 0
         self.current: Process | None = None
         self.not_before = 0.0
+        self.is_out = False
+        """Whether nobody is to be there for the time being."""
 
     def fill(self) -> Process:
         """Start a new process."""
@@ -64,7 +67,7 @@ class Slot:
 class World:
     """One run."""
 
-    INPUT, UPDATE, DEAD = "in", "up", "in.dead-letter"
+    INPUT, UPDATE, DEAD, ITEMS = "in", "up", "in.dead-letter", "items"
     OVERLAP_S = 1.0
 
     def __init__(self, seed: int, folder: Path, trace: Trace) -> None:
@@ -80,6 +83,7 @@ class World:
             (self.INPUT, self.plan.partitions),
             (self.UPDATE, self.plan.update_partitions),
             (self.DEAD, 1),
+            (self.ITEMS, self.plan.partitions),
         ):
             self.log.create(TopicSpec(topic, partitions, 1, {}))
         self.registry_log, self.history_log = MemoryCommitLog(), MemoryCommitLog()
@@ -101,12 +105,19 @@ class World:
         self._depth = 0
         self.checks = Checks(self)
         self._clients = Clients(self)
-        self._speed = Slot("speed", lambda name: SpeedProcess(self, name))
+        self.group = FakeGroup(
+            self.log,
+            self.settings.speed.group_id,
+            self.plan.partitions,
+            self.clock.monotonic,
+            self.plan.session_s,
+        )
+        self._speeds = [Slot(f"speed{n}", lambda name: SpeedProcess(self, name)) for n in range(self.plan.speeds)]
         self._batch = Slot("batch", lambda name: BatchProcess(self, name))
         self._serving = [
             Slot(f"serving{n}", lambda name: ServingProcess(self, name)) for n in range(self.plan.replicas)
         ]
-        self._slots = [self._speed, self._batch, *self._serving]
+        self._slots = [*self._speeds, self._batch, *self._serving]
         self._woken: list[Process] = []
 
     def run(self) -> None:
@@ -205,10 +216,11 @@ class World:
 
     def _pause(self, process: Process, what: str) -> None:
         self.note(process.name, "paused before", effect=what)
-        if process is self._speed.current and self.chance(self.plan.zombie):
+        slot = next((slot for slot in self._speeds if slot.current is process), None)
+        if slot is not None and self.chance(self.plan.zombie):
             process.effects_left = self.rng.randint(1, 60)
             self._woken.append(process)
-            self._speed.current = None
+            slot.current = None
         self._depth += 1
         for _ in range(self.rng.choice([1, 1, 2, 3, 5, 15])):
             self._one()
@@ -229,13 +241,15 @@ class World:
             damage_one(self, self.folder / "checkpoints")
         if self.chance(self.plan.kill):
             self._kill_somebody()
+        if self.chance(self.plan.leave):
+            self._come_or_leave()
         ready = [(weight, process, word, act) for process in self._ready() for weight, word, act in process.actions()]
         _, process, word, act = rng.choices(ready, [weight for weight, *_ in ready])[0]
         self._do(process, word, act)
 
     def _ready(self) -> list[Process]:
         for slot in self._slots:
-            if slot.current is None and self.clock.monotonic() >= slot.not_before:
+            if slot.current is None and not slot.is_out and self.clock.monotonic() >= slot.not_before:
                 self.note(slot.name, "started")
                 slot.fill()
         found = [self._clients, *(slot.current for slot in self._slots if slot.current is not None), *self._woken]
@@ -267,6 +281,24 @@ class World:
         victim.alive = False
         if not victim.busy:
             self._bury(victim)
+
+    def _come_or_leave(self) -> None:
+        """Another speed process is put into service, or one is taken out of it; one always stays."""
+        slot = self.rng.choice(self._speeds)
+        if slot.is_out:
+            slot.is_out = False
+        elif sum(not slot.is_out for slot in self._speeds) > 1:
+            slot.is_out = True
+            self.note(slot.name, "leaves")
+            process = slot.current
+            if process is None:
+                return
+            if not process.busy and self.rng.random() < 0.5:
+                assert isinstance(process, SpeedProcess)
+                self._do(process, "stop", process.stop)
+            process.alive = False
+            if not process.busy:
+                self._bury(process)
 
     def _bury(self, process: Process) -> None:
         process.alive = False
@@ -309,7 +341,7 @@ class World:
     def _start_again(self) -> None:
         """Everything that was only in memory is gone, and has to come from checkpoints and topics as it was."""
         self.note("world", "starts again")
-        for slot in (self._speed, *self._serving):
+        for slot in (*self._speeds, *self._serving):
             if slot.current is not None:
                 self._bury(slot.current)
         self._ready_all()
@@ -324,13 +356,16 @@ class World:
             if quiet == rounds:
                 return
         waits = [replica.manager.readiness().reason for replica in self.replicas()]
-        speed = self._speed.current
-        assert isinstance(speed, SpeedProcess)
-        raise Failure(f"does not come to rest: speed {speed.layer and speed.layer.waiting_for()}, serving {waits}")
+        speeds = [process.running and process.running.waiting_for() for process in self._processes()]
+        raise Failure(f"does not come to rest: speed {speeds}, serving {waits}")
+
+    def _processes(self) -> list[SpeedProcess]:
+        """The speed processes that run."""
+        return [slot.current for slot in self._speeds if isinstance(slot.current, SpeedProcess)]
 
     def _ready_all(self) -> None:
         for slot in self._slots:
-            if slot.current is None:
+            if slot.current is None and not slot.is_out:
                 slot.fill()
 
     def _round(self) -> None:
@@ -344,8 +379,9 @@ class World:
                 self._do(process, word, act)
 
     def _is_at_rest(self) -> bool:
-        speed, newest = self._speed.current, self.registry().newest_epoch
-        if not isinstance(speed, SpeedProcess) or speed.layer is None:
+        newest = self.registry().newest_epoch
+        owned = frozenset[int]().union(*(process.partitions for process in self._processes()))
+        if any(process.loads for process in self._processes()) or len(owned) < self.plan.partitions:
             return False
         if newest is None:
             return True
@@ -367,6 +403,7 @@ def _settings(folder: Path) -> Settings:
                 {
                     "ORYX__INPUT__TOPIC": World.INPUT,
                     "ORYX__UPDATE__TOPIC": World.UPDATE,
+                    "ORYX__ITEMS__TOPIC": World.ITEMS,
                     "ORYX__SPEED__GROUP_ID": "speed",
                     "ORYX__SPEED__EPOCH_OVERLAP_S": str(World.OVERLAP_S),
                 },

@@ -66,6 +66,7 @@ class SpeedWorld:
                 "ORYX__LOCAL__DIR": str(folder),
                 "ORYX__INPUT__TOPIC": f"{name}-input",
                 "ORYX__UPDATE__TOPIC": f"{name}-update",
+                "ORYX__ITEMS__TOPIC": f"{name}-items",
                 "ORYX__SPEED__GROUP_ID": f"{name}-speed",
                 "ORYX__SPEED__EPOCH_OVERLAP_S": "0",
                 **(settings or {}),
@@ -75,6 +76,7 @@ class SpeedWorld:
             (self.settings.input.topic, partitions),
             (self.settings.update.topic, 1),
             (self.settings.dead_letter_topic, 1),
+            (self.settings.items.topic, partitions),
         ):
             admin.create(TopicSpec(topic, count, 1, {}))
         self.store = open_store(self.settings.store_uri)

@@ -44,6 +44,7 @@ class Tidied(BatchWorld):
             metrics=self.metrics,
             input_topic="in",
             update_topic="up",
+            items_topic="items",
             group_id="speed",
             kept=Kept(**{"trim_keep_s": 0.0, "overlap_s": 0.0, **kept}),  # type: ignore[arg-type]
             checkpoints=self.checkpoints,
