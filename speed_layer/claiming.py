@@ -56,8 +56,8 @@ class Ownership:
         """
         if any(other is not None and other > self.term for other in group.committed(self.places).values()):
             raise Replaced(
-                "another speed layer was started and has taken over; this one ends: run one alone, or give each its "
-                "own topics and speed.group_id"
+                "another speed layer was started and has taken over; this one ends: run one alone, or give each a name "
+                "(speed.instance), and they share the input"
             )
 
 
