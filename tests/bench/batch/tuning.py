@@ -33,6 +33,13 @@ _FOUND: Final[dict[tuple[str, str], dict[str, float]]] = {
 """By trainer and world, what a search on the validation sample found at 64 features, on ML-100K of as many combinations
 for each (MLlib's objective by this project's solver); a world's name may have the features behind it: "810k/256"."""
 
+_CARRIED: Final[dict[str, dict[str, float]]] = {
+    "8.1m": {"alpha0": 0.03, "lambda_": 0.001, "epochs": 15},
+    "20m": {"alpha0": 0.03, "lambda_": 0.004, "epochs": 15},
+}
+"""Ours for worlds with more items: with ν = 1, λ (n + α0 |I|) stays what it is for 810k, n the mean user's pairs. As it
+is, λ would regularise ten times as much where there are ten times as many items, and leave nothing of the factors."""
+
 _ELSE: Final[dict[str, dict[str, float]]] = {name: _FOUND[name, "810k"] for name in ("oryx", "mllib", "implicit")}
 
 
@@ -41,6 +48,8 @@ def found_before(trainer: str, world: str, features: int) -> tuple[dict[str, flo
     for name in (f"{world}/{features}", world):
         if (trainer, name) in _FOUND:
             return _FOUND[trainer, name], f"on the validation sample of {name}"
+    if trainer == "oryx" and world in _CARRIED:
+        return _CARRIED[world], "as for 810k, λ (n + α0 |I|) the same, not searched for here"
     return _ELSE[trainer], "as for 810k, not searched for here"
 
 

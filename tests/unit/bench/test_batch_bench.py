@@ -11,7 +11,7 @@ from oryx_py.errors import UserError
 from oryx_py.numerics.metrics import ndcg
 from oryx_py.testing.long_tail import LongTail, draw
 from tests.bench.batch.report import judged, table
-from tests.bench.batch.samples import Sample, load_sample, movielens, world_sample
+from tests.bench.batch.samples import WORLDS, Sample, load_sample, movielens, world_sample
 from tests.bench.batch.scoring import difference, gains_of, ndcg_of
 from tests.bench.batch.tuning import GRIDS, found_before, grid
 from tests.bench.batch.watching import Watch
@@ -91,6 +91,14 @@ def test_every_trainer_has_as_many_settings_to_choose_from() -> None:
         found, how = found_before(name, "ml100k", 64)
         assert how == "on the validation sample of ml100k"
         assert tuple({**found, "epochs": 8.0}.items()) in settings[name]
+
+
+def test_what_is_carried_over_to_more_items_regularises_as_much() -> None:
+    def strength(world: str) -> float:
+        size, (found, _) = WORLDS[world], found_before("oryx", world, 64)
+        return found["lambda_"] * (size.interactions / size.users + found["alpha0"] * size.items)
+
+    assert [strength(world) for world in ("8.1m", "20m")] == pytest.approx([strength("810k")] * 2, rel=0.05)
 
 
 def row(seconds: float, score: float, *, cut_short: bool = False) -> dict[str, Any]:
