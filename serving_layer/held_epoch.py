@@ -104,7 +104,6 @@ class HeldEpoch:
         self._positions, self._end = dict(entry.start), dict(entry.start)
         self._follower: Follower | None = None
         self._retry: asyncio.TimerHandle | None = None
-        self._released = False
         self._begin()
 
     @property
@@ -134,7 +133,7 @@ class HeldEpoch:
 
     def release(self) -> None:
         """Stop loading and following; returns at once."""
-        self._released = self._watch.cancelled = True
+        self._watch.cancelled = True
         self._task.cancel()
         if self._retry is not None:
             self._retry.cancel()

@@ -32,8 +32,7 @@ class Membership(Protocol):
         """Return at once with what has changed.
 
         Raises:
-            ConfigError: the broker refuses these credentials or their rights.
-            TopicsChanged: another process has this member's name.
+            ConfigError: the broker refuses these credentials or their rights, or another process has this name by now.
         """
         ...
 
