@@ -12,7 +12,7 @@ from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
 from oryx_py.runtime.checkpoints import Checkpoints, seeded
-from speed_layer.layer import Topics
+from speed_layer.limits import Topics
 
 __all__ = ["announced_until_now"]
 

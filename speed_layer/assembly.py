@@ -33,7 +33,8 @@ from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun
 from speed_layer.folding import EpochFold
 from speed_layer.hearing import hearing_from
-from speed_layer.layer import Limits, SpeedLayer, Topics
+from speed_layer.layer import SpeedLayer
+from speed_layer.limits import Limits, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.repeats import Repeats, read_back

@@ -20,7 +20,6 @@ killed after step  then the next start …
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import structlog
 from msgspec.structs import replace
@@ -37,42 +36,14 @@ from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.lag import LagWatch
+from speed_layer.limits import Limits, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.outgoing import block_records, progress_records, signed, state_records, update_records
 
-__all__ = ["Limits", "SpeedLayer", "Topics"]
+__all__ = ["SpeedLayer"]
 
 log = structlog.get_logger("speed")
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The names and sizes of what the layer reads and writes."""
-
-    input: str
-    input_partitions: int
-    update: str
-    update_partitions: int
-    max_record_bytes: int
-    items: str = ""
-    """The item topic, which has the input's partitions; empty where nothing is written to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The layer's bounds and intervals."""
-
-    max_batch_records: int = 10_000
-    replay_slice_users: int = 2_048
-    stale_solves: int = 2_000
-    stale_pairs: int = 500_000
-    idle_progress_s: float = 1.0
-    registry_poll_s: float = 0.5
-    load_retry_s: float = 10.0
-    epoch_overlap_s: float = 60.0
-    patience_s: float = 10.0
-    owner_check_s: float = 5.0
 
 
 class SpeedLayer:

@@ -9,7 +9,7 @@ from oryx_py.config import Settings
 from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.oryx2_log import Oryx2Log
 from oryx_py.runtime.topics import partitions_of
-from speed_layer.layer import Limits, Topics
+from speed_layer.limits import Limits, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.oryx2_layer import Oryx2SpeedLayer
 from speed_layer.oryx2_model import Loading, Oryx2Model

@@ -22,7 +22,7 @@ from oryx_py.events import parse_value
 from oryx_py.messages import Update
 from oryx_py.ports import Clock, Consumer, Outgoing, Record, TopicAdmin
 from speed_layer.lag import LagWatch
-from speed_layer.layer import Limits, Topics
+from speed_layer.limits import Limits, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.oryx2_model import Oryx2Model
 from speed_layer.oryx2_models import Oryx2Models
