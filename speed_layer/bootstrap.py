@@ -1,6 +1,5 @@
 """Puts the speed layer together from the settings, and runs it."""
 
-import gc
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
 from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.ports.membership import Membership
+from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from speed_layer.assembly import assemble
@@ -124,9 +124,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
             settings.speed.metrics_host, settings.speed.metrics_port, ready=layer.waiting_for, registry=registry
         )
         undo.callback(health.close)
-        # The libraries' objects stay for good; to look through them again and again takes tens of milliseconds a time.
-        gc.collect()
-        gc.freeze()
+        settle()
         log.info("speed_started", waiting_for=layer.waiting_for())
         try:
             while not stopping.requested:

@@ -1,9 +1,11 @@
 """One epoch as the speed layer follows it: from the generation's offsets to the end of the input, and on."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 
-from oryx_py.events import Interaction
+import numpy as np
+
+from oryx_py.events import InteractionColumns
 from oryx_py.messages.blocks import Updates
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Consumer, Record
@@ -153,12 +155,20 @@ class EpochRun:
             return self._up_to_announced(records)
         return records
 
-    def add(self, interaction: Interaction, record: Record) -> bool:
-        """Fold what a record says, those of a partition in order; False where it repeats another and is ignored."""
-        if self.repeats.is_repeat(record, interaction.user):
-            return False
-        self.fold.add(interaction, record.partition, record.offset, record.timestamp_ms)
-        return True
+    def add(self, interactions: InteractionColumns, records: Sequence[Record]) -> int:
+        """Fold what records say, those of a partition in order; return how many repeat another and are ignored."""
+        new = self.repeats.new_ones(records, interactions.users)
+        repeats = 0
+        if new is not None:
+            repeats = len(records) - len(new)
+            interactions, records = interactions.at(new), [records[place] for place in new]
+        self.fold.add_many(
+            interactions,
+            np.array([record.partition for record in records], np.int64),
+            np.array([record.offset for record in records], np.int64),
+            np.array([record.timestamp_ms for record in records], np.int64),
+        )
+        return repeats
 
     def caught_up(self, target: Mapping[int, int]) -> bool:
         """Say whether everything below the target is read, of the partitions that are this run's."""

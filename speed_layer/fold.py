@@ -2,7 +2,10 @@
 
 from typing import Protocol
 
-from oryx_py.events import Interaction
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.events import Interaction, InteractionColumns
 from oryx_py.messages import Update
 from oryx_py.messages.blocks import Updates
 from oryx_py.model.state import ModelState
@@ -48,6 +51,16 @@ class Fold(Protocol):
             offset: of its record.
             kafka_ms: the record's time; -1 where it has none, so that it counts as new.
         """
+        ...
+
+    def add_many(
+        self,
+        interactions: InteractionColumns,
+        partitions: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        kafka_ms: NDArray[np.int64],
+    ) -> None:
+        """Do as `add` of many: n interactions, their partitions, offsets and Kafka's times, int64[n]."""
         ...
 
     def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:

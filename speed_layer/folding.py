@@ -16,7 +16,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from oryx_py.events import Interaction
+from oryx_py.events import Interaction, InteractionColumns
 from oryx_py.messages import ItemGone, ItemVector, Update, UserVector
 from oryx_py.messages.blocks import Updates, UserVectors, expanded
 from oryx_py.messages.item_state import AllSaid, ItemState
@@ -34,8 +34,8 @@ from speed_layer.waiting import MicroBatch, Waiting, nothing_but
 __all__ = ["EpochFold", "NewSolver"]
 
 Handles = NDArray[np.int64]
-SLICE_PAIRS = 1 << 15
-"""Pairs of users' histories that are looked at together, so that the processor's caches hold what is made of them."""
+SLICE_PAIRS = 1 << 17
+"""Pairs of users' histories that are looked at together: many for the steps in Python, and few for the caches."""
 NewSolver = Callable[[NDArray[np.float32], Prior, Objective], UserSolver]
 
 
@@ -98,6 +98,12 @@ class EpochFold:
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Fold one interaction; nothing is solved before `step`."""
         self._waiting.add(interaction, partition, offset, kafka_ms)
+
+    def add_many(
+        self, interactions: InteractionColumns, partitions: Handles, offsets: Handles, kafka_ms: Handles
+    ) -> None:
+        """Fold interactions; nothing is solved before `step`."""
+        self._waiting.add_many(interactions, partitions, offsets, kafka_ms)
 
     def flush(self, max_users: int | None = None) -> list[Update]:
         """Do a `step` without a budget; return its messages one by one."""
@@ -223,7 +229,7 @@ class EpochFold:
             updates += states_of(self.state, batch.users, batch.inputs, np.zeros(len(batch), np.bool_), pairs)
         self._track_holders(batch.users[owners[new]], batch.items[new], batch.strengths[new])
         known = ~np.isnan(batch.strengths)
-        # Before they are sent: the systems are gathered from the histories. The messages say the same once more.
+        # Before they are sent: the systems are gathered from the histories.
         self.state.histories.put_many(batch.users[owners[known]], batch.items[known], batch.strengths[known])
         touched = self._solve_users(batch, np.setdiff1d(disturbed, batch.users), updates)
         self._solve_items(budget.affordable(touched.tolist(), self._weight), updates)
@@ -236,7 +242,7 @@ class EpochFold:
 
     def _publish(self, update: Update | UserVectors, updates: list[Updates]) -> None:
         if isinstance(update, UserVectors):
-            self.state.apply_users(update)
+            self.state.apply_users(update, knows_pairs=True)  # from `_fold`
         else:
             self.state.apply(update)
         updates.append(update)
@@ -286,25 +292,23 @@ class EpochFold:
         told: list[tuple[Handles, Handles, NDArray[np.float64]]] = []
         starts = np.zeros(len(users) + 1, np.int64)
         np.cumsum(self.state.histories.activity(len(self.state.users))[users], out=starts[1:])
+        forgotten = np.array(sorted(self.state.forgotten_items), np.int64)
         for part in chunks(starts, SLICE_PAIRS):
-            indptr, items, strengths = self.state.histories.gather(users[part])
-            level0 = self._is_level0(items)
-            lengths = np.diff(indptr)
-            counts = lengths
-            if not level0.all():
-                before = np.concatenate([[0], np.cumsum(level0)])
-                counts = before[indptr[1:]] - before[indptr[:-1]]
-            some = counts > 0
-            fed_before = self._move_levels(users[part], some, lengths > 0)
-            level1[part], feeds[part] = some, fed_before | some | (lengths == 0)
-            if counts is not lengths:
+            level0, others = self.state.histories.split(users[part], self.state.items.base, forgotten)
+            indptr, items, strengths = level0
+            knows = np.diff(starts[part.start : part.stop + 1]) > 0
+            some = np.diff(indptr) > 0
+            fed_before = self._move_levels(users[part], some, knows)
+            level1[part], feeds[part] = some, fed_before | some | ~knows
+            if len(others[1]):
+                owners = np.repeat(np.arange(part.start, part.stop), np.diff(others[0]))
                 if self._share is not None:
-                    owners = np.repeat(np.arange(part.start, part.stop), lengths)[~level0]
-                    told.append((owners, items[~level0].astype(np.int64), strengths[~level0]))
-                theirs.update(items[~level0 & np.repeat(feeds[part], lengths)].tolist())
-                items, strengths = items[level0], strengths[level0]
-            if some.any():
-                kept = np.concatenate([[0], np.cumsum(counts[some])])
+                    told.append((owners, others[1].astype(np.int64), others[2]))
+                theirs.update(others[1][feeds[owners]].tolist())
+            if some.all():
+                vectors.append(self.solver.solve(users[part], indptr, items, strengths))
+            elif some.any():
+                kept = np.append(indptr[:-1][some], indptr[-1])
                 vectors.append(self.solver.solve(users[part][some], kept, items, strengths))
         fallen = ~level1 & (np.diff(starts) > 0) & (np.arange(len(users)) >= len(batch))  # the batch's own come next
         self._stale_users |= dict.fromkeys(users[fallen].tolist())

@@ -24,13 +24,13 @@ from concurrent.futures import Future
 import structlog
 from msgspec.structs import replace
 
-from oryx_py.errors import BadInteraction, BrokerUnavailable, OryxError, Transient
+from oryx_py.errors import BrokerUnavailable, OryxError, Transient
 from oryx_py.messages import ItemGone, ItemVector, partition_of
 from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.messages.item_state import AllSaid, ItemState
 from oryx_py.model.registry import EpochStarted
-from oryx_py.ports import Clock, Outgoing, Partition, Record
+from oryx_py.ports import Clock, Outgoing, Record
 from speed_layer.budget import Budget
 from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.dead_letters import DeadLetters
@@ -224,17 +224,20 @@ class SpeedLayer:
 
     def _fold(self, run: EpochRun, records: Sequence[Record]) -> list[Outgoing]:
         """Fold the records; return the dead letters among them, which are the older epoch's to write."""
+        if not records:
+            return []
         letters: list[Outgoing] = []
-        first, repeats = run is self.runs[0], 0
-        values, homes = [record.value for record in records], [record.partition for record in records]
-        found = read_inputs(values, homes, self._topics.input_partitions) if records else []
-        for record, read in zip(records, found, strict=True):
-            if isinstance(read, BadInteraction):
-                letter = self._dead_letters.of(record, read.reason)
-                if letter is not None and first:
-                    letters.append(letter)
-            elif not run.add(read, record):
-                repeats += 1
+        first = run is self.runs[0]
+        read = read_inputs(
+            [record.value for record in records],
+            [record.partition for record in records],
+            self._topics.input_partitions,
+        )
+        for number, bad in read.bad.items() if first else ():
+            letter = self._dead_letters.of(records[number], bad.reason)
+            if letter is not None:
+                letters.append(letter)
+        repeats = run.add(read.interactions, [records[number] for number in read.numbers.tolist()])
         if first and run.phase is Phase.FOLLOW:
             self._metrics.repeats.inc(repeats)
         return letters
@@ -246,15 +249,13 @@ class SpeedLayer:
         """
         states = [update for update in updates if isinstance(update, ItemState | AllSaid)]
         if states:
-            highest: dict[Partition, int] = {}
             partitions = self._topics.input_partitions
             records = [
                 record
                 for state in states
                 for record in state_records(replace(state, term=self._term or 0), self._topics.items, partitions)
             ]
-            self._outbox.deliver(records, highest)
-            for (_, partition), offset in highest.items():
+            for (_, partition), offset in self._outbox.deliver_placed(records).items():
                 run.item_known[partition] = max(offset, run.item_known.get(partition, 0))
         if not run.item_known:
             return [update for update in updates if not isinstance(update, AllSaid)] if states else updates

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from oryx_py.errors import NearSingular
-from oryx_py.events import Action, Interaction
+from oryx_py.events import Action, Interaction, InteractionColumns
 from oryx_py.messages import ItemGone, ItemVector, Update
 from oryx_py.messages.blocks import Updates
 from oryx_py.messages.update import Vector
@@ -19,6 +21,7 @@ from speed_layer.pending import Pending
 
 __all__ = ["OryxFold"]
 
+Handles = NDArray[np.int64]
 log = structlog.get_logger("speed")
 
 
@@ -69,6 +72,14 @@ class OryxFold:
     def nbytes(self) -> int:
         """About how many bytes the state takes beside the generation's files."""
         return self.state.nbytes
+
+    def add_many(
+        self, interactions: InteractionColumns, partitions: Handles, offsets: Handles, kafka_ms: Handles
+    ) -> None:
+        """Take the steps of interactions, one after the other."""
+        places = zip(partitions.tolist(), offsets.tolist(), kafka_ms.tolist(), strict=True)
+        for number, place in enumerate(places):
+            self.add(interactions.interaction(number), *place)
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Take the steps of one interaction; nothing is said of them before `flush`."""

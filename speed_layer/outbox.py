@@ -1,5 +1,6 @@
 """Sends records and waits for their acknowledgement, as long as it takes."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -23,33 +24,53 @@ class Outbox:
         producer: where to.
         stopping: asked while waiting; True makes the wait end.
         wait_s: how long one wait for the broker lasts before `stopping` is asked again.
+        sleep: waits where there is nothing to wait for.
     """
 
-    def __init__(self, producer: Producer, stopping: Callable[[], bool], wait_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        stopping: Callable[[], bool],
+        wait_s: float = 0.5,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._producer = producer
         self._stopping = stopping
         self._wait_s = wait_s
+        self._sleep = sleep
         self._posted: _Attempt | None = None
 
-    def deliver(self, records: Sequence[Outgoing], highest: dict[Partition, int] | None = None) -> None:
+    def deliver(self, records: Sequence[Outgoing]) -> None:
         """Return when all records are acknowledged, and all that were posted before.
-
-        Args:
-            records: what to send.
-            highest: by topic and partition, the highest offset of what was acknowledged; it is brought up to date.
 
         Raises:
             Interrupted: `stopping` said so first.
-            OryxError: a record can never be sent, as the delivery's error says.
+            OryxError: a record can never be sent, as the producer says.
         """
         posted, self._posted = self._posted, None
-        while records:
-            attempt = self._sent(records)
-            records = self._settled(attempt)
-            if highest is not None:
-                attempt.tell(highest)
-        if posted is not None and (again := self._settled(posted)):
+        if posted is None and not records:
+            return
+        attempt = self._sent(records)
+        self._settle()
+        while again := attempt.failed():
+            attempt = self._sent(again)
+            self._settle()
+        if posted is not None and (again := posted.failed()):
             self.deliver(again)
+
+    def deliver_placed(self, records: Sequence[Outgoing]) -> dict[Partition, int]:
+        """Do as `deliver`; return by topic and partition the highest offset of what was acknowledged."""
+        highest: dict[Partition, int] = {}
+        while records:
+            attempt = _Attempt(records)
+            for number, record in enumerate(records):
+                self._send(record, partial(attempt.answered, number))
+            self._settle()
+            for where, offset in attempt.highest.items():
+                highest[where] = max(offset, highest.get(where, -1))
+            records = attempt.failed()
+        self.deliver(())
+        return highest
 
     def post(self, records: Sequence[Outgoing]) -> None:
         """Send records whose acknowledgement nothing waits for but the next `deliver`, or `post`.
@@ -59,23 +80,25 @@ class Outbox:
         Raises:
             Interrupted, OryxError: as `deliver`, of what was posted before.
         """
-        if self._posted is not None:
-            self.deliver(())
+        self.deliver(())
         self._posted = self._sent(records)
 
     def _sent(self, records: Sequence[Outgoing]) -> "_Attempt":
-        attempt = _Attempt()
-        for record in records:
-            self._send(record, attempt)
+        """Send records whose failures alone are told."""
+        attempt = _Attempt(records)
+        begin = 0
+        while begin < len(records):
+            rest = records[begin:] if begin else records
+            try:
+                begin += self._producer.send_many(rest, partial(attempt.given_up, begin))
+            except Transient as unavailable:
+                self._pause(unavailable)
+            else:
+                if begin < len(records):
+                    self._settle()
         return attempt
 
-    def _settled(self, attempt: "_Attempt") -> list[Outgoing]:
-        """Wait until it is known what became of an attempt; return what is to be sent again."""
-        while attempt.open:
-            self._flush()
-        return attempt.failed()
-
-    def _send(self, record: Outgoing, attempt: "_Attempt") -> None:
+    def _send(self, record: Outgoing, on_delivery: Callable[[Delivery], None]) -> None:
         while True:
             try:
                 self._producer.send(
@@ -84,57 +107,61 @@ class Outbox:
                     key=record.key,
                     headers=record.headers,
                     partition=record.partition,
-                    on_delivery=attempt.expect(record),
+                    on_delivery=on_delivery,
                 )
             except QueueFull:
-                attempt.forget()
-                self._flush()
+                self._settle()
+            except Transient as unavailable:
+                self._pause(unavailable)
             else:
                 return
 
-    def _flush(self) -> None:
-        try:
-            self._producer.flush(self._wait_s)
-        except BrokerUnavailable as unavailable:
-            if self._stopping():
-                raise Interrupted("stopped before Kafka acknowledged everything") from unavailable
+    def _pause(self, unavailable: Transient) -> None:
+        """Wait for a producer that takes nothing now, though it holds nothing: its client is being replaced."""
+        if self._stopping():
+            raise Interrupted("stopped before everything was sent") from unavailable
+        self._settle()
+        self._sleep(self._wait_s)
+
+    def _settle(self) -> None:
+        """Wait until it is known what became of everything sent."""
+        while True:
+            try:
+                self._producer.flush(self._wait_s)
+            except BrokerUnavailable as unavailable:
+                if self._stopping():
+                    raise Interrupted("stopped before Kafka acknowledged everything") from unavailable
+            except OryxError:
+                continue  # its attempt was told, too
+            else:
+                return
 
 
 class _Attempt:
-    """What became of the records of one attempt; the producer's thread tells, by appending and nothing else."""
+    """What became of the records of one attempt; the producer's thread tells, and has told all when it is settled."""
 
-    def __init__(self) -> None:
-        self._sent: list[Outgoing] = []
-        self._answers: list[tuple[int, Delivery]] = []
+    def __init__(self, sent: Sequence[Outgoing]) -> None:
+        self._sent = sent
+        self._errors: dict[int, OryxError] = {}
         """By the number in `_sent`."""
+        self.highest: dict[Partition, int] = {}
+        """By topic and partition, the highest offset acknowledged, of those who were asked for."""
 
-    @property
-    def open(self) -> bool:
-        return len(self._answers) < len(self._sent)
+    def given_up(self, begin: int, number: int, error: OryxError) -> None:
+        self._errors[begin + number] = error
 
-    def expect(self, record: Outgoing) -> Callable[[Delivery], None]:
-        self._sent.append(record)
-        return partial(self._answered, len(self._sent) - 1)
-
-    def forget(self) -> None:
-        self._sent.pop()
-
-    def _answered(self, number: int, delivery: Delivery) -> None:
-        self._answers.append((number, delivery))
-
-    def tell(self, highest: dict[Partition, int]) -> None:
-        """Raise, by topic and partition, the highest offset acknowledged."""
-        for number, delivery in self._answers:
-            if delivery.error is None:
-                where = self._sent[number].topic, delivery.partition
-                highest[where] = max(delivery.offset, highest.get(where, -1))
+    def answered(self, number: int, delivery: Delivery) -> None:
+        if delivery.error is not None:
+            self._errors[number] = delivery.error
+        else:
+            where = self._sent[number].topic, delivery.partition
+            self.highest[where] = max(delivery.offset, self.highest.get(where, -1))
 
     def failed(self) -> list[Outgoing]:
         """Return what is to be sent again, in order."""
-        failed = {number: delivery.error for number, delivery in self._answers if delivery.error is not None}
-        if not failed:
+        if not self._errors:
             return []
-        for error in failed.values():
+        for error in self._errors.values():
             if not isinstance(error, Transient):
                 raise error
         again: list[Outgoing] = []
@@ -142,7 +169,7 @@ class _Attempt:
         for number, record in enumerate(self._sent):
             # Without a partition the key decides: records of one key lie in one.
             where = (record.topic, record.partition, record.key if record.partition is None else None)
-            if number in failed:
+            if number in self._errors:
                 broken.add(where)
             if where in broken:
                 again.append(record)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
 from oryx_py.messages.blocks import Updates, UserVectors, encode_block
 from oryx_py.messages.item_state import AllSaid, ItemState, encode_state
-from oryx_py.numerics.murmur2 import partitions_of
+from oryx_py.messages.partitions import homes_of
 from oryx_py.ports import Outgoing, Record
 
 __all__ = [
@@ -58,28 +59,20 @@ def signed(updates: Sequence[Updates], term: int | None) -> list[Updates]:
 
 def block_records(block: UserVectors, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:
     """Return a block's updates as records: for each what `update_records` returns."""
-    messages = encode_block(block)
-    homes = _homes(block.users, partitions)
+    values, headers = encode_block(block)
+    homes = homes_of(block.users, partitions).tolist()
+    # Headers and the key are short but for the strengths, of which each has an item in the value, no shorter than four
+    # bytes; so what is far below the bound needs no exact look.
+    room = (max_bytes - OVERHEAD_BYTES) // 16
+    if max(map(len, values), default=0) <= room:
+        return list(map(Outgoing, repeat(topic), values, repeat(b"UP"), headers, homes))
     records: list[Outgoing] = []
-    room = max_bytes - OVERHEAD_BYTES
-    for at, (message, home) in enumerate(zip(messages, homes, strict=True)):
-        # Headers and the key are short but for the strengths, of which each has an item in the value, no shorter than
-        # four bytes; so what is far below the bound needs no exact look.
-        if len(message.value) > room // 16:
-            records += update_records(block.update(at), topic, partitions, max_bytes)
+    for at, value in enumerate(values):
+        if len(value) <= room:
+            records.append(Outgoing(topic, value, b"UP", headers[at], homes[at]))
         else:
-            records.append(Outgoing(topic, message.value, message.key, message.headers, home))
+            records += update_records(block.update(at), topic, partitions, max_bytes)
     return records
-
-
-def _homes(names: Sequence[str], partitions: int) -> list[int]:
-    if partitions == 1:
-        return [0] * len(names)
-    encoded = [name.encode() for name in names]
-    ends = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=ends[1:])
-    found: list[int] = partitions_of(np.frombuffer(b"".join(encoded), np.uint8), ends, partitions).tolist()
-    return found
 
 
 def update_records(update: Update, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:

@@ -1,6 +1,6 @@
 """Which records of the input are ignored, and how an epoch learns what was there before its first one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap
 from oryx_py.events import FoldSettings, IdWindow, SeenIds
@@ -42,6 +42,16 @@ class Repeats:
             return False
         seen = self._seen.setdefault(record.partition, SeenIds(self._settings))
         return seen.is_repeat(user, id_, record.timestamp_ms)
+
+    def new_ones(self, records: Sequence[Record], users: Sequence[str]) -> list[int] | None:
+        """Take in readable records of these users, in their order; return the places of those to be folded.
+
+        None where none repeats another, as nearly always.
+        """
+        repeats = {
+            place for place, record in enumerate(records) if record.headers and self.is_repeat(record, users[place])
+        }
+        return [place for place in range(len(records)) if place not in repeats] if repeats else None
 
 
 def read_back(

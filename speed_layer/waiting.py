@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.events import Action, FoldSettings, Interaction
+from oryx_py.events import FoldSettings, Interaction, InteractionColumns
 from oryx_py.events.fold import fold_columns
 from oryx_py.events.weighing import times_of, weigh_columns
 from oryx_py.messages import partition_of
@@ -110,10 +110,28 @@ class Waiting:
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int) -> None:
         """Take one interaction; those of a partition come in the order of its offsets."""
-        if not interaction.user:
-            self._forget_item(interaction.item, partition, offset)
-        else:
+        if interaction.user:
             self._new.append((interaction, partition, offset, kafka_ms))
+        else:
+            self._lay_down()
+            self._forget_item(interaction.item, partition, offset)
+
+    def add_many(
+        self, interactions: InteractionColumns, partitions: Handles, offsets: Handles, kafka_ms: Handles
+    ) -> None:
+        """Take interactions as columns; those of a partition come in the order of its offsets."""
+        self._lay_down()
+        begin, forgets = 0, list[int]()
+        if "" in interactions.users:
+            forgets = [place for place, user in enumerate(interactions.users) if not user]
+        for place in [*forgets, len(interactions)]:
+            if place > begin:
+                some = slice(begin, place)
+                part = interactions if place - begin == len(interactions) else interactions.at(range(begin, place))
+                self._lay(part, partitions[some], offsets[some], kafka_ms[some])
+            if place < len(interactions):
+                self._forget_item(interactions.items[place], int(partitions[place]), int(offsets[place]))
+            begin = place + 1
 
     def take(self, max_users: int | None = None) -> MicroBatch:
         """Cut off the interactions of so many users, all of them for None, and the items forgotten by now."""
@@ -143,44 +161,34 @@ class Waiting:
         self._sorted = self._sorted.where(self._sorted.partitions != partition)
 
     def _lay_down(self) -> None:
-        """Turn what came last into columns; leave out what is too old or too little to count."""
-        if not self._new:
-            return
-        new, self._new = self._new, []
+        """Turn what came one by one into columns."""
+        if self._new:
+            interactions, *places = zip(*self._new, strict=True)
+            self._new = []
+            self.add_many(InteractionColumns.of(interactions), *(np.array(column, np.int64) for column in places))
+
+    def _lay(self, new: InteractionColumns, partitions: Handles, offsets: Handles, kafka_ms: Handles) -> None:
+        """Add rows; leave out what is too old or too little to count."""
         manifest = self.state.generation.manifest
         settings: FoldSettings = manifest.fold
-        interactions = [row[0] for row in new]
-        users = self.state.users.intern_many([each.user for each in interactions])
-        named = [each.item for each in interactions]
-        if "" in named:
-            whole = np.array([each.action is Action.FORGET_USER for each in interactions])
-            items = np.full(len(named), _WHOLE_USER, np.int64)
-            items[~whole] = self.state.items.intern_many([name for name in named if name])
+        users = self.state.users.intern_many(new.users)
+        if "" in new.items:
+            whole = np.array([not item for item in new.items])
+            items = np.full(len(new), _WHOLE_USER, np.int64)
+            items[~whole] = self.state.items.intern_many([name for name in new.items if name])
         else:
-            items = self.state.items.intern_many(named)
-        strengths = np.array([each.strength for each in interactions], np.float64)  # None becomes NaN
-        kafka_ms = np.array([row[3] for row in new], np.int64)
-        rows = _Rows(
-            users,
-            items,
-            strengths,
-            np.array([row[2] for row in new], np.int64),
-            kafka_ms,
-            np.array([row[1] for row in new], np.int64),
-        )
+            items = self.state.items.intern_many(new.items)
+        rows = _Rows(users, items, new.strengths, offsets, kafka_ms, partitions)
         if not settings.is_plain:
-            places = {kind: place for place, kind in enumerate(settings.kinds)}
-            kinds = np.array([places.get(each.kind or "", -1) for each in interactions], np.int64)
-            given = np.array(
-                [-1 if each.timestamp_ms is None else each.timestamp_ms for each in interactions], np.int64
-            )
-            weighed, counts = weigh_columns(strengths, kinds, times_of(given, kafka_ms), settings, manifest.as_of_ms)
+            known = {kind: place for place, kind in enumerate(settings.kinds)}
+            kinds = np.array([known.get(kind, -1) for kind in new.kinds], np.int64)
+            times_ms = times_of(new.timestamps_ms(), kafka_ms)
+            weighed, counts = weigh_columns(new.strengths, kinds, times_ms, settings, manifest.as_of_ms)
             rows = replace(rows, strengths=weighed).where(counts)
         self._columns.append(rows)
 
     def _forget_item(self, name: str, partition: int, offset: int) -> None:
         """Let everybody in the partition who knows the item, or will when what waits is folded, delete it."""
-        self._lay_down()
         item = self.state.items.intern(name)
         waiting = [rows.users[(rows.items == item) & (rows.partitions == partition)] for rows in self._columns]
         waiting.append(self._sorted.users[(self._sorted.items == item) & (self._sorted.partitions == partition)])

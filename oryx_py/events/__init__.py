@@ -1,6 +1,7 @@
 """Interactions: parsing, encoding, and the fold of their log."""
 
 from oryx_py.events.codec import encode_csv, parse_object, parse_value
+from oryx_py.events.columns import InteractionColumns
 from oryx_py.events.dedupe import IdWindow, SeenIds, reaches
 from oryx_py.events.fold import FoldSettings, KindSettings, fold_columns, fold_pair
 from oryx_py.events.ids import check_id
@@ -12,6 +13,7 @@ __all__ = [
     "FoldSettings",
     "IdWindow",
     "Interaction",
+    "InteractionColumns",
     "KindSettings",
     "SeenIds",
     "check_id",

@@ -24,14 +24,15 @@ from oryx_py.events.csv_line import join_fields, split_line
 from oryx_py.events.ids import check_id
 from oryx_py.events.interaction import Interaction
 
-__all__ = ["check_id", "encode_csv", "parse_object", "parse_value"]
+__all__ = ["FIELDS", "check_id", "encode_csv", "parse_object", "parse_value", "strength_of_text"]
 
 MAX_STRENGTH = 3.4028234663852886e38
 """Trainers compute in float32; what is infinite there is refused, which also keeps sums in float64 finite."""
 
 MAX_TIMESTAMP_MS = 2**63 - 1
 
-_FIELDS = 5
+FIELDS = 5
+"""A line has so many, at most."""
 _KEYS = frozenset({"user", "item", "strength", "timestamp", "event"})
 
 _Scalar: TypeAlias = str | int | float | None
@@ -56,10 +57,10 @@ def parse_value(value: bytes | None) -> Interaction:
     except UnicodeDecodeError as error:
         raise BadInteraction(f"not UTF-8 at byte {error.start}") from None
     count = len(fields)
-    if count < 2 or count > _FIELDS:
-        found = "more than 5 fields" if count > _FIELDS else "a single field"
+    if count < 2 or count > FIELDS:
+        found = "more than 5 fields" if count > FIELDS else "a single field"
         raise BadInteraction(f"{found}, not user,item,strength,timestamp,kind")
-    strength = _strength_of_text(fields[2]) if count > 2 else 1.0
+    strength = strength_of_text(fields[2]) if count > 2 else 1.0
     timestamp_ms = _timestamp_of_text(fields[3]) if count > 3 else None
     return _checked(fields[0], fields[1], strength, timestamp_ms, fields[4] if count > 4 else "")
 
@@ -97,7 +98,7 @@ def _from_array(value: bytes) -> Interaction:
         fields = _decode_array(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInteraction(f"begins with [ but is not a JSON array of text and numbers: {error}") from None
-    if not 2 <= len(fields) <= _FIELDS:
+    if not 2 <= len(fields) <= FIELDS:
         raise BadInteraction(f"a JSON array of {len(fields)}, not [user, item, strength, timestamp, kind]")
     strength = fields[2] if len(fields) > 2 else 1.0
     timestamp, kind = (*fields[3:], None, None)[:2]
@@ -140,13 +141,18 @@ def _strength_of(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return _strength_of_text(value)
+        return strength_of_text(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and -MAX_STRENGTH <= value <= MAX_STRENGTH:
         return float(value)
     raise BadInteraction("strength must be a finite number in the range of float32")
 
 
-def _strength_of_text(text: str) -> float | None:
+def strength_of_text(text: str) -> float | None:
+    """Read the field of a strength; None for an empty one.
+
+    Raises:
+        BadInteraction: it is no number, or one beyond float32.
+    """
     if not text:
         return None
     try:

@@ -2,12 +2,12 @@
 
 from oryx_py.errors import BadInteraction
 
-__all__ = ["MAX_ID_BYTES", "check_id"]
+__all__ = ["MAX_ID_BYTES", "SURELY_SHORT", "check_id"]
 
 MAX_ID_BYTES = 1024
 
-# UTF-8 takes at most four bytes a character, so this many always fit.
-_SURELY_SHORT = MAX_ID_BYTES // 4
+SURELY_SHORT = MAX_ID_BYTES // 4
+"""So many characters always fit: UTF-8 takes at most four bytes for one."""
 
 
 def check_id(text: str, what: str) -> str:
@@ -20,7 +20,7 @@ def check_id(text: str, what: str) -> str:
     Raises:
         BadInteraction: it does not follow the rule.
     """
-    if text.isprintable() and 0 < len(text) <= _SURELY_SHORT:
+    if text.isprintable() and 0 < len(text) <= SURELY_SHORT:
         return text  # the common case: control characters and lone surrogates are not printable
     if not text:
         raise BadInteraction(f"{what} is empty")

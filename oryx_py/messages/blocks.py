@@ -1,6 +1,7 @@
 """Many users' messages as arrays: what one micro-batch says, encoded without a Python object for each number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TypeAlias
 
 import msgspec
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 
 from oryx_py.errors import BadMessage
 from oryx_py.messages.item_state import AllSaid, ItemState
-from oryx_py.messages.update import Message, Update, UserVector
+from oryx_py.messages.update import Update, UserVector
 
 __all__ = ["Updates", "UserVectors", "encode_block", "expanded"]
 
 _TOGETHER = 256
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
+_ONE = b"1.0"
+"""A strength that need not be said."""
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
 class UserVectors(msgspec.Struct, frozen=True, eq=False):
@@ -81,8 +85,10 @@ def expanded(updates: Sequence[Updates]) -> Iterator[Update]:
             yield update
 
 
-def encode_block(block: UserVectors) -> list[Message]:
-    """Return the records of a block: byte for byte those that `oryx_py.messages.encode` makes of each by itself.
+def encode_block(block: UserVectors) -> tuple[list[bytes], list[Headers]]:
+    """Return the values and headers of a block's records, all with the key ``UP``.
+
+    Byte for byte they are those that `oryx_py.messages.encode` makes of each message by itself.
 
     Raises:
         BadMessage: vectors are not float32[m, k], or not finite; or a strength is not.
@@ -93,51 +99,55 @@ def encode_block(block: UserVectors) -> list[Message]:
     if not (np.isfinite(vectors).all() and np.isfinite(strengths).all()):
         raise BadMessage("vectors and strengths must be finite")
     if not len(block):
-        return []
-    rows = _rows(vectors)
-    users = orjson.dumps(list(block.users))[2:-2].split(b'","') if _plain(block.users) else _each(block.users)
-    items = orjson.dumps(list(block.items))[2:-2].split(b'","') if _plain(block.items) else _each(block.items)
-    numbers = orjson.dumps(np.ascontiguousarray(strengths), option=_NUMPY)[1:-1].split(b",")
-    ends, epoch = block.indptr.tolist(), ("epoch", b"%d" % block.epoch)
-    term = () if block.term is None else (("term", b"%d" % block.term),)
-    messages: list[Message] = []
-    columns = zip(users, rows, ends, ends[1:], block.inputs.tolist(), block.at_ms.tolist(), strict=False)
-    for user, row, start, end, offset, at_ms in columns:
-        headers = [epoch]
-        if offset >= 0:
-            headers.append(("input", b"%d" % offset))
-        if at_ms >= 0:
-            headers.append(("at", b"%d" % at_ms))
-        headers += term
-        if end == start:
-            value = b'["X","%b",[%b]]' % (user, row)
-        elif end == start + 1:
-            value = b'["X","%b",[%b],["%b"]]' % (user, row, items[start])
-            if numbers[start] != b"1.0":
-                headers.append(("strengths", b"[%b]" % numbers[start]))
-        else:
-            value = b'["X","%b",[%b],["%b"]]' % (user, row, b'","'.join(items[start:end]))
-            some = numbers[start:end]
-            if any(number != b"1.0" for number in some):
-                headers.append(("strengths", b"[%b]" % b",".join(some)))
-        messages.append(Message(b"UP", value, tuple(headers)))
-    return messages
+        return [], []
+    tails, headers = [b""] * len(block), _headers(block)
+    items, numbers = _texts(block.items), orjson.dumps(np.ascontiguousarray(strengths), option=_NUMPY)[1:-1].split(b",")
+    counts = np.diff(block.indptr)
+    ones = np.flatnonzero(counts == 1)
+    for at, place in zip(ones.tolist(), block.indptr[ones].tolist(), strict=True):
+        tails[at] = b',["%b"]' % items[place]
+        if numbers[place] != _ONE:
+            headers[at] += (("strengths", b"[%b]" % numbers[place]),)
+    for at in np.flatnonzero(counts > 1).tolist():
+        places = slice(block.indptr[at], block.indptr[at + 1])
+        tails[at] = b',["%b"]' % b'","'.join(items[places])
+        if any(number != _ONE for number in numbers[places]):
+            headers[at] += (("strengths", b"[%b]" % b",".join(numbers[places])),)
+    columns = zip(_texts(block.users), _rows(vectors), tails, strict=True)
+    return [b'["X","%b",[%b]%b]' % texts for texts in columns], headers
 
 
-def _rows(vectors: NDArray[np.float32]) -> list[bytes]:
+def _headers(block: UserVectors) -> list[Headers]:
+    """Return each message's headers, but for that of the strengths."""
+    columns: list[Iterable[tuple[str, bytes]]] = [repeat(("epoch", b"%d" % block.epoch))]
+    columns.append(zip(repeat("input"), _integers(block.inputs), strict=False))
+    columns.append(zip(repeat("at"), _integers(block.at_ms), strict=False))
+    if block.term is not None:
+        columns.append(repeat(("term", b"%d" % block.term)))
+    found = list(zip(*columns, strict=False))
+    for at in np.flatnonzero((block.inputs < 0) | (block.at_ms < 0)).tolist():
+        found[at] = tuple(header for header in found[at] if not header[1].startswith(b"-"))
+    return found
+
+
+def _integers(numbers: NDArray[np.int64]) -> list[bytes]:
+    return orjson.dumps(np.ascontiguousarray(numbers), option=_NUMPY)[1:-1].split(b",")
+
+
+def _rows(vectors: NDArray[np.float32]) -> Iterator[bytes]:
     """Return each vector's numbers; by one call for many, but no more than the processor's caches hold as text."""
-    rows: list[bytes] = []
     for begin in range(0, len(vectors), _TOGETHER):
         some = np.ascontiguousarray(vectors[begin : begin + _TOGETHER])
         # There is no text in it, so that brackets are where rows end.
-        rows += orjson.dumps(some, option=_NUMPY)[2:-2].split(b"],[")
-    return rows
+        yield from orjson.dumps(some, option=_NUMPY)[2:-2].split(b"],[")
 
 
-def _plain(names: Sequence[str]) -> bool:
-    """Whether the IDs' JSON can be cut at its quotes: none is escaped, which none has in it."""
-    return bool(names) and '"' not in (text := "".join(names)) and "\\" not in text
-
-
-def _each(names: Sequence[str]) -> list[bytes]:
+def _texts(names: Sequence[str]) -> list[bytes]:
+    """Return each ID as JSON has it between quotes."""
+    if not names:
+        return []
+    text = orjson.dumps(list(names))
+    # Where as many quotes are as there must be and nothing is escaped, none is in an ID, and they are where to cut.
+    if text.count(b'"') == 2 * len(names) and b"\\" not in text:
+        return text[2:-2].split(b'","')
     return [orjson.dumps(name)[1:-1] for name in names]

@@ -1,40 +1,71 @@
 """Many records of the input topic at once; apart from `inbound`, as numba takes a second of whoever imports it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oryx_py.errors import BadInteraction
-from oryx_py.events.codec import parse_value
-from oryx_py.events.interaction import Interaction
+from oryx_py.events import Interaction, InteractionColumns, parse_value
+from oryx_py.events.plain_lines import read_plain
 from oryx_py.messages.inbound import astray
-from oryx_py.numerics.murmur2 import partitions_of
+from oryx_py.messages.partitions import homes_of
 
-__all__ = ["read_inputs"]
+__all__ = ["ReadInputs", "read_inputs"]
 
 
-def read_inputs(
-    values: Sequence[bytes | None], homes: Sequence[int], partitions: int
-) -> list[Interaction | BadInteraction]:
-    """Parse many records' values: for each what `oryx_py.messages.inbound.read_input` returns, or would raise.
+class ReadInputs(NamedTuple):
+    """What `oryx_py.messages.inbound.read_input` returns, or would raise, for each of many records.
+
+    Attributes:
+        numbers: int64[n], ascending: of the records that can be read.
+        interactions: n of them.
+        bad: by the numbers of the others, ascending: why.
+    """
+
+    numbers: NDArray[np.int64]
+    interactions: InteractionColumns
+    bad: dict[int, BadInteraction]
+
+
+def read_inputs(values: Sequence[bytes | None], homes: Sequence[int], partitions: int) -> ReadInputs:
+    """Parse many records' values, and check that each lies in its user's partition.
 
     Args:
         values: of the records.
         homes: by record, the partition that it was read from.
         partitions: how many the topic has.
     """
-    found: list[Interaction | BadInteraction] = []
-    for value in values:
-        try:
-            found.append(parse_value(value))
-        except BadInteraction as bad:
-            found.append(bad)
-    if partitions > 1:
+    parts = list(read_plain(values))
+    bad: dict[int, BadInteraction] = {}
+    if sum(len(numbers) for numbers, _ in parts) < len(values):
+        parts.append(_one_by_one(values, set(range(len(values))).difference(*(numbers for numbers, _ in parts)), bad))
+    found = np.array([number for numbers, _ in parts for number in numbers], np.int64)
+    interactions = InteractionColumns.together([columns for _, columns in parts])
+    if len(parts) > 1:
+        order = np.argsort(found)
+        found, interactions = found[order], interactions.at(order.tolist())
+    expected = homes_of(interactions.users, partitions)
+    wrong = expected != np.asarray(homes, np.int64)[found]
+    if partitions > 1 and wrong.any():
         # An empty user, of those that forget an item, is in every partition.
-        users = [read.user.encode() if isinstance(read, Interaction) else b"" for read in found]
-        ends = np.zeros(len(users) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, users), np.int64, len(users)), out=ends[1:])
-        expected = partitions_of(np.frombuffer(b"".join(users), np.uint8), ends, partitions)
-        for at in np.flatnonzero((expected != np.asarray(homes, np.int64)) & (np.diff(ends) > 0)).tolist():
-            found[at] = astray(homes[at], int(expected[at]))
-    return found
+        wrong &= np.array([bool(user) for user in interactions.users])
+        for at in np.flatnonzero(wrong).tolist():
+            number = int(found[at])
+            bad[number] = astray(homes[number], int(expected[at]))
+        right = np.flatnonzero(~wrong)
+        found, interactions = found[right], interactions.at(right.tolist())
+    return ReadInputs(found, interactions, dict(sorted(bad.items())))
+
+
+def _one_by_one(
+    values: Sequence[bytes | None], numbers: set[int], bad: dict[int, BadInteraction]
+) -> tuple[list[int], InteractionColumns]:
+    read: dict[int, Interaction] = {}
+    for number in sorted(numbers):
+        try:
+            read[number] = parse_value(values[number])
+        except BadInteraction as reason:
+            bad[number] = reason
+    return list(read), InteractionColumns.of(list(read.values()))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.changed_rows import ChangedRows
-from oryx_py.model.pair_delta import PairDelta
+from oryx_py.model.pair_delta import PairDelta, SomePairs
 from oryx_py.numerics.pair_table import Base
 
 __all__ = ["Histories", "HistoryChanges", "Rows"]
@@ -90,6 +90,10 @@ class Histories:
     def gather(self, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Return many users' histories as rows: int64[n + 1] starts, int64[pairs] items, float64[pairs] strengths."""
         return self._delta.gather(users)
+
+    def split(self, users: NDArray[np.int64], count: int, excepted: NDArray[np.int64]) -> tuple[SomePairs, SomePairs]:
+        """Return many users' pairs with items below ``count``, but for the ascending ``excepted``, and all others."""
+        return self._delta.split(users, count, excepted)
 
     def strength(self, user: int, item: int) -> float | None:
         """Return a pair's folded strength, None where it is not known."""

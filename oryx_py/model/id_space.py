@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 __all__ = ["IdSpace", "Ids"]
 
 
+_RECENT = 50_000
+
+
 class Ids(Protocol):
     """The read-only IDs of a generation, in row order (`oryx_py.model.ids.IdTable`)."""
 
@@ -44,6 +47,8 @@ class IdSpace:
         self.base = len(rows)
         self._new: dict[str, int] = {}
         self._names: list[str] = []
+        self._recent: dict[int, str] = {}
+        """By handle, IDs that were interned together lately: whoever asks for handles soon asks for their IDs."""
 
     def __len__(self) -> int:
         return self.base + len(self._names)
@@ -81,6 +86,9 @@ class IdSpace:
         if len(unknown) < len(distinct):
             handles = {name: handles.get(name, -1) for name in distinct}
             handles = {name: handle if handle >= 0 else new[name] for name, handle in handles.items()}
+        if len(self._recent) > _RECENT:
+            self._recent.clear()
+        self._recent.update(zip(handles.values(), handles, strict=True))
         return np.fromiter(map(handles.__getitem__, ids), np.int64, len(ids))
 
     def since(self) -> list[str]:
@@ -103,7 +111,11 @@ class IdSpace:
         Raises:
             IndexError: one of them was never given.
         """
-        wanted = handles if isinstance(handles, np.ndarray) else np.fromiter(handles, np.int64)
+        numbers = handles.tolist() if isinstance(handles, np.ndarray) else list(handles)
+        recent = list(map(self._recent.get, numbers))
+        if None not in recent:
+            return recent  # type: ignore[return-value]  # as was looked at
+        wanted = np.array(numbers, np.int64)
         names = self._rows.ids(wanted[wanted < self.base])
         if len(names) == len(wanted):
             return names

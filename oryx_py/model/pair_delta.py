@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 from oryx_py.model.changed_rows import ChangedRows
 from oryx_py.numerics import pair_table
+from oryx_py.numerics.pair_split import split
 from oryx_py.numerics.pair_table import Base, Table
 
-__all__ = ["PairDelta", "compile_steps"]
+__all__ = ["PairDelta", "SomePairs", "compile_steps"]
 
 Handles = NDArray[np.int64]
 Strengths = NDArray[np.float64]
+SomePairs = tuple[Handles, NDArray[np.int32], Strengths]
+"""Pairs as rows: int64[n + 1], int32[pairs] items, float64[pairs] strengths."""
 
 _FIRST = 64
 
@@ -41,6 +44,8 @@ class PairDelta:
             row_counts=_grown(np.diff(self.base.indptr), _FIRST),
             item_counts=_grown(popularity.astype(np.int64), _FIRST),
         )
+        self._replaced = np.zeros(int(self._table.row_counts.max()), np.bool_)
+        """Scratch of the compiled steps."""
 
     @property
     def nbytes(self) -> int:
@@ -53,7 +58,9 @@ class PairDelta:
 
     def strengths(self, users: Handles, items: Handles) -> Strengths:
         """Return float64[n], NaN where a pair is not known."""
-        return pair_table.strengths_of(self.base, self._table, users, items)
+        found = np.empty(len(users))
+        pair_table.strengths_of(self.base, self._table, users, items, found)
+        return found
 
     def put(self, users: Handles, items: Handles, strengths: Strengths) -> None:
         """Set strengths in this order, NaN for what is no longer known.
@@ -107,8 +114,27 @@ class PairDelta:
         """Return the users' known pairs as rows: int64[n + 1], int64[pairs] items, float64[pairs] strengths."""
         indptr = pair_table.measure(self._table, users)
         items, strengths = np.empty(indptr[-1], np.int64), np.empty(indptr[-1], np.float64)
-        pair_table.fill(self.base, self._table, users, indptr, items, strengths)
+        pair_table.fill(self.base, self._table, users, indptr, items, strengths, self._replaced)
         return indptr, items, strengths
+
+    def split(self, users: Handles, count: int, excepted: Handles) -> tuple[SomePairs, SomePairs]:
+        """Return the users' known pairs in two parts: with items below ``count``, none of ``excepted``; and all others.
+
+        The first are in the order of `gather`, the others in none.
+
+        Args:
+            users: int64[n].
+            count: of items, the generation's at least.
+            excepted: int64[e] items, ascending.
+        """
+        total = pair_table.measure(self._table, users)[-1]
+        indptr, others = np.zeros(len(users) + 1, np.int64), np.zeros(len(users) + 1, np.int64)
+        items, strengths = np.empty(total, np.int32), np.empty(total, np.float64)
+        split(
+            self.base, self._table, users, count, excepted, indptr, others, items, strengths, self._replaced
+        )  # fmt: skip
+        front = int(indptr[-1])
+        return (indptr, items[:front], strengths[:front]), (others, items[front:][::-1], strengths[front:][::-1])
 
     def changed(self) -> Handles:
         """Return int64[n]: the users of whom something differs from the generation, ascending."""
@@ -209,6 +235,7 @@ def compile_steps() -> None:
     delta = PairDelta(Base(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0)), np.empty(0, np.int64))
     delta.put(np.zeros_like(items), items, np.ones(len(items)))
     delta.gather(items[:1])
+    delta.split(items[:1], 1, items[:1])
     delta.strengths(items[:1], items[:1])
     delta.holders(0)
     delta.forget(0)

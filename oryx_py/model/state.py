@@ -91,16 +91,22 @@ class ModelState:
         """Take in who speaks for which input partitions, and nothing else of a message."""
         self._terms.note(progress.term, progress.partitions, update_partition)
 
-    def apply_users(self, block: UserVectors) -> None:
+    def apply_users(self, block: UserVectors, *, knows_pairs: bool = False) -> None:
         """Apply a block that was made from this very state: as its messages one by one, whose handles it has.
 
         Nothing in it may be older than what was applied to the same user.
+
+        Args:
+            block: what to apply.
+            knows_pairs: whether its pairs are in the histories already.
 
         Raises:
             BadMessage: the vectors' length is not the generation's; the state is as before.
         """
         self.user_vectors.set_many(block.handles, block.vectors)
-        self.histories.put_many(np.repeat(block.handles, np.diff(block.indptr)), block.item_handles, block.strengths)
+        if not knows_pairs:
+            users = np.repeat(block.handles, np.diff(block.indptr))
+            self.histories.put_many(users, block.item_handles, block.strengths)
         known = block.inputs >= 0
         self._user_input.update(zip(block.handles[known].tolist(), block.inputs[known].tolist(), strict=True))
 

@@ -14,9 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import BoolVector, DoubleVector, IntVector
-from oryx_py.numerics.compiling import compiled, part
+from oryx_py.numerics.compiling import compiled, lean, lean_part
 
-__all__ = ["Base", "Table", "close", "fill", "forget", "load", "measure", "put", "rehash", "repack", "strengths_of"]
+__all__ = [
+    "Base",
+    "Table",
+    "close",
+    "fill",
+    "forget",
+    "load",
+    "mark",
+    "measure",
+    "put",
+    "rehash",
+    "repack",
+    "strengths_of",
+]
 
 START, LENGTH, ROOM, DROPPED, CLEARED = 0, 1, 2, 3, 4
 """Columns of ``runs``; a cleared row has nothing of the base any more."""
@@ -55,7 +68,7 @@ class Table(NamedTuple):
     item_counts: IntVector
 
 
-@part
+@lean_part
 def slot_of(keys: IntVector, key: int) -> int:
     """Where a key is, or would be."""
     mask = len(keys) - 1
@@ -67,13 +80,13 @@ def slot_of(keys: IntVector, key: int) -> int:
     return at  # type: ignore[return-value]  # compiled, it is one
 
 
-@part
+@lean_part
 def key_of(row: int, item: int) -> int:
     """A pair as one number."""
     return (np.int64(row) << 32) | np.int64(item)  # type: ignore[return-value]  # compiled, it is one
 
 
-@part
+@lean_part
 def place_in_base(base: Base, row: int, item: int) -> int:
     """The place of an item in a row of the base, -1 where it is not."""
     if row >= len(base.indptr) - 1:
@@ -89,7 +102,7 @@ def place_in_base(base: Base, row: int, item: int) -> int:
     return low - start if low < end and base.indices[low] == item else -1
 
 
-@part
+@lean_part
 def strength_of(base: Base, table: Table, row: int, item: int) -> float:
     """A pair's strength, NaN where it is not known."""
     run = table.run_of[row] - 1 if row < len(table.run_of) else -1
@@ -103,16 +116,14 @@ def strength_of(base: Base, table: Table, row: int, item: int) -> float:
     return float(base.strengths[base.indptr[row] + at]) if at >= 0 else np.nan
 
 
-@compiled
-def strengths_of(base: Base, table: Table, rows: IntVector, items: IntVector) -> DoubleVector:
-    """float64[n]: the pairs' strengths, NaN where they are not known."""
-    found = np.empty(len(rows))
+@lean
+def strengths_of(base: Base, table: Table, rows: IntVector, items: IntVector, found: DoubleVector) -> None:
+    """Write the pairs' strengths, float64[n], NaN where they are not known."""
     for at in range(len(rows)):
         found[at] = strength_of(base, table, rows[at], items[at])
-    return found
 
 
-@part
+@lean_part
 def close_up(table: Table, row: int, run: int) -> None:
     """Leave the dropped entries of a run out."""
     start, kept = table.runs[run, START], 0
@@ -129,7 +140,7 @@ def close_up(table: Table, row: int, run: int) -> None:
     table.runs[run, DROPPED] = 0
 
 
-@part
+@lean_part
 def has_room(table: Table, row: int) -> bool:
     """Whether one more change of a row fits, whatever it is."""
     run = table.run_of[row] - 1
@@ -141,7 +152,7 @@ def has_room(table: Table, row: int) -> bool:
     )
 
 
-@part
+@lean_part
 def run_for(table: Table, row: int) -> int:
     """A row's run, a new one where it had none."""
     run = int(table.run_of[row]) - 1
@@ -154,7 +165,7 @@ def run_for(table: Table, row: int) -> int:
     return run
 
 
-@part
+@lean_part
 def append(table: Table, run: int, item: int, at_base: int, value: float) -> int:
     """Add an entry to a run; returns its place."""
     length, room = int(table.runs[run, LENGTH]), table.runs[run, ROOM]
@@ -173,7 +184,7 @@ def append(table: Table, run: int, item: int, at_base: int, value: float) -> int
     return length
 
 
-@compiled
+@lean
 def put(base: Base, table: Table, rows: IntVector, items: IntVector, strengths: DoubleVector, begin: int) -> int:
     """Set pairs from number ``begin`` on, NaN making them unknown; returns the first for which there was no room."""
     for number in range(begin, len(rows)):
@@ -211,7 +222,7 @@ def put(base: Base, table: Table, rows: IntVector, items: IntVector, strengths: 
     return len(rows)
 
 
-@compiled
+@lean
 def load(
     base: Base, table: Table, rows: IntVector, indptr: IntVector, items: NDArray[np.int32], strengths: DoubleVector
 ) -> None:
@@ -238,7 +249,7 @@ def load(
     table.used[KEYS] += len(items)
 
 
-@compiled
+@lean
 def forget(base: Base, table: Table, row: int) -> bool:
     """Make all pairs of a row unknown, the base's for ever; False where there was no room."""
     if not has_room(table, row):
@@ -262,6 +273,14 @@ def forget(base: Base, table: Table, row: int) -> bool:
     return True
 
 
+@lean_part
+def mark(table: Table, start: int, length: int, replaced: BoolVector) -> None:
+    """Note which places of the base row a run's entries replace."""
+    for at in range(start, start + length):
+        if table.entries[at, 1] >= 0:
+            replaced[table.entries[at, 1]] = True
+
+
 @compiled
 def measure(table: Table, rows: IntVector) -> IntVector:
     """int64[n + 1]: where each row's known pairs begin, laid one after the other."""
@@ -272,12 +291,20 @@ def measure(table: Table, rows: IntVector) -> IntVector:
     return indptr
 
 
-@compiled
+@lean
 def fill(
-    base: Base, table: Table, rows: IntVector, indptr: IntVector, items: IntVector, strengths: DoubleVector
+    base: Base,
+    table: Table,
+    rows: IntVector,
+    indptr: IntVector,
+    items: IntVector,
+    strengths: DoubleVector,
+    replaced: BoolVector,
 ) -> None:
-    """Write the rows' known pairs: first what the base still says, then what has changed, as it first changed."""
-    replaced = np.zeros(0, dtype=np.bool_)
+    """Write the rows' known pairs: first what the base still says, then what has changed, as it first changed.
+
+    ``replaced`` bool[longest row of the base] is all false, and is so again.
+    """
     for number in range(len(rows)):
         row, to = rows[number], indptr[number]
         if indptr[number + 1] == to:
@@ -287,12 +314,7 @@ def fill(
         length = table.runs[run, LENGTH] if run >= 0 else 0
         if row < len(base.indptr) - 1 and not (run >= 0 and table.runs[run, CLEARED]):
             first, last = base.indptr[row], base.indptr[row + 1]
-            if length > 0:
-                if len(replaced) < last - first:
-                    replaced = np.zeros(2 * (last - first), dtype=np.bool_)
-                for at in range(start, start + length):
-                    if table.entries[at, 1] >= 0:
-                        replaced[table.entries[at, 1]] = True
+            mark(table, start, length, replaced)
             for at in range(first, last):
                 if length > 0 and replaced[at - first]:
                     replaced[at - first] = False
@@ -307,7 +329,7 @@ def fill(
                 to += 1
 
 
-@compiled
+@lean
 def rehash(old_keys: IntVector, old_places: NDArray[np.int32], keys: IntVector, places: NDArray[np.int32]) -> int:
     """Carry the pairs that have an entry into another table; returns their number."""
     count = 0
@@ -319,7 +341,7 @@ def rehash(old_keys: IntVector, old_places: NDArray[np.int32], keys: IntVector, 
     return count
 
 
-@compiled
+@lean
 def repack(
     runs: NDArray[np.int64],
     used: IntVector,

@@ -9,7 +9,7 @@ What every implementation promises, and ``oryx_py.testing.contracts.log_contract
 * an outage of the broker is survived: producers keep what they hold, consumers go on where they were.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -22,6 +22,7 @@ __all__ = [
     "EndOfPartition",
     "Headers",
     "OnDelivery",
+    "OnFailure",
     "Outgoing",
     "Partition",
     "Producer",
@@ -78,6 +79,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
 
 OnDelivery: TypeAlias = Callable[[Delivery], None]
+OnFailure: TypeAlias = Callable[[int, OryxError], None]
+"""Told a record's number among those sent together, and why it was given up."""
 
 
 class TopicSpec(msgspec.Struct, frozen=True):
@@ -117,6 +120,17 @@ class Producer(Protocol):
             QueueFull: the bounded queue has no room.
             OryxError: what the delivery's error would have been, where that is known at once.
                 In both cases nothing was queued and there will be no callback.
+        """
+
+    def send_many(self, records: Sequence[Outgoing], on_failure: OnFailure) -> int:
+        """Queue records and return at once how many: the first ones, as many as the bounded queue has room for.
+
+        Nothing is reported of what is acknowledged: that is what ``flush`` is for. ``on_failure`` is called for each
+        that is given up, as ``on_delivery`` is by ``send``. Those of a partition are stored in their order, also over
+        several calls; between these and what goes by ``send`` there is no order, unless ``flush`` is called.
+
+        Raises:
+            OryxError: as ``send`` does, of the first record; what cannot be queued after that ends the count.
         """
 
     def flush(self, timeout_s: float) -> None:

@@ -79,27 +79,26 @@ class FakeLog:
             OryxError: the failure that a test asked for, or what a broker would refuse.
         """
         with self.changed:
-            if self._failures:
-                raise self._failures.pop(0)
-            topic = self.topic(outgoing.topic)
-            number = outgoing.partition if outgoing.partition is not None else self._choose(outgoing.key, topic)
-            log = self.partition(outgoing.topic, number)
-            if len(outgoing.value or b"") > int(topic.config["max.message.bytes"]):
-                raise RecordTooLarge(f"sending to {outgoing.topic}: message size too large")
-            log.records.append(
-                Record(
-                    outgoing.topic,
-                    number,
-                    log.end,
-                    self._clock.now_ms(),
-                    outgoing.key,
-                    outgoing.value,
-                    outgoing.headers,
-                )
-            )
-            log.end += 1
+            place = self.store(outgoing)
             self.changed.notify_all()
-            return number, log.end - 1
+        return place
+
+    def store(self, outgoing: Outgoing) -> tuple[int, int]:
+        """Do as `append`, for who holds ``changed`` and notifies those who wait when all is stored."""
+        if self._failures:
+            raise self._failures.pop(0)
+        topic = self.topic(outgoing.topic)
+        number = outgoing.partition if outgoing.partition is not None else self._choose(outgoing.key, topic)
+        log = self.partition(outgoing.topic, number)
+        if len(outgoing.value or b"") > int(topic.config["max.message.bytes"]):
+            raise RecordTooLarge(f"sending to {outgoing.topic}: message size too large")
+        log.records.append(
+            Record(
+                outgoing.topic, number, log.end, self._clock.now_ms(), outgoing.key, outgoing.value, outgoing.headers
+            )
+        )
+        log.end += 1
+        return number, log.end - 1
 
     def topic(self, name: str) -> Topic:
         """Return a topic.

@@ -4,13 +4,30 @@ import bisect
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TypeAlias
 
 from oryx_py.errors import BrokerUnavailable, ConfigError, LogGap, OryxError, QueueFull
-from oryx_py.ports import Delivery, EndOfPartition, Headers, OnDelivery, Outgoing, Partition, Record, TopicSpec
+from oryx_py.ports import (
+    Delivery,
+    EndOfPartition,
+    Headers,
+    OnDelivery,
+    OnFailure,
+    Outgoing,
+    Partition,
+    Record,
+    TopicSpec,
+)
 from oryx_py.testing.fake_broker import FakeLog
 
 __all__ = ["FakeAdmin", "FakeConsumer", "FakeLog", "FakeProducer"]
+
+
+_TOGETHER = 1000
+"""Records, at most, that are stored before others may look at the log."""
+_Entry: TypeAlias = tuple[Outgoing, OnDelivery | None, OnFailure | None]
 
 
 class FakeProducer:
@@ -23,7 +40,8 @@ class FakeProducer:
         self._log = log
         self._capacity = capacity
         self._timeout_s = delivery_timeout_s
-        self._queue: deque[tuple[Outgoing, OnDelivery | None, float]] = deque()
+        self._queue: deque[tuple[_Entry, int, float]] = deque()
+        """With its number among those sent together, and when it is given up."""
         self._first_failure: OryxError | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="fake-producer", daemon=True)
@@ -40,14 +58,13 @@ class FakeProducer:
         on_delivery: OnDelivery | None = None,
     ) -> None:
         """Queue one record and return at once."""
-        with self._log.changed:
-            if self._closing:
-                raise BrokerUnavailable("this producer is closed")
-            if len(self._queue) >= self._capacity:
-                raise QueueFull("too many records wait for acknowledgement; try again later")
-            record = Outgoing(topic, value, key, tuple(headers), partition)
-            self._queue.append((record, on_delivery, time.monotonic() + self._timeout_s))
-            self._log.changed.notify_all()
+        record = Outgoing(topic, value, key, tuple(headers), partition)
+        if not self._enqueue([(record, on_delivery, None)]):
+            raise QueueFull("too many records wait for acknowledgement; try again later")
+
+    def send_many(self, records: Sequence[Outgoing], on_failure: OnFailure) -> int:
+        """Queue the first records, as many as there is room for, and return how many at once."""
+        return self._enqueue([(record, None, on_failure) for record in records])
 
     def flush(self, timeout_s: float) -> None:
         """Wait until everything sent so far is stored and its callbacks have returned."""
@@ -68,6 +85,16 @@ class FakeProducer:
             self._log.changed.notify_all()
         self._thread.join()
 
+    def _enqueue(self, entries: Sequence[_Entry]) -> int:
+        with self._log.changed:
+            if self._closing:
+                raise BrokerUnavailable("this producer is closed")
+            fitting = entries[: max(0, self._capacity - len(self._queue))]
+            deadline = time.monotonic() + self._timeout_s
+            self._queue.extend((entry, number, deadline) for number, entry in enumerate(fitting))
+            self._log.changed.notify_all()
+        return len(fitting)
+
     def _serve(self) -> None:
         while True:
             with self._log.changed:
@@ -75,12 +102,23 @@ class FakeProducer:
                     self._log.changed.wait(self._patience_s())
                 if not self._queue:
                     return
-                record, on_delivery, _ = self._queue[0]
-                delivery = self._store(record)
-            if on_delivery is not None:
-                on_delivery(delivery)
+                waits = self._log.down and not self._closing
+                now = time.monotonic()
+                some = [
+                    (entry, number)
+                    for entry, number, deadline in islice(self._queue, _TOGETHER)
+                    if not waits or deadline <= now
+                ]
+                deliveries = [self._store(record) for (record, _, _), _ in some]
+                self._log.changed.notify_all()
+            for ((_, on_delivery, on_failure), number), delivery in zip(some, deliveries, strict=True):
+                if on_delivery is not None:
+                    on_delivery(delivery)
+                elif on_failure is not None and delivery.error is not None:
+                    on_failure(number, delivery.error)
             with self._log.changed:
-                self._queue.popleft()  # only now: flush also waits for the callbacks
+                for _ in some:  # only now: flush also waits for the callbacks
+                    self._queue.popleft()
                 self._log.changed.notify_all()
 
     def _has_work(self) -> bool:
@@ -94,7 +132,7 @@ class FakeProducer:
     def _store(self, record: Outgoing) -> Delivery:
         try:
             self._log.answering()
-            return Delivery(*self._log.append(record))
+            return Delivery(*self._log.store(record))
         except OryxError as error:
             self._first_failure = self._first_failure or error
             return Delivery(-1 if record.partition is None else record.partition, -1, error)

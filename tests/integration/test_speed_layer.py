@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.errors import BrokerUnavailable, LogGap
 from oryx_py.events import FoldSettings, Interaction, KindSettings
 from oryx_py.messages import partition_of
+from oryx_py.ports import OnFailure, Outgoing
 from speed_layer.outbox import Interrupted
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
@@ -238,8 +239,8 @@ def test_a_stop_while_the_broker_is_away_ends_the_wait(world: SpeedWorld) -> Non
     world.send(*some(14))
 
     class Away:
-        def send(self, *_: object, **__: object) -> None:
-            return
+        def send_many(self, records: Sequence[Outgoing], on_failure: OnFailure) -> int:
+            return len(records)
 
         def flush(self, timeout_s: float) -> None:
             from oryx_py.errors import BrokerUnavailable

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oryx_py.errors import BadInteraction, BadMessage
-from oryx_py.messages import UserVector, encode
+from oryx_py.messages import Message, UserVector, encode
 from oryx_py.messages.blocks import UserVectors, encode_block, expanded
 from oryx_py.messages.inbound import read_input
 from oryx_py.messages.inbound_many import read_inputs
@@ -39,7 +39,7 @@ rows = st.lists(
 )
 
 
-def block_of(told: Sequence[tuple]) -> UserVectors:
+def block_of(told: Sequence[tuple], term: int | None = None) -> UserVectors:
     """Lay rows together as a sender would whose users and items are numbered as they come."""
     items = [item for row in told for item, _ in row[2]]
     return UserVectors(
@@ -53,14 +53,18 @@ def block_of(told: Sequence[tuple]) -> UserVectors:
         epoch=3,
         inputs=np.array([row[3] for row in told], np.int64),
         at_ms=np.array([row[4] for row in told], np.int64),
+        term=term,
     )
 
 
 @settings(deadline=None)
-@given(rows)
-def test_a_block_is_encoded_as_its_messages_are(told: list) -> None:
-    block = block_of(told)
-    assert encode_block(block) == [encode(update) for update in expanded([block])]
+@given(rows, st.none() | st.integers(0, 10**17))
+def test_a_block_is_encoded_as_its_messages_are(told: list, term: int | None) -> None:
+    block = block_of(told, term)
+    values, headers = encode_block(block)
+    assert [Message(b"UP", *message) for message in zip(values, headers, strict=True)] == [
+        encode(update) for update in expanded([block])
+    ]
 
 
 @settings(deadline=None)
@@ -155,6 +159,28 @@ def test_pairs_put_together_are_those_put_one_by_one(told: list, cuts: set[int],
 
 
 @settings(deadline=None)
+@given(changes, st.sets(st.integers(0, USERS)), st.integers(ITEMS, ITEMS + 1), st.sets(st.integers(0, ITEMS)))
+def test_pairs_split_by_item_are_the_pairs(told: list, forgotten: set[int], count: int, excepted: set[int]) -> None:
+    histories = Histories(base(), base().transposed(ITEMS))
+    for user in sorted(forgotten):
+        histories.forget_user(user)
+    for user, item, strength in told:
+        histories.put(user, item, np.nan if strength is None else strength)
+    everybody = np.arange(USERS + 2)[::-1].copy()
+    indptr, items, strengths_ = histories.gather(everybody)
+    ours, others = histories.split(everybody, count, np.array(sorted(excepted), np.int64))
+    for at in range(len(everybody)):
+        row, first, second = (slice(ends[at], ends[at + 1]) for ends in (indptr, ours[0], others[0]))
+        pairs = list(zip(items[row].tolist(), strengths_[row].tolist(), strict=True))
+        assert list(zip(ours[1][first].tolist(), ours[2][first].tolist(), strict=True)) == [
+            (item, strength) for item, strength in pairs if item < count and item not in excepted
+        ]
+        assert sorted(zip(others[1][second].tolist(), others[2][second].tolist(), strict=True)) == sorted(
+            (item, strength) for item, strength in pairs if item >= count or item in excepted
+        )
+
+
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.lists(st.integers(0, 9), max_size=4, unique=True), st.booleans()), max_size=5),
     st.integers(0, 6),
@@ -185,13 +211,19 @@ values = st.sampled_from([b"a,b", b"a,b,2", b"u,,", b",i,", b"", b"a", b"\xff", 
 @given(st.lists(st.tuples(values, st.integers(0, 2)), max_size=8), st.integers(1, 3))
 def test_many_records_are_read_as_one_by_one(told: list, partitions: int) -> None:
     found = read_inputs([value for value, _ in told], [home for _, home in told], partitions)
-    for (value, home), read in zip(told, found, strict=True):
-        if isinstance(read, BadInteraction):
+    read = dict(
+        zip(found.numbers.tolist(), map(found.interactions.interaction, range(len(found.numbers))), strict=True)
+    )
+    assert [*read] == sorted(read)
+    assert [*found.bad] == sorted(found.bad)
+    assert sorted([*read, *found.bad]) == list(range(len(told)))
+    for number, (value, home) in enumerate(told):
+        if number in found.bad:
             with pytest.raises(BadInteraction) as refused:
                 read_input(value, home, partitions)
-            assert read.reason == refused.value.reason
+            assert found.bad[number].reason == refused.value.reason
         else:
-            assert read == read_input(value, home, partitions)
+            assert read[number] == read_input(value, home, partitions)
 
 
 @settings(deadline=None)

@@ -1,5 +1,6 @@
 """Laws of the speed layer's fold: exact at every level, whatever the batches, and the same for every reader."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.events import Interaction
+from oryx_py.events import Interaction, InteractionColumns
 from oryx_py.messages import Update, decode, encode, partition_of
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.biases import Biases
@@ -187,3 +188,26 @@ def test_a_message_read_twice_changes_nothing(base: Pairs, rows: list, twice: in
     read(reader, sent)
     read(reader, sent[-twice:] if twice else [])
     assert_at_rest(reader, at_rest(ours.generation, base, log, PARTITIONS))
+
+
+@settings(deadline=None)
+@given(base=base_pairs, rows=records, cuts=st.sets(st.integers(0, 40)), most=st.none() | st.integers(1, 3))
+def test_interactions_added_together_are_those_added_one_by_one(
+    base: Pairs, rows: list, cuts: set[int], most: int | None
+) -> None:
+    """The same messages byte by byte, also where only some users are taken at a time."""
+    log = log_of(rows)
+    (_, _, together), (_, _, alone) = model(base, OBJECTIVES[0]), model(base, OBJECTIVES[0])
+    places = [0, *sorted(cut for cut in cuts if 0 < cut < len(log)), len(log)]
+    for start, end in itertools.pairwise(places):
+        some = log[start:end]
+        together.add_many(
+            InteractionColumns.of([interaction for _, _, interaction in some]),
+            np.array([partition for partition, _, _ in some], np.int64),
+            np.array([offset for _, offset, _ in some], np.int64),
+            np.arange(start, end),
+        )
+        for at, (partition, offset, interaction) in zip(range(start, end), some, strict=True):
+            alone.add(interaction, partition, offset, at)
+        assert list(map(encode, together.flush(most))) == list(map(encode, alone.flush(most)))
+    assert list(map(encode, together.flush())) == list(map(encode, alone.flush()))

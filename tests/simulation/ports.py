@@ -1,6 +1,6 @@
 """The ports as one process sees them: every call is an effect, and may meet an outage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from oryx_py.adapters.local_store import LocalStore
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError, StoreUnavailable
 from oryx_py.messages import partition_of
-from oryx_py.ports import Delivery, EndOfPartition, Headers, OnDelivery, Outgoing, Partition, Record
+from oryx_py.ports import Delivery, EndOfPartition, Headers, OnDelivery, OnFailure, Outgoing, Partition, Record
 from oryx_py.ports.membership import Changes
 from oryx_py.ports.store import Commit
 from oryx_py.testing.fake_group import FakeMembership
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer
+from oryx_py.testing.sending import send_each
 from tests.simulation.process import Killed, Process
 
 __all__ = ["Ports", "SimConsumer", "SimMembership", "SimProducer"]
@@ -93,6 +94,10 @@ class SimProducer:
             count = len(self._process.world.log.topic(topic).partitions)
             partition = partition_of((key or b"").decode(), count)
         self._queue.append((Outgoing(topic, value, key, tuple(headers), partition), on_delivery))
+
+    def send_many(self, records: Sequence[Outgoing], on_failure: OnFailure) -> int:
+        """Queue records."""
+        return send_each(self, records, on_failure)
 
     def flush(self, timeout_s: float) -> None:
         """Store what is queued."""

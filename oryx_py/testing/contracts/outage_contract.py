@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from oryx_py.errors import BrokerUnavailable, QueueFull
+from oryx_py.errors import BrokerUnavailable, OryxError, QueueFull
 from oryx_py.ports import (
     Delivery,
     Outgoing,
@@ -97,15 +97,36 @@ class OutageContract:
         producer.flush(DEADLINE_S)
         assert [delivery.error for delivery in deliveries] == [None] * 10
 
+    def test_as_many_are_sent_together_as_there_is_room_for(self, log: BreakableLog) -> None:
+        """And none, without an error, where there is none."""
+        topic, producer = new_topic(log), log.small_producer()
+        producer.send_many([Outgoing(topic, b"")], lambda *_: None)
+        producer.flush(DEADLINE_S)
+        failures: list[tuple[int, OryxError]] = []
+        records = [Outgoing(topic, b"%d" % n) for n in range(15)]
+        with log.outage():
+            assert producer.send_many(records, lambda *failure: failures.append(failure)) == 10
+            assert producer.send_many(records[10:], lambda *failure: failures.append(failure)) == 0
+        producer.flush(DEADLINE_S)
+        assert producer.send_many(records[10:], lambda *failure: failures.append(failure)) == 5
+        producer.flush(DEADLINE_S)
+        assert failures == []
+        consumer = log.consumer()
+        consumer.assign(everything(topic))
+        assert [record.value for record in read_to_end(consumer)] == [b"", *(record.value for record in records)]
+
     def test_closing_in_an_outage_gives_up(self, log: BreakableLog) -> None:
         """What was still queued is reported as not acknowledged, before close returns."""
         topic, producer = new_topic(log), log.producer()
         send_all(producer, [Outgoing(topic, b"")])
         deliveries: list[Delivery] = []
+        failures: list[tuple[int, OryxError]] = []
         with log.outage():
             producer.send(topic, b"", on_delivery=deliveries.append)
+            producer.send_many([Outgoing(topic, b"")] * 2, lambda *failure: failures.append(failure))
             producer.close(0.1)
             assert [type(delivery.error) for delivery in deliveries] == [BrokerUnavailable]
+            assert [(number, type(error)) for number, error in failures] == [(n, BrokerUnavailable) for n in range(2)]
 
 
 def _until_answered(ask: Callable[[], object]) -> None:

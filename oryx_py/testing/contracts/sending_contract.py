@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from oryx_py.errors import BrokerUnavailable, RecordTooLarge
+from oryx_py.errors import BrokerUnavailable, OryxError, RecordTooLarge
 from oryx_py.messages.partition import murmur2
 from oryx_py.ports import (
     Delivery,
@@ -113,17 +113,69 @@ class SendingContract:
         consumer.assign(everything(topic))
         assert [record.value for record in read_to_end(consumer)] == [b"before", b"after"]
 
+    def test_what_is_sent_together_is_read_in_its_order(self, log: LogUnderTest) -> None:
+        """Within each partition, over several calls; nothing is said of what is stored."""
+        topic, count = new_topic(log, partitions=3), 5000
+        failures: list[tuple[int, OryxError]] = []
+        producer = log.producer()
+        records = [
+            Outgoing(topic, b"%d" % n, b"key", (("id", b"1"), ("empty", b"")) if n % 2 else (), n % 3)
+            for n in range(count)
+        ]
+        for some in (records[:2000], [], records[2000:]):
+            assert producer.send_many(some, lambda *failure: failures.append(failure)) == len(some)
+        producer.flush(DEADLINE_S)
+        assert failures == []
+        consumer = log.consumer()
+        consumer.assign(everything(topic, 3))
+        read: dict[int, list[Outgoing]] = defaultdict(list)
+        for record in read_to_end(consumer):
+            stored = Outgoing(record.topic, record.value, record.key, record.headers, record.partition)
+            read[record.partition].append(stored)
+        assert read == {partition: records[partition::3] for partition in range(3)}
+
+    def test_of_what_is_sent_together_the_keys_choose_partitions(self, log: LogUnderTest) -> None:
+        """As of what is sent alone."""
+        topic = new_topic(log, partitions=5)
+        producer = log.producer()
+        producer.send_many([Outgoing(topic, b"", b"user-%d" % n) for n in range(50)], lambda *_: None)
+        producer.flush(DEADLINE_S)
+        consumer = log.consumer()
+        consumer.assign(everything(topic, 5))
+        assert all(r.partition == (murmur2(r.key or b"") & 0x7FFFFFFF) % 5 for r in read_to_end(consumer))
+
+    def test_of_what_is_sent_together_a_record_that_is_too_large_fails_alone(self, log: LogUnderTest) -> None:
+        """Its number is told, and the next flush says so."""
+        topic = new_topic(log, max_message_bytes="10000")
+        producer = log.producer()
+        failures: list[tuple[int, OryxError]] = []
+        for values in ((b"before",), (b"x" * 20_000,), (b"after", b"later")):
+            number = producer.send_many([Outgoing(topic, value) for value in values], lambda *f: failures.append(f))
+            assert number == len(values)
+            with pytest.raises(RecordTooLarge) if len(values[0]) > 10_000 else nullcontext():
+                producer.flush(DEADLINE_S)
+        assert [(number, type(error)) for number, error in failures] == [(0, RecordTooLarge)]
+        producer.flush(DEADLINE_S)
+        consumer = log.consumer()
+        consumer.assign(everything(topic))
+        assert [record.value for record in read_to_end(consumer)] == [b"before", b"after", b"later"]
+
     def test_closing_sends_what_is_queued(self, log: LogUnderTest) -> None:
         """Then the producer takes no more; closing again does nothing."""
         topic, producer = new_topic(log), log.producer()
         deliveries: list[Delivery] = []
         for n in range(100):
             producer.send(topic, b"%d" % n, on_delivery=deliveries.append)
+        producer.send_many([Outgoing(topic, b"together")] * 100, lambda *_: None)
         producer.close(DEADLINE_S)
         producer.close()
-        assert [delivery.offset for delivery in deliveries] == list(range(100))
+        assert [delivery.error for delivery in deliveries] == [None] * 100
         with pytest.raises(BrokerUnavailable):
             producer.send(topic, b"late")
+        with pytest.raises(BrokerUnavailable):
+            producer.send_many([Outgoing(topic, b"late")], lambda *_: None)
         consumer = log.consumer()
+        consumer.assign(everything(topic))
+        assert len(read_to_end(consumer)) == 200
         consumer.close()
         consumer.close()

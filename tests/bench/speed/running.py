@@ -13,6 +13,7 @@ import numpy as np
 from oryx_py.errors import QueueFull
 from oryx_py.model.generation import Generation
 from oryx_py.ports import Consumer, Producer, TopicAdmin
+from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.reading import records_between
 from speed_layer.layer import SpeedLayer
 from tests.bench.speed.accuracy import errors_of, last_vectors, sampled
@@ -72,6 +73,7 @@ def measure(
         if options.pin:
             pin_all_threads()
         touch_pages(run.fold.state.generation)
+        settle()
         began = memory()
         result = follow(speed, layer, len(log.users), options.patience_s)
         result |= {f"{name}_mb": round(size / 2**20) for name, size in memory().items()}

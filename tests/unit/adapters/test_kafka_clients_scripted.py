@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from oryx_py.adapters import kafka_consumer, kafka_producer
+from oryx_py.adapters import kafka_consumer, kafka_link
 from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
-from oryx_py.errors import BrokerUnavailable, ConfigError
-from oryx_py.ports import Delivery, Record
+from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError
+from oryx_py.ports import Delivery, Outgoing, Record
 from tests.support.system import eventually
 
 WAIT_S = 30.0
@@ -32,12 +32,14 @@ class ScriptedProducer:
         self.closed = False
         self.started.append(self)
 
-    def produce(self, topic: str, value: bytes | None, key: bytes | None, *, on_delivery: Any, **_: object) -> None:
+    def produce(
+        self, topic: str, value: bytes | None, key: bytes | None, partition: int, report: Any, *_: object
+    ) -> None:
         with self._changed:
             if self.error is not None:
                 raise KafkaException(KafkaError(KafkaError._FATAL))
             message = Message(topic=topic, partition=0, offset=7)
-            self._reports.append(lambda error=None: on_delivery(error, message))
+            self._reports.append(lambda error=None: report(error, message))
             self._changed.notify_all()
 
     def poll(self, timeout: float) -> int:
@@ -76,8 +78,8 @@ class ScriptedProducer:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedProducer]:
     monkeypatch.setattr(ScriptedProducer, "started", [], raising=False)
-    monkeypatch.setattr(kafka_producer, "Client", ScriptedProducer)
-    monkeypatch.setattr(kafka_producer, "_RESTART_S", 0.0)
+    monkeypatch.setattr(kafka_link, "Client", ScriptedProducer)
+    monkeypatch.setattr(kafka_link, "_RESTART_S", 0.0)
     return ScriptedProducer.started
 
 
@@ -99,6 +101,24 @@ def test_a_client_that_ends_for_good_is_replaced(scripted: list[ScriptedProducer
     assert [client.closed for client in scripted] == [True, True]
 
 
+def test_of_what_was_sent_together_a_client_that_ends_for_good_tells_all_that_it_held(
+    scripted: list[ScriptedProducer],
+) -> None:
+    """So that who has sent it sends it again."""
+    producer = KafkaProducer("nowhere:1", {})
+    failures: list[tuple[int, OryxError]] = []
+    producer.send_many([], lambda *failure: failures.append(failure))
+    scripted[1].holding = True
+    producer.send_many([Outgoing("topic", b"")] * 3, lambda *failure: failures.append(failure))
+    scripted[1].end(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True))
+    with pytest.raises(BrokerUnavailable):
+        producer.flush(WAIT_S)
+    producer.flush(WAIT_S)
+    producer.close()
+    assert [(number, type(error)) for number, error in failures] == [(n, BrokerUnavailable) for n in range(3)]
+    assert all(client.closed for client in scripted)
+
+
 def test_between_two_clients_sending_can_be_retried(scripted: list[ScriptedProducer]) -> None:
     """It fails as an outage does."""
     producer = KafkaProducer("nowhere:1", {})
@@ -106,6 +126,11 @@ def test_between_two_clients_sending_can_be_retried(scripted: list[ScriptedProdu
     with pytest.raises(BrokerUnavailable):
         producer.send("topic", b"")
     scripted[0].error = None
+    producer.send_many([], lambda *_: None)
+    scripted[1].error = KafkaError(KafkaError._FATAL)
+    with pytest.raises(BrokerUnavailable):
+        producer.send_many([Outgoing("topic", b"")], lambda *_: None)
+    scripted[1].error = None
     producer.close()
 
 

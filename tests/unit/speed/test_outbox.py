@@ -1,12 +1,13 @@
 """What is sent and not waited for: it is waited for next time, and comes again where it was given up."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from oryx_py.errors import BrokerUnavailable, RecordTooLarge
-from oryx_py.ports import Delivery, OnDelivery, Outgoing
+from oryx_py.errors import BrokerUnavailable, OryxError, RecordTooLarge
+from oryx_py.ports import Delivery, OnFailure, Outgoing, TopicSpec
+from oryx_py.testing.fake_log import FakeLog, FakeProducer
 from speed_layer.outbox import Interrupted, Outbox
 
 
@@ -15,28 +16,39 @@ class Slow:
 
     def __init__(self) -> None:
         self.sent: list[bytes | None] = []
-        self.open: list[OnDelivery] = []
+        self.open: list[tuple[OnFailure, int]] = []
         self.answers: list[Delivery] = []
         """Of the next records; all others are stored."""
         self.is_down = False
 
-    def send(self, topic: str, value: bytes | None, *, on_delivery: OnDelivery, **words: object) -> None:
-        self.sent.append(value)
-        self.open.append(on_delivery)
+        self.room: int | None = None
+        """How many records it takes until it is flushed; None for any number."""
+        self.refusals: list[OryxError] = []
+        """Of the next calls."""
+
+    def send_many(self, records: Sequence[Outgoing], on_failure: OnFailure) -> int:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        taken = records if self.room is None else records[: self.room - len(self.open)]
+        self.sent += [record.value for record in taken]
+        self.open += [(on_failure, number) for number in range(len(taken))]
+        return len(taken)
 
     def flush(self, timeout_s: float) -> None:
         if self.is_down:
             raise BrokerUnavailable("nothing is acknowledged")
         waiting, self.open = self.open, []
-        for on_delivery in waiting:
-            on_delivery(self.answers.pop(0) if self.answers else Delivery(0, len(self.sent)))
+        for on_failure, number in waiting:
+            error = self.answers.pop(0).error if self.answers else None
+            if error is not None:
+                on_failure(number, error)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Nothing is held."""
 
 
 def outbox(producer: Slow, stopping: Callable[[], bool] = lambda: False) -> Outbox:
-    return Outbox(producer, stopping)  # type: ignore[arg-type]
+    return Outbox(producer, stopping, sleep=lambda _: None)  # type: ignore[arg-type]
 
 
 def of(*values: bytes) -> list[Outgoing]:
@@ -102,3 +114,48 @@ def test_what_can_never_be_sent_is_said_by_the_next_delivery() -> None:
     box.post(of(b"progress"))
     with pytest.raises(RecordTooLarge):
         box.deliver(())
+
+
+def test_what_does_not_fit_is_sent_when_there_is_room_in_its_order() -> None:
+    producer = Slow()
+    producer.room = 2
+    outbox(producer).deliver(of(b"a", b"b", b"c", b"d", b"e"))
+    assert producer.sent == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_what_is_given_up_after_there_was_no_room_is_known_by_its_place() -> None:
+    producer = Slow()
+    producer.room = 2
+    stored = Delivery(0, 0)
+    producer.answers = [stored, stored, stored, GIVEN_UP]
+    outbox(producer).deliver(of(b"a", b"b", b"c", b"d", b"e"))
+    assert producer.sent == [b"a", b"b", b"c", b"d", b"e", b"d", b"e"]
+
+
+def test_a_producer_that_takes_nothing_for_a_while_loses_nothing() -> None:
+    """Its client has ended for good, and the next is not there yet: it raises, and holds nothing to wait for."""
+    producer = Slow()
+    producer.refusals = [BrokerUnavailable("between two clients")] * 2
+    outbox(producer).deliver(of(b"a", b"b"))
+    assert producer.sent == [b"a", b"b"]
+
+
+def test_a_stop_ends_the_waiting_for_a_producer_that_takes_nothing() -> None:
+    producer = Slow()
+    producer.refusals = [BrokerUnavailable("between two clients")]
+    with pytest.raises(Interrupted):
+        outbox(producer, lambda: True).deliver(of(b"a"))
+
+
+def test_where_records_lie_is_said_of_those_who_are_asked_for_also_when_some_come_twice() -> None:
+    log = FakeLog()
+    log.create(TopicSpec("up", 2, 1, {}))
+    log.fail_next(1)
+    producer = FakeProducer(log)
+    records = [Outgoing("up", b"a", partition=0), Outgoing("up", b"b", partition=1), Outgoing("up", b"c", partition=1)]
+    try:
+        found = Outbox(producer, lambda: False).deliver_placed(records)
+    finally:
+        producer.close()
+    assert found == {("up", 0): 0, ("up", 1): 1}
+    assert [record.value for record in log.topic("up").partitions[1].records] == [b"b", b"c"]

@@ -1,6 +1,6 @@
 """What a speed layer says that follows one which died half-way, and cuts the log into other micro-batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from oryx_py.errors import BrokerUnavailable
 from oryx_py.events import Interaction
 from oryx_py.model.state import ModelState
-from oryx_py.ports import Delivery, Headers, OnDelivery, Outgoing, TopicSpec
+from oryx_py.ports import Delivery, Headers, OnDelivery, OnFailure, Outgoing, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
+from oryx_py.testing.sending import send_each
 from speed_layer.outbox import Outbox
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld
@@ -50,6 +51,9 @@ class Mortal:
         place = self._log.append(Outgoing(topic, value, key, headers, partition))
         if on_delivery is not None:
             on_delivery(Delivery(*place))
+
+    def send_many(self, records: Sequence[Outgoing], on_failure: OnFailure) -> int:
+        return send_each(self, records, on_failure)
 
     def flush(self, timeout_s: float) -> None:
         """All is stored."""
