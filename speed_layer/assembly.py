@@ -154,9 +154,10 @@ def assemble(
         listens, item_known = None, {}
         if share is not None:
             assert isinstance(fold, EpochFold)
+            assert fold.others is not None
             for partition in set(partitions) - mine:
                 fold.release(partition, -1)  # whatever a checkpoint tells of it, its owners know better
-            listens = hearing_from(fold, share, started.epoch, admin, new_consumer, items, topics.update, sent_from)
+            listens = hearing_from(state, fold.others, admin, new_consumer, items, topics.update, sent_from)
             item_known = {p: offset - 1 for p, offset in admin.end_offsets(items).items() if offset}
 
         consumer, manifest = input_reader(), generation.manifest

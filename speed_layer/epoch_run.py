@@ -208,8 +208,8 @@ class EpochRun:
             self.phase = Phase.FOLLOW
             if self._resumes:
                 updates += self.fold.resend()
-            if isinstance(self.fold, EpochFold):
-                updates += self.fold.all_said()
+            if isinstance(self.fold, EpochFold) and self.fold.others is not None:
+                updates += self.fold.others.all_said()
         return unstamped(updates)
 
     def close(self) -> None:

@@ -6,9 +6,9 @@ from oryx_py.errors import BadMessage, LogGap
 from oryx_py.messages import ItemGone, ItemVector, Progress, decode
 from oryx_py.messages.item_state import decode_state
 from oryx_py.model.epochs import Announcements
+from oryx_py.model.state import ModelState
 from oryx_py.ports import Consumer, Partition, Record, TopicAdmin
-from speed_layer.folding import EpochFold
-from speed_layer.share import Share
+from speed_layer.others import Others
 
 __all__ = ["Hearing", "hearing_from"]
 
@@ -22,8 +22,8 @@ class Hearing:
     """Follows the item topic in the run's partitions, and the update topic, of which users' vectors are not decoded.
 
     Args:
-        fold: of the run; hears what is read.
-        epoch: of the run.
+        state: of the run's fold, by which it knows whose word counts.
+        others: of the run's fold; hears what is read.
         new_consumer: makes a consumer of its own.
         items, updates: by partition of either topic, where to begin.
         until: by partition of either topic, the end when former owners were fenced.
@@ -32,15 +32,15 @@ class Hearing:
 
     def __init__(
         self,
-        fold: EpochFold,
-        epoch: int,
+        state: ModelState,
+        others: Others,
         new_consumer: Callable[[], Consumer],
         items: Mapping[Partition, int],
         updates: Mapping[Partition, int],
         until: Mapping[Partition, int],
         first: Callable[[], Mapping[Partition, int]],
     ) -> None:
-        self._fold, self._epoch = fold, epoch
+        self._state, self._others = state, others
         self._items, self._until = set(items), dict(until)
         self._first = first
         self.announcements = Announcements(len(updates))
@@ -86,7 +86,7 @@ class Hearing:
 
     def is_live(self, partitions: Iterable[int]) -> bool:
         """Say whether these input partitions were announced live, by whomever they belong to."""
-        return self.announcements.of(self._epoch).is_live(partitions)
+        return self.announcements.of(self._state.epoch).is_live(partitions)
 
     def close(self) -> None:
         """Give the consumer back."""
@@ -94,22 +94,21 @@ class Hearing:
 
     def _hear(self, record: Record) -> None:
         if (record.topic, record.partition) in self._items:
-            self._fold.hear_state(decode_state(record.key, record.value, record.headers))
+            self._others.hear_state(decode_state(record.key, record.value, record.headers))
         elif record.key == _PROGRESS:
             progress = decode(record.key, record.value, record.headers)
             assert isinstance(progress, Progress)
             self.announcements.add(progress, record.timestamp_ms, record.partition)
-            self._fold.state.hear_term(progress, record.partition)
+            self._state.hear_term(progress, record.partition)
         elif (record.value or b"").startswith(_OF_ITEMS):
             update = decode(record.key, record.value, record.headers)
             if isinstance(update, ItemVector | ItemGone):
-                self._fold.hear_item(update, record.partition)
+                self._others.hear_item(update, record.partition)
 
 
 def hearing_from(
-    fold: EpochFold,
-    share: Share,
-    epoch: int,
+    state: ModelState,
+    others: Others,
     admin: TopicAdmin,
     new_consumer: Callable[[str | None], Consumer],
     items: str,
@@ -119,7 +118,7 @@ def hearing_from(
     """Return what begins to hear others, at once or when a part is another's; up to now is what has to be heard first.
 
     Args:
-        fold, share, epoch: of the run.
+        state, others: of the run's fold.
         admin, new_consumer: the ports.
         items, updates: the two topics' names.
         sent_from: by update partition, where the epoch begins, or what a checkpoint of it covers.
@@ -131,11 +130,11 @@ def hearing_from(
 
     def begin() -> Hearing:
         begins = first()
-        of_items = {(items, p): begins[items, p] for p in sorted(share.owned)}
+        of_items = {(items, p): begins[items, p] for p in sorted(others.share.owned)}
         of_updates = {
             where: max(offset, sent_from.get(where[1], 0)) for where, offset in begins.items() if where[0] == updates
         }
         until = {where: offset for where, offset in end.items() if where in of_items or where in of_updates}
-        return Hearing(fold, epoch, lambda: new_consumer(None), of_items, of_updates, until, first)
+        return Hearing(state, others, lambda: new_consumer(None), of_items, of_updates, until, first)
 
     return begin

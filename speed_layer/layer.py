@@ -22,10 +22,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 
 import structlog
-from msgspec.structs import replace
 
 from oryx_py.errors import BrokerUnavailable, OryxError, Transient
-from oryx_py.messages import ItemGone, ItemVector, partition_of
 from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.messages.item_state import AllSaid, ItemState
@@ -39,7 +37,8 @@ from speed_layer.lag import LagWatch
 from speed_layer.limits import Limits, Topics
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
-from speed_layer.outgoing import block_records, progress_records, signed, state_records, update_records
+from speed_layer.outgoing import block_records, progress_records, signed, update_records
+from speed_layer.telling import tell
 
 __all__ = ["SpeedLayer"]
 
@@ -209,7 +208,7 @@ class SpeedLayer:
         updates = run.take(target, self._limits.replay_slice_users, budget)
         if updates:  # an idle round solves nothing, and would make the figures those of idling
             self._metrics.solve_seconds.observe(self._clock.monotonic() - begun)
-        self._deliver(letters, self._tell(run, updates))
+        self._deliver(letters, tell(run, updates, self._outbox, self._topics, self._term))
         if first:
             self._dead_letters.advance(run.positions)
         if run.phase is Phase.FOLLOW:
@@ -241,31 +240,6 @@ class SpeedLayer:
         if first and run.phase is Phase.FOLLOW:
             self._metrics.repeats.inc(repeats)
         return letters
-
-    def _tell(self, run: EpochRun, updates: Sequence[Updates]) -> Sequence[Updates]:
-        """Send what other processes have to know of items; return the updates with the item topic's offsets.
-
-        States come first, so that what is said of items has offsets that cover them.
-        """
-        states = [update for update in updates if isinstance(update, ItemState | AllSaid)]
-        if states:
-            partitions = self._topics.input_partitions
-            records = [
-                record
-                for state in states
-                for record in state_records(replace(state, term=self._term or 0), self._topics.items, partitions)
-            ]
-            for (_, partition), offset in self._outbox.deliver_placed(records).items():
-                run.item_known[partition] = max(offset, run.item_known.get(partition, 0))
-        if not run.item_known:
-            return [update for update in updates if not isinstance(update, AllSaid)] if states else updates
-        return [
-            replace(update, item_input=run.item_known.get(partition_of(update.item, self._topics.input_partitions)))
-            if isinstance(update, ItemVector | ItemGone)
-            else update
-            for update in updates
-            if not isinstance(update, ItemState | AllSaid)
-        ]
 
     def _deliver(self, letters: Sequence[Outgoing], updates: Sequence[Updates]) -> None:
         topics = self._topics

@@ -1,10 +1,11 @@
-"""Which users and items an epoch's state has below the generation's level, from the state alone.
+"""Which users and items an epoch's state has below the generation's level, and which are to be solved again.
 
 The levels are those of the consistency rules (`speed_layer.folding`): items that are new, or forgotten in the epoch,
 are of level 2; users who know no others are of level 3.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,64 @@ from numpy.typing import NDArray
 from oryx_py.model.changed_rows import ChangedRows
 from oryx_py.model.state import ModelState
 
-__all__ = ["level_sets"]
+__all__ = ["Levels", "level_sets"]
+
+
+class Levels:
+    """Which items are of level 2 and which users of level 3, as the fold goes on; owned by one fold.
+
+    Args:
+        state: of the epoch. One that was left by another, as a checkpoint has it, does not say what of it was stale, so
+            everything below the generation's level is.
+    """
+
+    def __init__(self, state: ModelState) -> None:
+        self._state = state
+        self.holders, self.level3 = level_sets(state)
+        """By item of level 2 the users who know it; and the users of level 3."""
+        self.stale_items: dict[int, None] = dict.fromkeys(self.holders)
+        """To be solved again for what others did, the longest waiting first; as ``stale_users``."""
+        self.stale_users: dict[int, None] = dict.fromkeys(sorted(self.level3))
+
+    @property
+    def stale(self) -> int:
+        """How many items and users are to be solved again."""
+        return len(self.stale_items) + len(self.stale_users)
+
+    def is_level0(self, items: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return bool[n]: which items have their vector of the generation."""
+        level0: NDArray[np.bool_] = items < self._state.items.base
+        forgotten = self._state.forgotten_items
+        return level0 & ~np.isin(items, list(forgotten)) if forgotten else level0
+
+    def feeding(self, item: int) -> set[int]:
+        """Return the users of level 1 who know an item of level 2."""
+        return self.holders.get(item, set()) - self.level3
+
+    def track(self, users: NDArray[np.int64], items: NDArray[np.int64], strengths: NDArray[np.float64]) -> None:
+        """Note who knows items of level 2 now, and who does not: a strength of NaN."""
+        for user, item, strength in zip(users.tolist(), items.tolist(), strengths.tolist(), strict=True):
+            holders = self.holders.setdefault(item, set())
+            if strength != strength:  # NaN: not known
+                holders.discard(user)
+            else:
+                holders.add(user)
+
+    def move(self, users: NDArray[np.int64], level1: NDArray[np.bool_], knows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Note who is of level 3 now; return bool[n]: who was not."""
+        level3 = self.level3
+        fed_before = np.ones(len(users), np.bool_)
+        if level3:
+            fed_before = np.fromiter((user not in level3 for user in users.tolist()), np.bool_, len(users))
+            level3.difference_update(users[~fed_before].tolist())
+        level3.update(users[~level1 & knows].tolist())
+        for user in users[~fed_before & (level1 | ~knows)].tolist():
+            self.stale_users.pop(user, None)
+        return fed_before
+
+    def follow(self, item: int) -> None:
+        """Note that an item's vector is another: users of level 3 who know it are stale."""
+        self.stale_users |= dict.fromkeys(sorted(self.holders.get(item, set()) & self.level3))
 
 
 def level_sets(state: ModelState) -> tuple[dict[int, set[int]], set[int]]:

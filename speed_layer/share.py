@@ -11,7 +11,7 @@ from oryx_py.model.generation import Generation
 from oryx_py.model.item_states import ItemStates
 from oryx_py.model.state import ModelState
 
-__all__ = ["Share", "states_of"]
+__all__ = ["Share", "inputs_of", "states_of"]
 
 Handles = NDArray[np.int64]
 
@@ -100,3 +100,8 @@ def states_of(
         else:
             found.append(ItemState(item, user, state.epoch, offset, weight, target, vector))
     return found
+
+
+def inputs_of(state: ModelState, users: Handles) -> Handles:
+    """Return int64[n]: the offset of each one's newest interaction, 0 where the epoch has had none."""
+    return np.array([state.user_input(user) or 0 for user in users.tolist()], np.int64)

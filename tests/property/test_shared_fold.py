@@ -62,13 +62,15 @@ class Together:
     def hear(self, name: str, most: int | None = None) -> bool:
         """Let one read on in both topics; say whether there was anything."""
         fold, (update, state) = self.folds[name], self.heard[name]
+        others = fold.others
+        assert others is not None
         more_updates, more_states = self.updates[update:][:most], self.states[state:][:most]
         for said in more_updates:
             if isinstance(said, ItemVector | ItemGone):
-                fold.hear_item(said, 0)
+                others.hear_item(said, 0)
         for told in more_states:
-            if isinstance(told, AllSaid) or told.forgets or fold._owns(told.item):
-                fold.hear_state(told)
+            if isinstance(told, AllSaid) or told.forgets or others.share.owns(told.item):
+                others.hear_state(told)
         self.heard[name] = update + len(more_updates), state + len(more_states)
         return bool(more_updates or more_states)
 

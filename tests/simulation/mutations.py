@@ -30,6 +30,8 @@ from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.folding import EpochFold
 from speed_layer.layer import SpeedLayer
+from speed_layer.levels import Levels
+from speed_layer.others import Others
 from speed_layer.outgoing import dead_letter
 from speed_layer.repeats import Repeats
 from speed_layer.shared import SharedLayer
@@ -79,11 +81,12 @@ def _own_time(original: Any, *args: Any) -> Any:
 
 
 def _level3_feeds_back(original: Any, self: EpochFold, *args: Any) -> Any:
-    level3, self._level3 = self._level3, set()
+    levels = self._levels
+    level3, levels.level3 = levels.level3, set()
     try:
         return original(self, *args)
     finally:
-        self._level3 = level3
+        levels.level3 = level3
 
 
 def _forgets_in_one_partition(original: Any, self: Waiting, name: str, partition: int, offset: int) -> None:
@@ -91,8 +94,8 @@ def _forgets_in_one_partition(original: Any, self: Waiting, name: str, partition
         original(self, name, partition, offset)
 
 
-def _never_new_again(_: Any, self: EpochFold, items: Any) -> Any:
-    return items < self.state.items.base
+def _never_new_again(_: Any, self: Levels, items: Any) -> Any:
+    return items < self._state.items.base
 
 
 def _no_announcement_when_it_starts(original: Any, registry: Any, store: Any, publisher: Any) -> Any:
@@ -200,7 +203,7 @@ MUTATIONS = [
     Mutation(
         "item-forgotten-in-one-partition", "6", _in_place_of(Waiting, "_forget_item", _forgets_in_one_partition), 5
     ),
-    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(EpochFold, "_is_level0", _never_new_again), 0),
+    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(Levels, "is_level0", _never_new_again), 0),
     Mutation(
         "model-ref-is-not-sent-again",
         "7",
@@ -240,8 +243,8 @@ MUTATIONS = [
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
     Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 94),
-    Mutation("states-of-items-are-not-heard", "13", _without(EpochFold, "hear_state"), SHARED),
-    Mutation("vectors-of-items-are-not-heard", "13", _without(EpochFold, "hear_item"), SHARED),
+    Mutation("states-of-items-are-not-heard", "13", _without(Others, "hear_state"), SHARED),
+    Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED),
     Mutation(
         "pairs-that-are-gone-are-not-told",
         "13",
