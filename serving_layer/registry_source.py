@@ -124,10 +124,10 @@ class RegistrySource:
 
         generation = Generation.open(self._store.local(entry.generation), on_checked=on_checked)
         state, start = ModelState(generation, entry.epoch, self._update_partitions), dict(entry.start)
-        checkpoint = self._checkpoints.newest(entry, generation) if self._checkpoints is not None else None
-        if checkpoint is not None:
-            covered = checkpoint.manifest.covered
-            state.load(checkpoint.changes, covered.input, covered.live, covered.terms)
+        restored = self._checkpoints.newest(entry, generation) if self._checkpoints is not None else None
+        if restored is not None:
+            covered = restored.known.covered
+            state.load(restored.changes, covered.input, covered.live, covered.terms)
             start |= covered.update
         model = served_state(state, Prior(generation.item_gram, len(generation.items), of="items"))
         return Opened(model, start, OwnReader(entry.epoch))

@@ -1,8 +1,8 @@
 """Puts the speed layer together for generations of our own, as a start finds them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -12,34 +12,27 @@ from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.config import Settings
 from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
 from oryx_py.model.epochs import epochs_to_hold
-from oryx_py.model.generation import Generation
 from oryx_py.model.pair_delta import compile_steps
 from oryx_py.model.registry import EpochStarted, TopicsIdentity
-from oryx_py.model.state import ModelState
 from oryx_py.numerics import murmur2
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
 from oryx_py.numerics.recursive import Recursive
-from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, Record, TopicAdmin
-from oryx_py.runtime.checkpoints import Checkpoints, seeded
-from oryx_py.runtime.log_or_history import LogOrHistory, Past
-from oryx_py.runtime.reading import records_between
-from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
+from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
+from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.runtime.log_or_history import Past
+from oryx_py.runtime.topics import check_identity, identify, partitions_of
 from speed_layer.announced import announced_until_now
 from speed_layer.checkpointing import Writer
 from speed_layer.claiming import Fence, Ownership, Part, claim
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun
-from speed_layer.folding import EpochFold
-from speed_layer.hearing import hearing_from
 from speed_layer.layer import SpeedLayer
 from speed_layer.limits import Limits, Topics
+from speed_layer.loading import EpochLoader
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
-from speed_layer.repeats import Repeats, read_back
-from speed_layer.restoring import open_fold
-from speed_layer.share import Share
 from speed_layer.solving import UserSolver
 
 __all__ = ["assemble", "compile_kernel"]
@@ -91,7 +84,6 @@ def assemble(
     topics = _topics(settings, admin, known.topics, shares=part is not None)
     partitions = range(topics.input_partitions)
     mine = frozenset(partitions) if part is None else part.partitions
-    is_whole = len(mine) == len(partitions)
     reader = Checkpoints(checkpoints, store, partitions) if checkpoints is not None else None
     overlap_s = settings.speed.epoch_overlap_s
     outbox = Outbox(producer, stopping)
@@ -106,13 +98,6 @@ def assemble(
     announcements = announced_until_now(
         known.epochs, topics, admin=admin, new_consumer=new_consumer, clock=clock, reader=reader, overlap_s=overlap_s
     )
-    restored: dict[int, Mapping[int, int]] = {}
-
-    def sent_since(start: Mapping[int, int]) -> Iterator[Record]:
-        with closing(new_consumer(None)) as consumer:
-            end = admin.end_offsets(topics.update)
-            yield from records_between(consumer, topics.update, start, end, clock=clock)
-
     new_solver = partial(
         UserSolver,
         kind=settings.speed.solver,
@@ -120,80 +105,24 @@ def assemble(
         counting=metrics,
     )
 
-    def input_reader() -> Consumer:
-        consumer = new_consumer(None)
-        return consumer if past is None else LogOrHistory(consumer, topic, admin=admin, past=past, clock=clock)
-
-    def load(started: EpochStarted, *, begun: bool = False) -> EpochRun:
-        if not begun:
-            fence.raise_in(started.epoch)  # its readers begin at its start, and have not seen the first one
-        generation = Generation.open(store.local(started.generation))
-        state = ModelState(generation, started.epoch, topics.update_partitions)
-        checkpoint = (
-            reader.newest(started, generation, announcements.of(started.epoch).input) if reader is not None else None
-        )
-        sent_from = started.start
-        if checkpoint is not None:
-            covered = checkpoint.manifest.covered
-            state.load(checkpoint.changes, covered.input, covered.live, covered.terms)
-            restored[started.epoch], sent_from = covered.input, covered.update
-            seeded(announcements, checkpoint.manifest)
-        announced = announcements.of(started.epoch)
-        end = admin.end_offsets(topic)
-        check_end(topic, end, state.progress(), announced.input)
-        share = None if part is None else Share(generation, partitions, topics.input_partitions)
-        fold = open_fold(
-            settings.speed.fold_in,
-            state,
-            topics.input_partitions,
-            announced.input,
-            lambda: sent_since(sent_from),
-            new_solver,
-            share,
-        )
-        listens, item_known = None, {}
-        if share is not None:
-            assert isinstance(fold, EpochFold)
-            assert fold.others is not None
-            for partition in set(partitions) - mine:
-                fold.release(partition, -1)  # whatever a checkpoint tells of it, its owners know better
-            listens = hearing_from(state, fold.others, admin, new_consumer, items, topics.update, sent_from)
-            item_known = {p: offset - 1 for p, offset in admin.end_offsets(items).items() if offset}
-
-        consumer, manifest = input_reader(), generation.manifest
-        with ExitStack() as undo:
-            undo.callback(consumer.close)
-            if checkpoint is not None:
-                repeats = Repeats.of(manifest.fold, checkpoint.ids)
-            else:
-                repeats = read_back(
-                    consumer,
-                    topic,
-                    manifest.fold,
-                    {p: begin for p, begin in manifest.dedupe_from.items() if p in mine},
-                    manifest.next_offsets,
-                    partitions=topics.input_partitions,
-                    clock=clock,
-                )
-            run = EpochRun(
-                started,
-                fold,
-                repeats,
-                consumer,
-                topic=topic,
-                announced=announced.input,
-                live=announced.live,
-                until=end,
-                resumes=begun,
-                owned=mine,
-                listens=listens,
-                item_known=item_known,
-            )
-            undo.pop_all()  # from here on the run closes it
-        return run
+    opened = EpochLoader(
+        settings,
+        topics,
+        mine,
+        part is not None,
+        admin,
+        new_consumer,
+        store,
+        clock,
+        past,
+        reader,
+        announcements,
+        fence,
+        new_solver,
+    )
 
     def load_aside(started: EpochStarted) -> "Future[EpochRun]":
-        return loader.submit(load, started)
+        return loader.submit(opened.load, started)
 
     held = epochs_to_hold(
         known.epochs,
@@ -207,10 +136,11 @@ def assemble(
         replay_slice_users=settings.speed.replay_users,
         stale_solves=settings.speed.stale_solves,
         stale_pairs=settings.speed.stale_pairs,
+        item_states=settings.speed.item_states,
         epoch_overlap_s=overlap_s,
     )
     with ExitStack() as undo:
-        runs = _loaded(held, partial(load, begun=True), undo)
+        runs = _loaded(held, partial(opened.load, at_start=True), undo)
         group = new_group()
         undo.callback(group.close)
         layer = SpeedLayer(
@@ -232,7 +162,7 @@ def assemble(
             outbox=outbox,
             clock=clock,
             metrics=metrics,
-            checkpoints=writer(restored, ownership) if writer is not None and is_whole else None,
+            checkpoints=writer(opened.begun, ownership) if writer is not None else None,
             term=term,
             confirm=partial(ownership.confirm_by, group) if part is None else None,
             partitions=mine,

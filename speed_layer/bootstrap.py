@@ -25,6 +25,7 @@ from oryx_py.ports.membership import Membership
 from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
+from oryx_py.runtime.topics import partitions_of
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing, Writer
 from speed_layer.claiming import Ownership, Part, claim
@@ -146,6 +147,8 @@ def _assembled(here: Settings, ports: Ports, part: Part | None) -> SpeedLayer:
         return Checkpointing(
             store=checkpoints,
             update_end=lambda: ports["admin"].end_offsets(here.update.topic),
+            items_end=None if part is None else lambda: ports["admin"].end_offsets(here.items.topic),
+            partitions=partitions_of(ports["admin"], here.input.topic),
             new_name=lambda now_ms: new_generation_name(now_ms, rng),
             spawn=forked,
             background=ThreadPoolExecutor(1, thread_name_prefix="checkpoint"),

@@ -7,22 +7,26 @@ __all__ = ["Budget"]
 
 
 class Budget:
-    """Bounds one step: so many vectors, which bounds the bytes sent, from systems of so many pairs in all.
+    """Bounds one step: so many vectors, from systems of so many pairs in all, and so many states of items.
+
+    That bounds the bytes sent, too.
 
     The first vector is always granted: an item with more users than the whole budget is solved, too, one a step.
 
     Args:
         solves: vectors; None for any number.
         pairs: of their systems; None for any number.
+        states: of items, that other processes are told; None for any number.
     """
 
-    def __init__(self, solves: int | None = None, pairs: int | None = None) -> None:
+    def __init__(self, solves: int | None = None, pairs: int | None = None, states: int | None = None) -> None:
         self._solves = solves
         self._pairs = pairs
+        self._states = states
 
     def again(self) -> "Budget":
         """Return another of what is left of this."""
-        return Budget(self._solves, self._pairs)
+        return Budget(self._solves, self._pairs, self._states)
 
     @property
     def spent(self) -> bool:
@@ -48,3 +52,16 @@ class Budget:
             if self._pairs is not None:
                 self._pairs -= weight(some[0])
         return granted, waiting
+
+    def grant_states(self, wanted: int) -> int:
+        """Take as many of the wanted states as the budget allows; return how many."""
+        if self._states is None:
+            return wanted
+        granted = min(wanted, self._states)
+        self._states -= granted
+        return granted
+
+    def give_back(self, states: int) -> None:
+        """Have states that were granted and not taken."""
+        if self._states is not None:
+            self._states += states

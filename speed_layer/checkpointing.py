@@ -13,25 +13,28 @@ fails        then
 ===========  ==========================================================================================================
 
 What the process had sent before the end was looked up is in the state that is copied later. So a reader that begins
-with the checkpoint goes on from that end, and loses nothing.
+with the checkpoint goes on from that end, and loses nothing. What others have sent is in it as far as the process has
+heard them: where they share the input, a reader goes on from there if that is less. A checkpoint has the users and the
+items of the input partitions that are the run's when it is taken, and is committed only if nobody has claimed one of
+them until it was written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from oryx_py.errors import OryxError
-from oryx_py.model.checkpoint import Covered, decode_checkpoint, write_checkpoint
+from oryx_py.model.checkpoint import CheckpointManifest, decode_checkpoint
 from oryx_py.ports import ArtefactStore, Clock
 from oryx_py.runtime.checkpoints import epoch_of, name_of
 from speed_layer.claiming import Ownership
 from speed_layer.epoch_run import EpochRun
 from speed_layer.metrics import Metrics
+from speed_layer.outlived import outlived
+from speed_layer.snapshots import Prepared, write_snapshot
 
 __all__ = ["Checkpointing", "NoCheckpoints", "Writer"]
 
@@ -48,8 +51,8 @@ class Writer(Protocol):
         """Do what is due, between two steps of the layer."""
         ...
 
-    def close(self) -> None:
-        """Wait for what is under way."""
+    def close(self, *, wait: bool = True) -> None:
+        """Begin nothing new, and wait for what is under way if asked to."""
         ...
 
 
@@ -59,18 +62,8 @@ class NoCheckpoints:
     def step(self, runs: Sequence[EpochRun]) -> None:
         """Do nothing."""
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A name, a directory for the files, the update topic's end, and what had been announced before."""
-
-    name: str
-    into: Path
-    update: Mapping[int, int]
-    announced: Mapping[int, int]
 
 
 class Checkpointing:
@@ -79,6 +72,8 @@ class Checkpointing:
     Args:
         store: of checkpoints.
         update_end: looks up the update topic's end offsets.
+        items_end: the item topic's; None where nobody shares the input.
+        partitions: of the input topic.
         new_name: makes a part of a name from a time in milliseconds; sorts by it.
         spawn: does work on the memory as it is now, and returns what waits for its end.
         background: another thread.
@@ -95,6 +90,7 @@ class Checkpointing:
         *,
         store: ArtefactStore,
         update_end: Callable[[], Mapping[int, int]],
+        partitions: int,
         new_name: Callable[[int], str],
         spawn: Callable[[Callable[[], object]], Callable[[], None]],
         background: Executor,
@@ -104,15 +100,17 @@ class Checkpointing:
         kept: int,
         taken: Mapping[int, Mapping[int, int]],
         ownership: Ownership | None = None,
+        items_end: Callable[[], Mapping[int, int]] | None = None,
     ) -> None:
-        self._store, self._update_end, self._new_name = store, update_end, new_name
+        self._store, self._update_end, self._items_end, self._new_name = store, update_end, items_end, new_name
+        self._partitions = range(partitions)
         self._spawn, self._background, self._clock, self._metrics = spawn, background, clock, metrics
         self._interval_s, self._kept, self._ownership = interval_s, kept, ownership
         self._term = None if ownership is None else ownership.term
         self._taken = {epoch: dict(input_) for epoch, input_ in taken.items()}
         self._not_before = {epoch: clock.monotonic() + interval_s for epoch in taken}
         self._epoch = 0
-        self._preparing: Future[_Prepared] | None = None
+        self._preparing: Future[Prepared] | None = None
         self._finishing: Future[None] | None = None
         self._began_at = 0.0
 
@@ -125,12 +123,12 @@ class Checkpointing:
         else:
             self._begin(runs)
 
-    def close(self) -> None:
-        """Wait for what is under way; nothing new begins."""
-        self._background.shutdown(wait=True, cancel_futures=True)
+    def close(self, *, wait: bool = True) -> None:
+        """Begin nothing new, and wait for what is under way if asked to; else it ends by itself."""
+        self._background.shutdown(wait=wait, cancel_futures=True)
 
     def _begin(self, runs: Sequence[EpochRun]) -> None:
-        run = next((run for run in reversed(runs) if run.is_live and run.is_whole), None)
+        run = next((run for run in reversed(runs) if run.is_live and run.positions), None)
         if run is None:
             return
         epoch, now = run.started.epoch, self._clock.monotonic()
@@ -139,14 +137,12 @@ class Checkpointing:
         self._epoch, self._began_at = epoch, now
         self._preparing = self._background.submit(self._prepare, epoch, dict(run.announced))
 
-    def _prepare(self, epoch: int, announced: Mapping[int, int]) -> _Prepared:
+    def _prepare(self, epoch: int, announced: Mapping[int, int]) -> Prepared:
         name = name_of(epoch, self._new_name(self._clock.now_ms()))
-        update = self._update_end()
-        if self._ownership is not None:
-            self._ownership.confirm()  # else another may have sent what lies below that end, and is not in our state
-        return _Prepared(name, self._store.stage(name), update, announced)
+        update, items = self._update_end(), self._items_end() if self._items_end is not None else {}
+        return Prepared(name, self._store.stage(name), update, announced, items)
 
-    def _take(self, preparing: "Future[_Prepared]", runs: Sequence[EpochRun]) -> None:
+    def _take(self, preparing: "Future[Prepared]", runs: Sequence[EpochRun]) -> None:
         if not preparing.done():
             return
         run = next((run for run in runs if run.started.epoch == self._epoch), None)
@@ -159,18 +155,23 @@ class Checkpointing:
                 self._background.submit(self._store.delete, prepared.name)
                 return
             began = self._clock.monotonic()
-            written = self._spawn(partial(_write, run, prepared, self._clock.now_ms(), self._term))
+            written = self._spawn(partial(write_snapshot, run, prepared, self._clock.now_ms(), self._term))
             self._metrics.checkpoint_pause.observe(self._clock.monotonic() - began)
         except OryxError as trouble:
             self._give_up(trouble)
             return
         self._taken[self._epoch] = dict(run.positions)
         oldest = min(run.started.epoch for run in runs)
-        self._finishing = self._background.submit(self._finish, prepared.name, written, oldest)
+        covered = frozenset(run.positions)
+        self._finishing = self._background.submit(self._finish, prepared.name, covered, written, oldest)
 
-    def _finish(self, name: str, written: Callable[[], None], oldest_epoch: int) -> None:
+    def _finish(self, name: str, covered: frozenset[int], written: Callable[[], None], oldest_epoch: int) -> None:
         try:
             written()
+            if self._ownership is not None:
+                # Else another may have sent what lies below the update topic's end then, and is not in the state; and
+                # what the state has that was folded since, readers may have dropped.
+                self._ownership.confirm(covered)
             self._store.commit(name)
         except OryxError:
             self._store.delete(name)
@@ -183,18 +184,19 @@ class Checkpointing:
 
     def _clear(self, oldest_epoch: int) -> None:
         """Delete what nobody begins with any more, and what writers that died have left."""
-        of_epoch: dict[int, list[str]] = {}
-        for name in self._store.generations():
-            epoch = epoch_of(name)
-            if epoch is not None:
-                of_epoch.setdefault(epoch, []).append(name)
-        for epoch, names in of_epoch.items():
-            for name in names if epoch < oldest_epoch else names[: -self._kept]:
-                self._store.delete(name)
+        names = [name for name in self._store.generations() if epoch_of(name) is not None]
+        for name in outlived(names, self._manifest, oldest_epoch, self._kept, self._partitions):
+            self._store.delete(name)
         abandoned = self._new_name(self._clock.now_ms() - _ABANDONED_MS)
         for name in self._store.incomplete():
             if epoch_of(name) is not None and name.partition("-")[2] < abandoned:
                 self._store.delete(name)
+
+    def _manifest(self, name: str) -> CheckpointManifest | None:
+        try:
+            return decode_checkpoint(self._store.raw_manifest(name), name)
+        except (OryxError, OSError):
+            return None
 
     def _look_after(self, finishing: "Future[None]") -> None:
         if not finishing.done():
@@ -211,24 +213,3 @@ class Checkpointing:
         self._not_before[self._epoch] = self._clock.monotonic() + self._interval_s
         self._metrics.checkpoint_failures.inc()
         log.warning("checkpoint_not_written", epoch=self._epoch, reason=str(trouble), hint="it is tried again")
-
-
-def _write(run: EpochRun, prepared: _Prepared, now_ms: int, term: int | None) -> None:
-    state = run.fold.state
-    terms = {} if term is None else dict.fromkeys(run.positions, term)
-    write_checkpoint(
-        prepared.into,
-        name=prepared.name,
-        epoch=state.epoch,
-        generation=state.generation,
-        created_ms=now_ms,
-        covered=Covered(
-            dict(run.positions),
-            sorted(run.live),
-            dict(prepared.update),
-            terms=terms,
-            announced=dict(prepared.announced),
-        ),
-        changes=state.dump(),
-        ids=run.repeats.dump(),
-    )

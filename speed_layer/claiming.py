@@ -15,7 +15,7 @@ killed after step  then …
 A former owner that wakes up between two steps has a lower term than who has taken over.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -34,27 +34,30 @@ class Ownership:
 
     Attributes:
         term: with which it signs what it sends.
-        places: of the group's positions, where terms of owners of these partitions may be stored.
+        of_all: of the group's positions, where the term of who owns all partitions is stored.
+        of_some: by input partition, where that of its owner is stored if there are several.
         new_group: makes a consumer of the group.
     """
 
     term: int
-    places: tuple[Partition, ...]
+    of_all: Partition
+    of_some: Mapping[int, Partition]
     new_group: Callable[[], Consumer]
 
-    def confirm(self) -> None:
+    def confirm(self, partitions: Collection[int] | None = None) -> None:
         """Do as `confirm_by`, in any thread."""
         with closing(self.new_group()) as group:
-            self.confirm_by(group)
+            self.confirm_by(group, partitions)
 
-    def confirm_by(self, group: Consumer) -> None:
-        """Return if nobody has claimed these partitions since, as the group says.
+    def confirm_by(self, group: Consumer, partitions: Collection[int] | None = None) -> None:
+        """Return if nobody has claimed these partitions since, as the group says; None for all that were claimed.
 
         Raises:
             Replaced: somebody has.
             BrokerUnavailable: no answer in time.
         """
-        if any(other is not None and other > self.term for other in group.committed(self.places).values()):
+        places = [self.of_all, *(where for p, where in self.of_some.items() if partitions is None or p in partitions)]
+        if any(other is not None and other > self.term for other in group.committed(places).values()):
             raise Replaced(
                 "another speed layer was started and has taken over; this one ends: run one alone, or give each a name "
                 "(speed.instance), and they share the input"
@@ -102,16 +105,16 @@ def claim(
         BrokerUnavailable: no answer in time; or the member has lost the partitions, and does not know it yet.
         ConfigError: the group refuses it.
     """
-    of_some = [(items_topic, partition) for partition in sorted(partitions)]
+    of_some = {partition: (items_topic, partition) for partition in sorted(partitions)}
     of_all = (update_topic, 0)
     with closing(new_group()) as group:
-        stored = [term for term in group.committed([of_all, *of_some]).values() if term is not None]
+        stored = [term for term in group.committed([of_all, *of_some.values()]).values() if term is not None]
         term = max([admin.end_offsets(update_topic)[0], *(term + 1 for term in stored)])
         if member is None:
             group.commit({of_all: term})
         else:
-            member.commit(dict.fromkeys(of_some, term))
-    return Ownership(term, (of_all, *of_some), new_group)
+            member.commit(dict.fromkeys(of_some.values(), term))
+    return Ownership(term, of_all, of_some, new_group)
 
 
 class Fence:

@@ -94,6 +94,8 @@ class EpochRun:
         """By partition of the item topic: the highest offset of which this run knows, for what it says of items."""
         if self._listens is not None and owned is not None and len(owned) < len(fold.state.progress()):
             self._hearing = self._listens()
+        self.replayed = 0
+        """Records read before it followed the input: what a start costs."""
         self.phase = Phase.SILENT if self._silent_until else Phase.REPLAY
         self._assign()
 
@@ -123,13 +125,31 @@ class EpochRun:
             for partition, offset in self._hearing.reached.items():
                 self.item_known[partition] = max(offset - 1, self.item_known.get(partition, 0))
 
-    def release(self, partition: int, term: int) -> None:
-        """Let go of an input partition owned with this term, and of the item partition of the same number."""
-        for of_partition in (self.positions, self.announced, self._until, self._silent_until, self.item_known):
-            of_partition.pop(partition, None)
-        self.live.discard(partition)
+    def heard(self, updates: Mapping[int, int], items: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
+        """Return below which offsets all that others have said is in the fold, at most these ends.
+
+        Who is alone has nobody to hear: up to an end that was looked up before, only former owners spoke.
+
+        Args:
+            updates, items: by partition of either topic, its end a moment ago.
+        """
+        mine = {p: end for p, end in items.items() if p in self.positions}
+        if self._hearing is None:
+            return dict(updates), mine
+        heard, reached = self._hearing.updates_reached, self._hearing.reached
+        return (
+            {p: min(end, heard.get(p, 0)) for p, end in updates.items()},
+            {p: min(end, reached.get(p, 0)) for p, end in mine.items()},
+        )
+
+    def release(self, partitions: Collection[int], term: int) -> None:
+        """Let go of input partitions owned with this term, and of the item partitions of the same numbers."""
+        for partition in partitions:
+            for of_partition in (self.positions, self.announced, self._until, self._silent_until, self.item_known):
+                of_partition.pop(partition, None)
+            self.live.discard(partition)
         assert isinstance(self.fold, EpochFold)
-        self.fold.release(partition, term)
+        self.fold.release(dict.fromkeys(partitions, term))
         if self._hearing is None and self._listens is not None:
             self._hearing = self._listens()
         self._assign()
@@ -152,7 +172,9 @@ class EpochRun:
         records = [event for event in self._consumer.poll(max_records, timeout_s) if isinstance(event, Record)]
         self.positions |= {partition: offset for (_, partition), offset in self._consumer.positions().items()}
         if self.phase is Phase.SILENT:
-            return self._up_to_announced(records)
+            records = self._up_to_announced(records)
+        if self.phase is not Phase.FOLLOW:
+            self.replayed += len(records)
         return records
 
     def add(self, interactions: InteractionColumns, records: Sequence[Record]) -> int:

@@ -10,7 +10,7 @@ Without feedback from lower levels to higher ones, the result is a function of t
 In every system n counts only the pairs of its own sum. An item forgotten in this epoch counts as new.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,12 +83,13 @@ class EpochFold:
     @property
     def stale(self) -> int:
         """How many items and users are to be solved again for what others did."""
-        return self._levels.stale
+        return self._levels.stale + (0 if self.others is None else len(self.others.untold))
 
     @property
     def nbytes(self) -> int:
         """About how many bytes the state and the solver's systems take, beside the generation's files."""
-        return self.state.nbytes + self.solver.nbytes
+        foreign = 0 if self.others is None else self.others.share.foreign.nbytes
+        return self.state.nbytes + self.solver.nbytes + foreign
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int = -1) -> None:
         """Fold one interaction; nothing is solved before `step`."""
@@ -140,14 +141,15 @@ class EpochFold:
             updates += self.others.said()
         return updates
 
-    def release(self, partition: int, term: int) -> None:
-        """Let go of a partition: its users are another's from now on, and so are its items.
+    def release(self, terms: Mapping[int, int]) -> None:
+        """Let go of partitions: their users are others' from now on, and so are their items.
 
-        What was known of its users counts as said with this term, until others say more.
+        What was known of their users counts as said with these terms, by partition, until others say more.
         """
         assert self.others is not None
-        self.others.release(partition, term)
-        self._waiting.drop(partition)
+        self.others.release(terms)
+        for partition in terms:
+            self._waiting.drop(partition)
 
     def _owns(self, name: str) -> bool:
         return self.others is None or self.others.share.owns(name)
@@ -166,7 +168,7 @@ class EpochFold:
         known = ~np.isnan(batch.strengths)
         # Before they are sent: the systems are gathered from the histories.
         self.state.histories.put_many(batch.users[owners[known]], batch.items[known], batch.strengths[known])
-        touched = self._solve_users(batch, np.setdiff1d(disturbed, batch.users), updates)
+        touched = self._solve_users(batch, np.setdiff1d(disturbed, batch.users), budget, updates)
         self._solve_items(budget.affordable(touched.tolist(), self._weight), updates)
         self._solve_level3(batch, updates)
 
@@ -202,7 +204,7 @@ class EpochFold:
                 self._levels.stale_items[item] = None
         return np.array(sorted(disturbed), np.int64)
 
-    def _solve_users(self, batch: MicroBatch, disturbed: Handles, updates: list[Updates]) -> Handles:
+    def _solve_users(self, batch: MicroBatch, disturbed: Handles, budget: Budget, updates: list[Updates]) -> Handles:
         """Solve and publish the users of level 1, and sort all users by levels.
 
         Returns the batch's own new items whose systems changed, ascending; others that did are stale from now on.
@@ -242,7 +244,8 @@ class EpochFold:
         if told:
             inputs = np.concatenate([batch.inputs, inputs_of(self.state, disturbed)])
             owners, new, strengths = (np.concatenate(column) for column in zip(*told, strict=True))
-            updates += states_of(self.state, users, inputs, level1, (owners, new, strengths))
+            if self.others is not None:
+                updates += self.others.say(users, inputs, level1, (owners, new, strengths), budget)
         owners = batch.owners()
         touched = np.unique(batch.items[~self._levels.is_level0(batch.items) & feeds[owners]])
         self._levels.stale_items |= dict.fromkeys(sorted(theirs.difference(touched.tolist())))
@@ -310,7 +313,12 @@ class EpochFold:
         return vectors, np.diff(starts) > 0
 
     def _work_off(self, budget: Budget, updates: list[Updates]) -> None:
-        """Solve stale items, and then stale users, the longest waiting first, until the budget is used."""
+        """Solve stale items, and then stale users, the longest waiting first, until the budget is used.
+
+        What others have yet to be told goes first: theirs is stale because of it.
+        """
+        if self.others is not None:
+            updates += self.others.untold.take(budget)
         while self._levels.stale_items and not budget.spent:
             some, _ = budget.affordable(self._levels.stale_items, self._weight)
             self._solve_items((some, []), updates)

@@ -84,6 +84,11 @@ class Hearing:
         """By partition of the item topic, below which offset everything is heard."""
         return {where[1]: offset for where, offset in self._consumer.positions().items() if where in self._items}
 
+    @property
+    def updates_reached(self) -> dict[int, int]:
+        """By partition of the update topic, below which offset everything is heard."""
+        return {where[1]: offset for where, offset in self._consumer.positions().items() if where not in self._items}
+
     def is_live(self, partitions: Iterable[int]) -> bool:
         """Say whether these input partitions were announced live, by whomever they belong to."""
         return self.announcements.of(self._state.epoch).is_live(partitions)
@@ -114,6 +119,7 @@ def hearing_from(
     items: str,
     updates: str,
     sent_from: Mapping[int, int],
+    said_from: Mapping[int, int],
 ) -> Callable[[], Hearing]:
     """Return what begins to hear others, at once or when a part is another's; up to now is what has to be heard first.
 
@@ -121,16 +127,19 @@ def hearing_from(
         state, others: of the run's fold.
         admin, new_consumer: the ports.
         items, updates: the two topics' names.
-        sent_from: by update partition, where the epoch begins, or what a checkpoint of it covers.
+        sent_from: by update partition, where the epoch begins, or what checkpoints of it cover.
+        said_from: by partition of the item topic, what checkpoints cover; where they cover none, its start.
     """
     end = {(topic, p): offset for topic in (items, updates) for p, offset in admin.end_offsets(topic).items()}
 
     def first() -> Mapping[Partition, int]:
         return {(topic, p): offset for topic in (items, updates) for p, offset in admin.start_offsets(topic).items()}
 
+    # Not when it begins: then a part is let go of, and that needs no broker. What is trimmed until then is skipped.
+    begins = first()
+
     def begin() -> Hearing:
-        begins = first()
-        of_items = {(items, p): begins[items, p] for p in sorted(others.share.owned)}
+        of_items = {(items, p): max(begins[items, p], said_from.get(p, 0)) for p in sorted(others.share.owned)}
         of_updates = {
             where: max(offset, sent_from.get(where[1], 0)) for where, offset in begins.items() if where[0] == updates
         }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from oryx_py.ports import Clock, Record
-from speed_layer.metrics import Metrics
+from speed_layer.gauges import LayerGauges
 
 __all__ = ["Lag", "LagWatch"]
 
@@ -54,21 +54,21 @@ class Lag:
 
 
 class LagWatch:
-    """Looks at the lag now and then, and says it in the metrics; the age also while the layer is held up.
+    """Looks at the lag now and then, and says it in the gauges; the age also while the layer is held up.
 
     Args:
-        metrics: where it is said.
+        told: where it is said.
         clock: the layer's.
         every_s: between two looks: a look costs more than a small micro-batch should.
     """
 
-    def __init__(self, metrics: Metrics, clock: Clock, every_s: float = 0.25) -> None:
-        self._metrics, self._clock, self._every_s = metrics, clock, every_s
+    def __init__(self, told: LayerGauges, clock: Clock, every_s: float = 0.25) -> None:
+        self._told, self._clock, self._every_s = told, clock, every_s
         self._lag = Lag()
         self._times_ms: dict[int, int] = {}
         self._looked_at = -1e9
         self._begun_ms: int | None = None
-        metrics.lag_seconds.set_function(lambda: self._seconds(clock.now_ms()))
+        told.waits_s = lambda: self._seconds(clock.now_ms())
 
     def begin(self, records: Sequence[Record]) -> None:
         """Take note of a micro-batch that is begun: until it is done its first record waits."""
@@ -83,7 +83,7 @@ class LagWatch:
             return
         self._looked_at = now
         self._lag.look(done, ends(), self._times_ms, self._clock.now_ms())
-        self._metrics.lag(self._lag.records)
+        self._told.lag(self._lag.records)
 
     def _seconds(self, now_ms: int) -> float:
         begun_ms = self._begun_ms

@@ -106,8 +106,10 @@ class SpeedLayer:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
-        self._lag = LagWatch(metrics, clock)
+        self._told = metrics.gauges.layer()
+        self._lag = LagWatch(self._told, clock)
         self._registry_at = -1e9
+        self._told.epoch = newest_epoch
         self._stepped_at = clock.monotonic()
         self._announced_at: dict[int, float] = {}
         self._live_at: dict[int, float] = {}
@@ -115,11 +117,12 @@ class SpeedLayer:
 
     def release(self, partitions: Collection[int]) -> None:
         """Let go of input partitions that are another process's from now on; between two steps."""
-        for partition in sorted(self.partitions.intersection(partitions)):
-            self.partitions.discard(partition)
+        lost = sorted(self.partitions.intersection(partitions))
+        self.partitions.difference_update(lost)
+        for partition in lost:
             self._dead_letters.release(partition)
-            for run in self.runs:
-                run.release(partition, self._term or 0)
+        for run in self.runs:
+            run.release(lost, self._term or 0)
 
     def step(self, timeout_s: float) -> None:
         """Do one round for every epoch held; waits up to the timeout for something to do.
@@ -184,8 +187,9 @@ class SpeedLayer:
                 self._dead_letters.commit()
         except BrokerUnavailable as unavailable:
             log.warning("dead_letter_position_not_committed", reason=str(unavailable))
+        self._told.close()
         self._dead_letters.close()
-        self._checkpoints.close()
+        self._checkpoints.close(wait=not lost)
         for run in self.runs:
             run.close()
 
@@ -203,9 +207,12 @@ class SpeedLayer:
             self._lag.begin(records)
         letters = self._fold(run, records)
         run.listen()
-        budget = Budget(self._limits.stale_solves, self._limits.stale_pairs)
+        budget = Budget(self._limits.stale_solves, self._limits.stale_pairs, self._limits.item_states)
         begun = self._clock.monotonic()
+        replays = run.phase is not Phase.FOLLOW
         updates = run.take(target, self._limits.replay_slice_users, budget)
+        if replays and run.phase is Phase.FOLLOW:
+            log.info("input_replayed", epoch=run.started.epoch, input=dict(run.positions), records=run.replayed)
         if updates:  # an idle round solves nothing, and would make the figures those of idling
             self._metrics.solve_seconds.observe(self._clock.monotonic() - begun)
         self._deliver(letters, tell(run, updates, self._outbox, self._topics, self._term))
@@ -214,10 +221,10 @@ class SpeedLayer:
         if run.phase is Phase.FOLLOW:
             self._announce(run)
             if first:
-                self._metrics.announced(run.announced)
+                self._told.announced(run.announced)
                 self._metrics.observe_batch(records, updates, self._clock.now_ms())
         if updates or records:
-            self._metrics.state_bytes.set(sum(held.fold.nbytes for held in self.runs))
+            self._told.state_bytes = sum(held.fold.nbytes for held in self.runs)
         if first:
             self._lag.done(records, run.announced if run.phase is Phase.FOLLOW else run.positions, run.ends)
 
@@ -319,15 +326,16 @@ class SpeedLayer:
             return
         self.trouble = None
         self._newest_epoch = started.epoch
-        for partition in set(run.positions) - self.partitions:
-            run.release(partition, self._term or 0)
+        lost = set(run.positions) - self.partitions
+        if lost:
+            run.release(sorted(lost), self._term or 0)
         live = [held for held in self.runs if held.is_live]
         keep = (live or self.runs)[-1:]
         for held in self.runs:
             if held not in keep:
                 held.close()
         self.runs = [*keep, run]
-        self._metrics.epoch.set(started.epoch)
+        self._told.epoch = started.epoch
 
     def _scan_dead_letters(self, timeout_s: float) -> None:
         letters, positions = self._dead_letters.scan(self._limits.max_batch_records, timeout_s)

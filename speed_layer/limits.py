@@ -26,6 +26,7 @@ class Limits:
     replay_slice_users: int = 2_048
     stale_solves: int = 2_000
     stale_pairs: int = 500_000
+    item_states: int = 20_000
     idle_progress_s: float = 1.0
     registry_poll_s: float = 0.5
     load_retry_s: float = 10.0

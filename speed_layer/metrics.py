@@ -1,11 +1,12 @@
 """What the speed layer counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.ports import Record
+from speed_layer.gauges import Gauges
 
 __all__ = ["Metrics"]
 
@@ -17,6 +18,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.gauges = Gauges(registry)
         self.interactions = Counter("oryx_speed_interactions", "Input records folded", registry=registry)
         self.updates = Counter("oryx_speed_updates", "Updates sent and acknowledged", registry=registry)
         self.dead_letters = Counter(
@@ -37,11 +39,6 @@ class Metrics:
         self._misses = Counter(
             "oryx_speed_cache_misses", "Users solved by rls whose system had to be built", registry=registry
         )
-        self.state_bytes = Gauge(
-            "oryx_speed_state_bytes",
-            "Memory of the epochs followed beside the generations' files, systems kept for rls included",
-            registry=registry,
-        )
         self.latency_seconds = Histogram(
             "oryx_speed_latency_seconds",
             "From Kafka's time of an interaction to the acknowledgement of its updates",
@@ -55,27 +52,6 @@ class Metrics:
             buckets=(1, 10, 100, 1_000, 10_000),
         )
         self.last_batch = Gauge("oryx_speed_last_batch_records", "Records of the last micro-batch", registry=registry)
-        self._position = Gauge(
-            "oryx_speed_position",
-            "Input offset below which all is in updates that are acknowledged",
-            ["partition"],
-            registry=registry,
-        )
-        self._announced: set[int] = set()
-        self._lag_records = Gauge(
-            "oryx_speed_lag_records",
-            "Input offsets between what is in acknowledged updates and the topic's end",
-            ["partition"],
-            registry=registry,
-        )
-        self._lagging: set[int] = set()
-        self.lag_seconds = Gauge(
-            "oryx_speed_lag_seconds",
-            "For how long the oldest record has waited that is not in acknowledged updates, 0 for none",
-            registry=registry,
-        )
-        self.epoch = Gauge("oryx_speed_epoch", "The newest epoch followed", registry=registry)
-
         self.checkpoint_pause = Histogram(
             "oryx_speed_checkpoint_pause_seconds",
             "For how long the layer stood still to take a checkpoint",
@@ -120,19 +96,3 @@ class Metrics:
             self.batch_records.observe(len(records))
             self.last_batch.set(len(records))
             self.latency_seconds.observe(max(0.0, (now_ms - records[0].timestamp_ms) / 1000))
-
-    def lag(self, records: Mapping[int, int]) -> None:
-        """Say by input partition how far the log goes on; partitions that are another's now go."""
-        for partition in self._lagging - records.keys():
-            self._lag_records.remove(str(partition))
-        self._lagging = set(records)
-        for partition, count in records.items():
-            self._lag_records.labels(str(partition)).set(count)
-
-    def announced(self, positions: Mapping[int, int]) -> None:
-        """Say by input partition up to where updates are acknowledged; partitions that are another's now go."""
-        for partition in self._announced - positions.keys():
-            self._position.remove(str(partition))
-        self._announced = set(positions)
-        for partition, offset in positions.items():
-            self._position.labels(str(partition)).set(offset)

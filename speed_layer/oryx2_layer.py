@@ -74,7 +74,8 @@ class Oryx2SpeedLayer:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
-        self._lag = LagWatch(metrics, clock)
+        self._told = metrics.gauges.layer()
+        self._lag = LagWatch(self._told, clock)
         self._sent_until: Mapping[int, int] | None = {}
         """By update partition, where what was sent ends; None until that is looked up."""
         self._stepped_at = clock.monotonic()
@@ -143,7 +144,7 @@ class Oryx2SpeedLayer:
             outgoing += update_records(update, topics.update, topics.update_partitions, topics.max_record_bytes)
         self._sent_until = None
         self._outbox.deliver(outgoing)
-        self._metrics.epoch.set(model.fold.state.epoch)
+        self._told.epoch = model.fold.state.epoch
         self._metrics.dead_letters.inc(len(letters))
         self._metrics.observe_batch(records, updates, self._clock.now_ms())
         self._commit()

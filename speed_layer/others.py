@@ -1,15 +1,20 @@
 """What a fold hears of other processes, and says to them, where several share an epoch: of items of level 2 alone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
-from oryx_py.messages import ItemGone, ItemVector
+from oryx_py.messages import ItemGone, ItemVector, partition_of
 from oryx_py.messages.item_state import AllSaid, ItemState
+from oryx_py.model.item_states import StateRows
+from oryx_py.model.merging import homes_of
 from oryx_py.model.state import ModelState
+from speed_layer.budget import Budget
 from speed_layer.levels import Levels
-from speed_layer.share import Share, inputs_of, states_of
+from speed_layer.share import Handles, Share, inputs_of, states_of
+from speed_layer.untold import Untold
 
 __all__ = ["Others"]
 
@@ -26,8 +31,36 @@ class Others:
     def __init__(self, state: ModelState, share: Share, levels: Levels) -> None:
         self._state, self._levels = state, levels
         self.share = share
+        self.untold = Untold(state, levels)
+        """Whose states of new items are yet to be said."""
         self._elsewhere: set[int] = set()
         """Items of which another process has said that they are forgotten."""
+
+    def say(
+        self,
+        users: Handles,
+        inputs: Handles,
+        level1: NDArray[np.bool_],
+        pairs: tuple[Handles, Handles, NDArray[np.float64]],
+        budget: Budget,
+    ) -> list[ItemState]:
+        """Return what users who were solved say of their new items, of the first ones as the budget allows.
+
+        The others wait, and so does who has waited before: his move is one more.
+
+        Args:
+            users, inputs, level1, pairs: as `states_of` has them; the pairs by ascending places of users.
+            budget: of this step.
+        """
+        owners, items, strengths = pairs
+        granted = budget.grant_states(len(owners))
+        whole = granted if granted == len(owners) else int(np.searchsorted(owners, owners[granted]))
+        budget.give_back(granted - whole)
+        waiting = self.untold.users
+        self.untold.add(users[np.unique(owners[whole:])].tolist())
+        if waiting:
+            self.untold.add([user for user in users[np.unique(owners[:whole])].tolist() if user in waiting])
+        return states_of(self._state, users, inputs, level1, (owners[:whole], items[:whole], strengths[:whole]))
 
     def said(self) -> list[ItemState]:
         """Return all that this fold's users say of new items."""
@@ -65,16 +98,33 @@ class Others:
         forgotten, self._elsewhere = frozenset(self._elsewhere), set()
         return forgotten
 
-    def release(self, partition: int, term: int) -> None:
-        """Let go of a partition; what was known of its users counts as said with this term."""
+    def recall(self, rows: StateRows, partitions: Collection[int], ended: Mapping[int, int]) -> None:
+        """Take in what a checkpoint has of other users' states, of the items that are in these partitions."""
+        share = self.share
+        of_items = np.isin(homes_of(rows.items, share.partitions), list(partitions))
+        foreign = ~np.isin(homes_of(rows.users, share.partitions), list(share.owned))
+        for partition, term in ended.items():
+            for name in share.foreign.end(AllSaid(partition, self._state.epoch, term)):
+                self._disturb(name)
+        for name in share.foreign.load(rows, np.flatnonzero(of_items & foreign).tolist()):
+            self._disturb(name)
+
+    def release(self, terms: Mapping[int, int]) -> None:
+        """Let go of partitions; what was known of their users counts as said with these terms, by partition.
+
+        It is all that they say: what still comes with lower terms is of owners before.
+        """
         share, state, levels = self.share, self._state, self._levels
-        share.owned.discard(partition)
+        share.owned.difference_update(terms)
+        for partition, term in terms.items():
+            share.foreign.end(AllSaid(partition, state.epoch, term))
         for item, holders in levels.holders.items():
             gone = {user for user in holders if not share.owns(state.users.id(user))}
             holders -= gone
             for said in self._said_of(item, gone - levels.level3):
-                share.foreign.put(replace(said, term=term))
+                share.foreign.put(replace(said, term=terms[partition_of(said.user, share.partitions)]))
         levels.level3 = share.own_users(state, levels.level3)
+        self.untold.keep(share.own_users(state, self.untold.users))
         levels.stale_users = {user: None for user in levels.stale_users if user in levels.level3}
 
     def _said_of(self, item: int, users: Iterable[int]) -> list[ItemState]:

@@ -24,12 +24,9 @@ class Repeats:
         self._settings = settings
         self._seen = {partition: SeenIds(settings, clock_ms) for partition, clock_ms in clocks_ms.items()}
 
-    @classmethod
-    def of(cls, settings: FoldSettings, windows: Mapping[int, IdWindow]) -> "Repeats":
-        """Return what was dumped."""
-        repeats = cls(settings, {})
-        repeats._seen = {partition: SeenIds.of(settings, window) for partition, window in windows.items()}
-        return repeats
+    def take(self, windows: Mapping[int, IdWindow]) -> None:
+        """Take over what was dumped of some partitions."""
+        self._seen |= {partition: SeenIds.of(self._settings, window) for partition, window in windows.items()}
 
     def dump(self) -> dict[int, IdWindow]:
         """Return by partition all that is remembered, as arrays."""

@@ -11,7 +11,7 @@ from oryx_py.model.generation import Generation
 from oryx_py.model.item_states import ItemStates
 from oryx_py.model.state import ModelState
 
-__all__ = ["Share", "inputs_of", "states_of"]
+__all__ = ["Handles", "Share", "inputs_of", "states_of"]
 
 Handles = NDArray[np.int64]
 

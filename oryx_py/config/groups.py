@@ -217,6 +217,7 @@ class Speed(_Group, frozen=True):
     max_batch_records: Count = 10_000
     stale_solves: Count = 2_000
     stale_pairs: Count = 500_000
+    item_states: Count = 20_000
     replay_users: Count = 2_048
     solver: Literal["auto", "rls", "cg", "dense"] = "auto"
     solver_cache_bytes: CountOrNone = 268_435_456

@@ -9,11 +9,14 @@ is read by mapping, but for what later changes alter; there is no step for each 
 ``users.vectors{,.handles,.present}``      vectors that are not the generation's; the same of ``items``
 ``pairs.{users,indptr,items,strengths}``   changed pairs (`oryx_py.model.changed_rows`)
 ``users.forgotten``, ``items.forgotten``   handles
-``users.counts{,.handles}``                by how much activity differs from the generation's; popularity of ``items``
 ``users.inputs{,.handles}``                offsets of the newest messages applied; the same of ``items``
 ``ids.{high,low,numbers,clocks}``          idempotency keys that may still be repeated, one input partition's after the
                                            other's (`oryx_py.events.dedupe.IdWindow`), as the manifest has their sizes
+``states.*``                               where several share the input: what the users of others say of new items
+                                           (`oryx_py.model.checkpoint_states`)
 =========================================  ===========================================================================
+
+One of several processes writes the users of its partitions, the states of its partitions' items, and all items.
 """
 
 from collections.abc import Mapping
@@ -28,15 +31,17 @@ from numpy.typing import NDArray
 from oryx_py.errors import CorruptGeneration
 from oryx_py.events.dedupe import IdWindow
 from oryx_py.model.checkpoint_arrays import Arrays, arrays_of, changes_in, dtypes_and_shapes, fault_of
+from oryx_py.model.checkpoint_states import arrays_of_rows, row_arrays, rows_in
 from oryx_py.model.files import FileEntry, check_content, check_size, map_array, storage, write_array
 from oryx_py.model.generation import Generation
+from oryx_py.model.item_states import StateRows
 from oryx_py.model.manifest import MANIFEST, read_raw
 from oryx_py.model.state_changes import StateChanges
 from oryx_py.model.summed import UNSUMMED, decode_summed, write_summed
 
 __all__ = ["FORMAT", "Checkpoint", "CheckpointManifest", "Covered", "decode_checkpoint", "write_checkpoint"]
 
-FORMAT: Final = "1.0"
+FORMAT: Final = "1.1"
 
 _IDS = ("high", "low", "numbers", "clocks")
 
@@ -57,8 +62,9 @@ class Covered(msgspec.Struct, frozen=True):
         input: by input partition that it has users of, the offset below which everything is in it.
         live: of these, the partitions announced live.
         update: by update partition, an offset; all that the writer had sent before it is in the checkpoint.
-        item: by partition of the item topic that it has items of, as ``input``; empty where one process has all items.
-        terms: by input partition, the term of the process that wrote it.
+        item: by partition of the item topic that it has items of, as ``input``; empty where nobody shares the input.
+        terms: by input partition, the highest term that was heard of it, the writer's own of those in ``input``.
+        said: by input partition, what its users said of items with a lower term than this does not count.
         announced: by input partition, what was announced before ``update``; of more the topic has to tell, as the
             writer may have been replaced since. None where all of ``input`` was.
     """
@@ -69,6 +75,7 @@ class Covered(msgspec.Struct, frozen=True):
     item: dict[int, int] = {}
     terms: dict[int, int] = {}
     announced: dict[int, int] | None = None
+    said: dict[int, int] = {}
 
 
 class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +124,7 @@ def write_checkpoint(
     covered: Covered,
     changes: StateChanges,
     ids: Mapping[int, IdWindow],
+    states: StateRows | None = None,
 ) -> CheckpointManifest:
     """Write a checkpoint into an empty directory, every file fsynced, the manifest last.
 
@@ -128,11 +136,12 @@ def write_checkpoint(
         covered: up to where.
         changes: of the epoch's state.
         ids: by input partition, the keys that may still be repeated.
+        states: of items, as the users of others say; None where nobody shares the input.
 
     Raises:
         StoreUnavailable: the disk does not take it.
     """
-    arrays = {**arrays_of(changes), **_of_ids(ids)}
+    arrays = {**arrays_of(changes), **_of_ids(ids), **({} if states is None else arrays_of_rows(states))}
     with storage(into):
         files = {f"{part}.npy": write_array(into / f"{part}.npy", array) for part, array in arrays.items()}
         return write_summed(
@@ -161,6 +170,7 @@ class Checkpoint:
     manifest: CheckpointManifest
     changes: StateChanges
     ids: Mapping[int, IdWindow]
+    states: StateRows | None
 
     @classmethod
     def open(cls, path: Path, generation: Generation) -> "Checkpoint":
@@ -178,7 +188,8 @@ class Checkpoint:
                 raise CorruptGeneration(f"{path} is of generation {manifest.generation}, not of {generation.name}")
             arrays = _mapped(path, manifest, generation)
         try:
-            checkpoint = cls(manifest, changes_in(arrays), _ids_in(arrays, manifest))
+            states = rows_in(arrays) if "states.terms" in arrays else None
+            checkpoint = cls(manifest, changes_in(arrays), _ids_in(arrays, manifest), states)
         except ValueError as error:  # no UTF-8, or lengths that do not go together
             raise CorruptGeneration(f"{path}: {error}") from error
         fault = fault_of(checkpoint.changes, len(generation.users), len(generation.items))
@@ -205,7 +216,11 @@ def _dtypes_and_shapes(features: int) -> dict[str, tuple[Any, tuple[int | None, 
 
 def _mapped(path: Path, manifest: CheckpointManifest, generation: Generation) -> Arrays:
     arrays: dict[str, NDArray[Any]] = {}
-    for part, (dtype, shape) in _dtypes_and_shapes(generation.manifest.features).items():
+    features = generation.manifest.features
+    wanted = _dtypes_and_shapes(features)
+    if any(name.startswith("states.") for name in manifest.files):
+        wanted |= row_arrays(features)
+    for part, (dtype, shape) in wanted.items():
         name = f"{part}.npy"
         if name not in manifest.files:
             raise CorruptGeneration(f"{path / MANIFEST} does not list {name}")

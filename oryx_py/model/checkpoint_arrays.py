@@ -26,23 +26,9 @@ def arrays_of(changes: StateChanges) -> dict[str, NDArray[Any]]:
         "pairs.items": rows.items,
         "pairs.strengths": rows.strengths,
     }
-    for side, new, vectors, forgotten, counts, inputs in (
-        (
-            "users",
-            changes.new_users,
-            changes.user_vectors,
-            histories.forgotten,
-            histories.activity,
-            changes.user_inputs,
-        ),
-        (
-            "items",
-            changes.new_items,
-            changes.item_vectors,
-            changes.forgotten_items,
-            histories.popularity,
-            changes.item_inputs,
-        ),
+    for side, new, vectors, forgotten, inputs in (
+        ("users", changes.new_users, changes.user_vectors, histories.forgotten, changes.user_inputs),
+        ("items", changes.new_items, changes.item_vectors, changes.forgotten_items, changes.item_inputs),
     ):
         packed = PackedIds.of(new)
         arrays |= {
@@ -52,8 +38,6 @@ def arrays_of(changes: StateChanges) -> dict[str, NDArray[Any]]:
             f"{side}.vectors.handles": vectors.handles,
             f"{side}.vectors.present": vectors.present,
             f"{side}.forgotten": forgotten,
-            f"{side}.counts": counts[1],
-            f"{side}.counts.handles": counts[0],
             f"{side}.inputs": inputs[1],
             f"{side}.inputs.handles": inputs[0],
         }
@@ -77,8 +61,6 @@ def dtypes_and_shapes(features: int) -> dict[str, DtypeAndShape]:
             f"{side}.vectors.handles": column,
             f"{side}.vectors.present": (np.bool_, (None,)),
             f"{side}.forgotten": column,
-            f"{side}.counts": column,
-            f"{side}.counts.handles": column,
             f"{side}.inputs": column,
             f"{side}.inputs.handles": column,
         }
@@ -108,9 +90,7 @@ def changes_in(arrays: Arrays) -> StateChanges:
         new_items=new("items"),
         user_vectors=vectors("users"),
         item_vectors=vectors("items"),
-        histories=HistoryChanges(
-            rows, arrays["users.forgotten"], activity=pair_of("users.counts"), popularity=pair_of("items.counts")
-        ),
+        histories=HistoryChanges(rows, arrays["users.forgotten"]),
         forgotten_items=arrays["items.forgotten"],
         user_inputs=pair_of("users.inputs"),
         item_inputs=pair_of("items.inputs"),
@@ -127,8 +107,6 @@ def fault_of(changes: StateChanges, base_users: int, base_items: int) -> str | N
     for what, handles, count in (
         ("forgotten users", (histories.forgotten,), users),
         ("forgotten items", (changes.forgotten_items,), items),
-        ("activity", histories.activity, users),
-        ("popularity", histories.popularity, items),
         ("offsets of users", changes.user_inputs, users),
         ("offsets of items", changes.item_inputs, items),
         ("vectors of users", (changes.user_vectors.handles, changes.user_vectors.matrix), users),

@@ -43,14 +43,11 @@ class Rows(Protocol):
 class HistoryChanges:
     """All in which `Histories` differ from the generation's.
 
-    ``rows``: the pairs. ``forgotten`` int64[f]: users of whom the generation's pairs do not count. ``activity`` and
-    ``popularity``: handles int64[n], of users and of items, and by how much their counts differ, int64[n].
+    ``rows``: the pairs. ``forgotten`` int64[f]: users of whom the generation's pairs do not count.
     """
 
     rows: ChangedRows
     forgotten: NDArray[np.int64]
-    activity: tuple[NDArray[np.int64], NDArray[np.int64]]
-    popularity: tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class Histories:
@@ -150,12 +147,7 @@ class Histories:
 
     def dump(self) -> HistoryChanges:
         """Return all in which these histories differ from the generation's."""
-        return HistoryChanges(
-            rows=self.rows(),
-            forgotten=self.forgotten(),
-            activity=_difference(self._delta.activity(), self._users),
-            popularity=_difference(self._delta.popularity(), self._items),
-        )
+        return HistoryChanges(self.rows(), self.forgotten())
 
     def load(self, changes: HistoryChanges) -> None:
         """Take over what another `Histories` of the same generation dumped; nothing may have changed here before."""
@@ -180,11 +172,3 @@ class Histories:
 
 
 _NOBODY = np.empty(0, np.int64)
-
-
-def _difference(counts: NDArray[np.int64], of: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the handles whose count is not the generation's, and by how much."""
-    differences = counts.copy()
-    differences[: len(of.indptr) - 1] -= np.diff(of.indptr)
-    handles = np.flatnonzero(differences)
-    return handles, differences[handles]

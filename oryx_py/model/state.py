@@ -153,6 +153,13 @@ class ModelState:
         arrays = self.user_vectors.nbytes + self.item_vectors.nbytes + self.histories.nbytes
         return arrays + 200 * new + 100 * (len(self._user_input) + len(self._item_input))
 
+    def terms(self) -> Mapping[int, int]:
+        """Return by input partition the highest term that was named in any update partition."""
+        found: dict[int, int] = {}
+        for partition in range(self._update_partitions):
+            found |= {p: max(term, found.get(p, -1)) for p, term in self._terms.of(partition).items()}
+        return found
+
     def covers(self, user: str | None, offsets: Mapping[int, int]) -> bool:
         """Say whether the interactions at these input offsets are in; without a user, for all users."""
         if user is None:

@@ -1,7 +1,8 @@
-"""Finds the checkpoint with which a start begins.
+"""Finds the checkpoints with which a start begins: of each input partition the newest one.
 
 A checkpoint is of use where it can be read; whatever is wrong with one is said in one line of the log, and the one
 before is tried, and then there is none: everything is then read from the generation's end on, as it was before any.
+Where several processes share the input, each writes its partitions; a start takes together what it needs.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -9,16 +10,15 @@ from collections.abc import Collection, Iterator, Mapping
 import structlog
 
 from oryx_py.errors import OryxError
-from oryx_py.messages import Progress
 from oryx_py.model.checkpoint import Checkpoint, CheckpointManifest, Covered, decode_checkpoint
-from oryx_py.model.epochs import Announcements
 from oryx_py.model.files import REMEDY
 from oryx_py.model.generation import Generation
 from oryx_py.model.manifest import Manifest
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import ArtefactStore
+from oryx_py.runtime.restored import Restored, Taken, Together, restored, together
 
-__all__ = ["Checkpoints", "epoch_of", "name_of", "seeded"]
+__all__ = ["Checkpoints", "epoch_of", "name_of"]
 
 log = structlog.get_logger("checkpoint")
 
@@ -36,23 +36,13 @@ def epoch_of(name: str) -> int | None:
     return int(digits) if dash and len(digits) == _EPOCH_DIGITS and digits.isdecimal() and digits.isascii() else None
 
 
-def seeded(announcements: Announcements, manifest: CheckpointManifest) -> Announcements:
-    """Add what had been announced of an epoch when its checkpoint was taken."""
-    covered = manifest.covered
-    live = dict.fromkeys(covered.live, True)
-    announced = covered.input if covered.announced is None else covered.announced
-    announcements.add(Progress(dict(announced), live, manifest.epoch), manifest.created_ms)
-    announcements.seed(covered.terms)
-    return announcements
-
-
 class Checkpoints:
     """Reads the checkpoints of a store; any thread may.
 
     Args:
         store: of checkpoints.
         generations: what they are of.
-        partitions: the input topic's; only a checkpoint that has all of them is begun with.
+        partitions: the input topic's.
     """
 
     def __init__(self, store: ArtefactStore, generations: ArtefactStore, partitions: Collection[int]) -> None:
@@ -60,39 +50,70 @@ class Checkpoints:
         self._generations = generations
         self._partitions = frozenset(partitions)
 
-    def covered(self, epoch: EpochStarted) -> CheckpointManifest | None:
-        """Return the manifest of an epoch's newest complete checkpoint, whatever its other files are like."""
-        return next(self._complete(epoch), None)
+    def covered(self, epoch: EpochStarted) -> Together | None:
+        """Return what an epoch's newest checkpoints cover, whatever their other files are like.
+
+        None where they do not have all input partitions.
+        """
+        of_partition: dict[int, CheckpointManifest] = {}
+        for manifest in self._readable(epoch):
+            of_partition = dict.fromkeys(self._partitions & manifest.covered.input.keys(), manifest) | of_partition
+            if len(of_partition) == len(self._partitions):
+                return together(epoch.epoch, of_partition)
+        return None
 
     def all_covered(self, epoch: EpochStarted) -> list[Covered]:
-        """Return up to where each complete checkpoint of an epoch goes, the newest first."""
-        return [manifest.covered for manifest in self._complete(epoch)]
+        """Return up to where each checkpoint of an epoch goes, the newest first."""
+        return [manifest.covered for manifest in self._readable(epoch)]
 
     def newest(
-        self, epoch: EpochStarted, generation: Generation, announced: Mapping[int, int] | None = None
-    ) -> Checkpoint | None:
-        """Return an epoch's newest complete checkpoint that is whole, and of this generation; None where none is.
+        self,
+        epoch: EpochStarted,
+        generation: Generation,
+        announced: Mapping[int, int] | None = None,
+        wanted: Collection[int] | None = None,
+    ) -> Restored | None:
+        """Return what an epoch's newest checkpoints have that are whole, and of this generation; None for nothing.
 
         With what was ``announced``, by input partition, one is left out that goes further: its writer had been
         replaced, and readers have dropped what it sent.
+
+        Args:
+            epoch: which.
+            generation: of the epoch.
+            announced: by input partition; None for whatever it was.
+            wanted: the input partitions of use, also where some have none; None for all of them, or nothing.
         """
-        for manifest in self._complete(epoch):
-            name = manifest.checkpoint
-            covers = manifest.covered.input.items()
-            if announced is not None and any(offset > announced.get(p, offset) for p, offset in covers):
+        missing = set(self._partitions if wanted is None else wanted)
+        others = set(self._partitions - missing)
+        taken: list[Taken] = []
+        for manifest in self._readable(epoch):
+            name, covers = manifest.checkpoint, manifest.covered.input
+            found = {
+                p for p in missing & covers.keys() if announced is None or covers[p] <= announced.get(p, covers[p])
+            }
+            if found != missing & covers.keys():
                 _leave_out(name, "its writer had been replaced")
+            if not found:
                 continue
             try:
                 checkpoint = Checkpoint.open(self._store.local(name), generation)
             except (OryxError, OSError) as trouble:
                 _leave_out(name, trouble)
-            else:
-                covered = dict(sorted(manifest.covered.input.items()))
-                log.info("checkpoint_read", checkpoint=name, pairs=manifest.pairs, input=covered)
-                return checkpoint
-        return None
+                continue
+            log.info(
+                "checkpoint_read", checkpoint=name, pairs=manifest.pairs, input={p: covers[p] for p in sorted(found)}
+            )
+            taken.append(Taken(checkpoint, frozenset(found), frozenset(others & covers.keys())))
+            missing -= found
+            others -= covers.keys()
+            if not missing:
+                break
+        if not taken or (missing and wanted is None):
+            return None
+        return restored(epoch.epoch, generation, len(self._partitions), taken)
 
-    def _complete(self, epoch: EpochStarted) -> Iterator[CheckpointManifest]:
+    def _readable(self, epoch: EpochStarted) -> Iterator[CheckpointManifest]:
         names = self._names(epoch.epoch)
         if not names:
             return
@@ -117,8 +138,8 @@ class Checkpoints:
             return f"it is {manifest.checkpoint} of epoch {manifest.epoch}"
         if (manifest.generation, manifest.generation_checksum) != (generation.generation, generation.checksum):
             return f"it is of another generation than {generation.generation}"
-        missing = self._partitions - manifest.covered.input.keys()
-        return f"it has no input partition {min(missing)}" if missing else None
+        foreign = manifest.covered.input.keys() - self._partitions
+        return f"it has an input partition {max(foreign)}, which the topic does not have" if foreign else None
 
     def _names(self, epoch: int) -> list[str]:
         """Return an epoch's checkpoints, the newest first."""

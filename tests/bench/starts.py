@@ -94,15 +94,12 @@ def drawn_changes(generation: Generation, pairs: int) -> StateChanges:
     )
     new_items = np.arange(old_items, items)
     none = np.empty(0, np.int64)
-    counts = np.bincount(columns, minlength=items)
     return StateChanges(
         new_users=[f"user {user:09d}" for user in range(old_users, users)],
         new_items=[f"item {item:09d}" for item in range(old_items, items)],
         user_vectors=vectors_of(np.arange(users), rng),
         item_vectors=vectors_of(new_items, rng),
-        histories=HistoryChanges(
-            rows, none, (np.arange(users), np.full(users, each)), (np.flatnonzero(counts), counts[counts > 0])
-        ),
+        histories=HistoryChanges(rows, none),
         forgotten_items=none,
         user_inputs=(np.arange(users), rng.integers(pairs, size=users)),
         item_inputs=(none, none),

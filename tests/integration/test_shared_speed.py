@@ -1,11 +1,12 @@
 """Several speed processes on a real broker: whoever comes, goes or dies, the vectors are those of one alone."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.events import Interaction
+from oryx_py.model.checkpoint import decode_checkpoint
 from oryx_py.model.state import ModelState
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
@@ -45,6 +47,7 @@ class Processes:
             "ORYX__SPEED__GROUP_ID": settings.speed.group_id,
             "ORYX__SPEED__EPOCH_OVERLAP_S": "0",
             "ORYX__SPEED__SESSION_S": str(SESSION_S),
+            "ORYX__SPEED__CHECKPOINT_INTERVAL_S": "0.5",
             "PYTHONUNBUFFERED": "1",
         }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -66,6 +69,11 @@ class Processes:
         process = self.running.pop(name)
         process.send_signal(how)
         process.wait(60)
+
+    def replayed(self, name: str) -> list[int]:
+        """How many records one has read for each part that it took over, as it says in its log."""
+        lines = (self._folder / f"speed-{name}.log").read_text(errors="replace").splitlines()
+        return [json.loads(line)["records"] for line in lines if '"event":"input_replayed"' in line]
 
     def close(self) -> None:
         for name in list(self.running):
@@ -225,3 +233,40 @@ def test_a_restart_in_time_moves_nothing(world: SpeedWorld, processes: Processes
     kept = {p for p in before if p not in owned_by_two}
     assert kept, "the other's partitions moved, too"
     assert len({before[p] for p in kept}) == len({before[p] for p in owned_by_two}) == 1
+
+
+def test_who_takes_over_from_one_that_was_killed_reads_the_tail_alone(world: SpeedWorld, processes: Processes) -> None:
+    """What its checkpoints have of its partitions is not folded again; the vectors are those of one alone."""
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    processes.start("one")
+    processes.start("two")
+    wait_for_owners(processes, world, ["one", "two"])
+    for seed in range(1, 9):
+        world.send(*some(seed))
+    settled(world, epoch)
+    end = world.admin.end_offsets(world.settings.input.topic)
+    eventually(lambda: covered(world, end), 60)
+    world.send(*some(9, 20))
+    settled(world, epoch)
+    before = processes.replayed("one")
+    processes.end("two", signal.SIGKILL)
+    world.send(*some(10, 20))
+    shared = settled(world, epoch)
+    eventually(lambda: len(processes.replayed("one")) > len(before), 30)
+    read = sum(processes.replayed("one")[len(before) :])
+    tail = sum(world.admin.end_offsets(world.settings.input.topic).values()) - sum(end.values())
+    assert read <= tail < sum(end.values()) / 10
+    processes.end("one", signal.SIGTERM)
+
+    time.sleep(SESSION_S)
+    again = world.begin("g1")
+    processes.start("")
+    assert_alike(shared, settled(world, again))
+
+
+def covered(world: SpeedWorld, end: Mapping[int, int]) -> bool:
+    """Whether checkpoints have all of the input below these offsets."""
+    found: dict[int, int] = {}
+    for name in world.checkpoints.generations():
+        found |= decode_checkpoint(world.checkpoints.raw_manifest(name), name).covered.input
+    return all(found.get(partition, 0) >= offset for partition, offset in end.items())

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.messages import Update, encode
+from oryx_py.messages import Update, encode, partition_of
 from oryx_py.model.checkpoint import Checkpoint, Covered, write_checkpoint
 from oryx_py.model.generation import Generation
+from oryx_py.model.merging import Piece, merged
 from oryx_py.model.state import ModelState
+from oryx_py.model.state_changes import StateChanges
 from speed_layer.folding import EpochFold
 from tests.property.test_epoch_fold import (
     OBJECTIVES,
@@ -124,3 +126,60 @@ def test_snapshot_and_tail_are_the_replay(base: Pairs, rows: list, batches: list
     assert_same(again, ours)
     assert_same(late, reader)
     assert_at_rest(late, at_rest(ours.generation, base, log, PARTITIONS))
+
+
+def by_name(state: ModelState) -> dict[str, object]:
+    """All that a state knows, without its handles."""
+    users, items = ([space.id(handle) for handle in range(len(space))] for space in (state.users, state.items))
+    known = {}
+    for handle, user in enumerate(users):
+        pairs, strengths = state.history(handle)
+        known[user] = dict(zip(state.items.ids(pairs), strengths.tolist(), strict=True))
+    of_users = {user: state.user_vector(handle) for handle, user in enumerate(users)}
+    of_items = {item: state.item_vector(handle) for handle, item in enumerate(items)}
+    return {
+        "known": {user: pairs for user, pairs in known.items() if pairs},
+        "users": {user: vector.tolist() for user, vector in of_users.items() if vector is not None},
+        "items": {item: vector.tolist() for item, vector in of_items.items() if vector is not None},
+        "inputs": {
+            user: offset for handle, user in enumerate(users) if (offset := state.user_input(handle)) is not None
+        },
+        "popularity": {item: n for item, n in zip(items, state.popularity().tolist(), strict=True) if n},
+        "forgotten": sorted(state.items.ids(sorted(state.forgotten_items))),
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    base=base_pairs,
+    rows=rows_of_few,
+    cuts=st.lists(st.sets(st.sampled_from(range(PARTITIONS))), max_size=PARTITIONS),
+    which=st.sampled_from(range(len(OBJECTIVES))),
+)
+def test_the_users_of_each_partition_from_a_state_of_its_own_are_the_whole(
+    base: Pairs, rows: list, cuts: list[set[int]], which: int
+) -> None:
+    """However the partitions are shared out: states that have no users but their own, brought together."""
+    ours, _, fold = model(base, OBJECTIVES[which])
+    for partition, offset, interaction in log_of(rows):
+        fold.add(interaction, partition, offset)
+    fold.flush()
+    parts, left = [], set(range(PARTITIONS))
+    for cut in [*cuts, left.copy()]:
+        parts.append(frozenset(cut & left))
+        left -= cut
+    apart = [merged([Piece(ours.dump(), part)], ours.generation, PARTITIONS) for part in parts]
+    for part, changes in zip(parts, apart, strict=True):
+        assert not homes(ours.generation, changes) - part
+    together = ModelState(ours.generation, EPOCH)
+    together.load(merged([Piece(changes) for changes in apart], ours.generation, PARTITIONS), {}, [])
+    assert by_name(together) == by_name(ours)
+
+
+def homes(generation: Generation, changes: StateChanges) -> set[int]:
+    """The partitions of all users that a state's changes name."""
+    state = ModelState(generation, EPOCH)
+    state.load(changes, {}, [])
+    rows = [changes.histories.rows.users, changes.user_vectors.handles, changes.user_inputs[0]]
+    named = [*changes.new_users, *state.users.ids(np.concatenate([*rows, changes.histories.forgotten]))]
+    return {partition_of(name, PARTITIONS) for name in named}

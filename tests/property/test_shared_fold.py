@@ -138,7 +138,7 @@ def test_a_partition_that_moves_takes_its_users_and_items_along(
         first.add(interaction, partition, offset)
     if not unsent:
         together.step("first")
-    first.release(moved, -1)
+    first.release({moved: -1})
     announced = 0 if unsent else max([offset + 1 for p, offset, _ in log[:cut] if p == moved], default=0)
     second = together.add("second", {moved})
     for partition, offset, interaction in log:

@@ -33,6 +33,8 @@ def checkpointing(
     background: Any,
     taken: Mapping[int, Mapping[int, int]],
     ownership: Ownership,
+    *,
+    shares: bool,
 ) -> Checkpointing:
     """Make the writer of a process; what it leaves to another thread is given to ``background``."""
     world = process.world
@@ -49,6 +51,8 @@ def checkpointing(
     return Checkpointing(
         store=ports.checkpoints,
         update_end=lambda: ports.admin.end_offsets(world.UPDATE),
+        items_end=(lambda: ports.admin.end_offsets(world.ITEMS)) if shares else None,
+        partitions=world.plan.partitions,
         new_name=lambda now_ms: new_generation_name(now_ms, rng),
         spawn=spawn,
         background=background,

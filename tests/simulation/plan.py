@@ -67,6 +67,8 @@ class Plan:
     slice_users: int
     stale_solves: int
     """The speed layer's bounds of one step."""
+    item_states: int
+    """Of what others are told, in one step."""
     checkpoint_s: float
     """From one checkpoint to the next; 0 for none."""
     damage: float
@@ -126,6 +128,7 @@ def draw(seed: int) -> Plan:
         leave=shares.choice([0.0, 0.01, 0.03]) if speeds > 1 else 0.0,
         slice_users=rng.choice([1, 2, 2_048]),
         stale_solves=rng.choice([2, 2_000]),
+        item_states=shares.choice([1, 4, 20_000]),
         checkpoint_s=late.choice([0.0, 0.3, 1.0, 3.0]),
         damage=late.random() * 0.05 if late.random() < 0.4 else 0.0,
         starts_again=late.random() < 0.5,

@@ -22,8 +22,6 @@ from tests.simulation.process import Action, Failure, Killed, Process
 
 __all__ = ["SpeedProcess"]
 
-_METRICS = Metrics(CollectorRegistry())
-
 
 class Loader:
     """Does what it is given when the world says so; in the place of a thread."""
@@ -42,7 +40,9 @@ class Loader:
         self.waiting.clear()
 
     def work(self) -> None:
-        """Do what was given first."""
+        """Do what was given first, if it was not let go of."""
+        if not self.waiting:
+            return
         future, function, arguments = self.waiting.pop(0)
         try:
             result = function(*arguments)
@@ -58,7 +58,10 @@ class SpeedProcess(Process):
     def __init__(self, world: Any, name: str) -> None:
         super().__init__(world, name)
         self._ports = Ports(self, world.folder)
-        self._loader, self._background = Loader(), Loader()
+        self._loader = Loader()
+        self._writers: list[Loader] = []
+        """The threads of who writes checkpoints."""
+        self._metrics = Metrics(CollectorRegistry())
         self.running: SharedLayer | SpeedLayer | None = None
 
     @property
@@ -76,7 +79,7 @@ class SpeedProcess(Process):
         """Start; or do a round, or what the loader's thread has to do."""
         if self.running is None:
             return [(3.0, "start", self._start)]
-        threads = (("load", self._loader), ("checkpoint", self._background))
+        threads = [("load", self._loader), *(("checkpoint", thread) for thread in self._writers)]
         return [(6.0, "step", self._step), *((3.0, word, thread.work) for word, thread in threads if thread.waiting)]
 
     def stop(self) -> None:
@@ -130,14 +133,16 @@ class SpeedProcess(Process):
             clock=ports.clock,
             stopping=lambda: False,
             loader=self._loader,  # type: ignore[arg-type]  # submits, which is all that is asked of it
-            metrics=_METRICS,
+            metrics=self._metrics,
             past=ports.past,
             checkpoints=ports.checkpoints if writes else None,
-            writer=self._writer if writes else None,
+            writer=partial(self._writer, shares=part is not None) if writes else None,
             part=part,
         )
         plan, limits = world.plan, layer._limits
-        layer._limits = replace(limits, replay_slice_users=plan.slice_users, stale_solves=plan.stale_solves)
+        layer._limits = replace(
+            limits, replay_slice_users=plan.slice_users, stale_solves=plan.stale_solves, item_states=plan.item_states
+        )
         return layer
 
     def _step(self) -> None:
@@ -151,5 +156,6 @@ class SpeedProcess(Process):
                 raise Killed from error  # what it needs may be gone, as nobody knows of it any more
             raise Failure(f"the speed layer stops: {error!r}") from error
 
-    def _writer(self, taken: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Checkpointing:
-        return checkpointing(self, self._ports, self._background, taken, ownership)
+    def _writer(self, taken: Mapping[int, Mapping[int, int]], ownership: Ownership, *, shares: bool) -> Checkpointing:
+        self._writers.append(Loader())
+        return checkpointing(self, self._ports, self._writers[-1], taken, ownership, shares=shares)

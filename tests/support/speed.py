@@ -162,6 +162,7 @@ class SpeedWorld:
         return Checkpointing(
             store=self.checkpoints,
             update_end=lambda: self.admin.end_offsets(self.settings.update.topic),
+            partitions=self.partitions,
             new_name=lambda now_ms: new_generation_name(now_ms, rng),
             spawn=self.spawn,
             background=ThreadPoolExecutor(1),

@@ -12,6 +12,9 @@ from oryx_py.ports.files import Files
 
 __all__ = ["checkpoint_has", "manifest_of"]
 
+_ALL = 1 << 62
+"""No offset is as high."""
+
 
 def manifest_of(files: Files, folder: Folder) -> CheckpointManifest | None:
     """Return a checkpoint's manifest, None where it has none that can be read."""
@@ -41,7 +44,13 @@ def checkpoint_has(
     """
     subject, path = forgotten.subject, folder.path
     side = f"{subject.kind}s"
-    covered = forgotten.is_covered_by(manifest.covered.input)
+    states = f"{path}/states.{side}"
+    has_states = f"states.{side}.offsets.npy" in manifest.files and not again
+    if has_states and list_has(files, f"{states}.offsets.npy", f"{states}.bytes.npy", subject.id):
+        return "its ID among the states of items, and vectors in these unless the forget was heard"
+    # Of a partition that it does not have, it has no users.
+    elsewhere = {p: _ALL for p in forgotten.offsets if p not in manifest.covered.input}
+    covered = forgotten.is_covered_by({**manifest.covered.input, **elsewhere})
     new = list_has(files, f"{path}/{side}.new.offsets.npy", f"{path}/{side}.new.bytes.npy", subject.id)
     if covered:
         return "its ID, and nothing else" if new and not again else ""

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode,
 from oryx_py.messages.update import Update
 from oryx_py.model.checkpoint import Covered, write_checkpoint
 from oryx_py.model.ids import write_ids
+from oryx_py.model.item_states import StateRows
+from oryx_py.model.merging import Piece, merged
 from oryx_py.model.state import ModelState
 from oryx_py.ports import TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeProducer
@@ -383,8 +385,18 @@ def test_a_folder_that_nobody_knows_proves_nothing(place: Place) -> None:
     assert "does not know" in left.what
 
 
-def checkpoint(place: Place, name: str, covers: int, *told: Interaction) -> Path:
-    """A checkpoint of what the speed layer has after these, one a record from offset 0 on, each where it belongs."""
+def checkpoint(
+    place: Place,
+    name: str,
+    covers: int,
+    *told: Interaction,
+    of: Collection[int] | None = None,
+    states: StateRows | None = None,
+) -> Path:
+    """A checkpoint of what the speed layer has after these, one a record from offset 0 on, each where it belongs.
+
+    Of some input partitions alone where these are given.
+    """
     generation = place.newest()
     fold, partitions = EpochFold(ModelState(generation, 1), place.PARTITIONS), range(place.PARTITIONS)
     for offset, interaction in enumerate(told):
@@ -394,15 +406,17 @@ def checkpoint(place: Place, name: str, covers: int, *told: Interaction) -> Path
     fold.flush()
     path = place.folder / "store" / "checkpoints" / name
     path.mkdir(parents=True)
+    has = frozenset(partitions if of is None else of)
     write_checkpoint(
         path,
         name=name,
         epoch=1,
         generation=generation,
         created_ms=0,
-        covered=Covered(input=dict.fromkeys(partitions, covers), live=[], update={}),
-        changes=fold.state.dump(),
+        covered=Covered(input=dict.fromkeys(has, covers), live=[], update={}),
+        changes=merged([Piece(fold.state.dump(), has)], generation, place.PARTITIONS),
         ids={},
+        states=states,
     )
     return path
 
@@ -426,6 +440,23 @@ def test_checkpoints_below_the_forget_are_found(place: Place, id_: str, kind: st
     assert any("cannot be looked into" in left.what for left in place.verify(id_, kind).left)
     (path / "manifest.json").unlink()
     assert any("no whole checkpoint" in left.what for left in place.verify(id_, kind).left)
+
+
+def test_one_of_several_checkpoints_is_asked_for_its_own_partitions_alone(place: Place) -> None:
+    """A user of another partition is in it only with what he is said to say of new items."""
+    clean(place)
+    home = partition_of("ann", place.PARTITIONS)
+    elsewhere = set(range(place.PARTITIONS)) - {home}
+    path = checkpoint(place, "0000000002-a", 0, Interaction("ann", "new", 1.0), of=elsewhere)
+    assert not [left for left in place.verify().left if path.name in left.place]
+    zeros, k = np.zeros(1, np.int64), place.newest().manifest.features
+    said = StateRows(["new"], ["ann"], zeros, zeros, np.ones(1), np.ones((1, k), np.float32))
+    path = checkpoint(place, "0000000002-b", 0, of=elsewhere, states=said)
+    (left,) = [left for left in place.verify().left if path.name in left.place]
+    assert "among the states of items" in left.what
+    path = checkpoint(place, "0000000002-c", 10**6, Interaction("bob", "tea", 1.0), of={0})
+    (left,) = [left for left in place.verify("tea", "item").left if path.name in left.place]
+    assert left.what == "its ID, and nothing else", "of one partition it has all, the forget too"
 
 
 def test_checkpoints_above_the_forget_have_an_id_at_most(place: Place) -> None:

@@ -82,17 +82,18 @@ def test_the_speed_layers_own_metrics_are_understood() -> None:
     """Made by the layer's own class, so that no name can drift apart."""
     registry = CollectorRegistry()
     metrics = SpeedMetrics(registry)
-    metrics.epoch.set(2)
-    metrics.announced({0: 90, 1: 50, 2: 7})
-    metrics.announced({0: 97, 1: 50})
+    told = metrics.gauges.layer()
+    told.epoch = 2
+    told.announced({0: 90, 1: 50, 2: 7})
+    told.announced({0: 97, 1: 50})
     metrics.interactions.inc(10)
     before = heard(registry, at=1.0)
     metrics.interactions.inc(30)
     metrics.last_batch.set(12)
     metrics.checkpoint_written(1_000, int((NOW - 30) * 1000), 0.5)
     metrics.solve_seconds.observe(0.002)
-    metrics.lag({0: 5, 1: 7})
-    metrics.lag_seconds.set(1.5)
+    told.lag({0: 5, 1: 7})
+    told.waits_s = lambda: 1.5
     process = Process("speed", "h:1", before, heard(registry, at=3.0))
     report = composed(facts(process, oldest_ms={(0, 97): int((NOW - 4) * 1000)}))
     (layer,) = report.layers
@@ -172,7 +173,7 @@ def test_who_waits_who_is_silent_and_who_cannot_be_found_is_told_apart_and_none_
 
 def test_the_newest_generation_is_named_and_its_epochs_generation_where_a_layer_names_none() -> None:
     registry = CollectorRegistry()
-    SpeedMetrics(registry).epoch.set(1)
+    SpeedMetrics(registry).gauges.layer().epoch = 1
     entries = [GenerationState("g1", "published"), EpochStarted(1, "g1", {0: 0}, int((NOW - 120) * 1000))]
     report = composed(
         facts(Process("speed", "h:1", now=heard(registry)), registry=Registry().after(entries), checkpoints=3)

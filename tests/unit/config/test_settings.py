@@ -215,6 +215,7 @@ MISTAKES = [
     ("[speed]\nfold_in = 'oryx2'", ':2: speed.fold_in = "oryx2": must be "exact" or "oryx"'),
     ("[speed]\nstale_solves = 0", ":2: speed.stale_solves = 0: must be a whole number of 1 or more"),
     ("[speed]\nstale_pairs = 0.5", ":2: speed.stale_pairs = 0.5: must be a whole number of 1 or more"),
+    ("[speed]\nitem_states = 0", ":2: speed.item_states = 0: must be a whole number of 1 or more"),
     ("[speed]\nreplay_users = -1", ":2: speed.replay_users = -1: must be a whole number of 1 or more"),
     ("[speed]\nsolver = 'lu'", ':2: speed.solver = "lu": must be "auto", "cg", "dense" or "rls"'),
     ("[speed]\nsolver_cache_bytes = -1", ":2: speed.solver_cache_bytes = -1: must be a whole number of 0 or more"),

@@ -313,7 +313,7 @@ def test_a_writer_that_dies_at_any_step_leaves_what_was(world: World, step: str,
             case "stage":
                 patched.setattr(type(store), "stage", die)
             case "write":
-                patched.setattr("speed_layer.checkpointing.write_checkpoint", die)
+                patched.setattr("speed_layer.snapshots.write_checkpoint", die)
             case "half-written":
                 patched.setattr("oryx_py.model.checkpoint.write_array", dying_write)
             case "commit":

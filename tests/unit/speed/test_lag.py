@@ -113,7 +113,7 @@ def record(offset: int, at_ms: int) -> Record:
 def test_the_age_grows_while_a_micro_batch_is_held_up() -> None:
     """As when Kafka acknowledges nothing: nobody looks at anything then, and it is said all the same."""
     registry, clock = CollectorRegistry(), SimClock()
-    watch = LagWatch(Metrics(registry), clock)
+    watch = LagWatch(Metrics(registry).gauges.layer(), clock)
     held = [record(0, clock.now_ms() - 1_000), record(1, clock.now_ms() - 100)]
     watch.begin(held)
     assert registry.get_sample_value("oryx_speed_lag_seconds") == 1.0
@@ -125,7 +125,7 @@ def test_the_age_grows_while_a_micro_batch_is_held_up() -> None:
 
 def test_a_partition_that_is_anothers_now_has_no_lag_here() -> None:
     registry, clock = CollectorRegistry(), SimClock()
-    watch = LagWatch(Metrics(registry), clock, every_s=0.0)
+    watch = LagWatch(Metrics(registry).gauges.layer(), clock, every_s=0.0)
     watch.done([], {0: 2, 1: 2}, lambda: {0: 5, 1: 9})
     watch.done([], {0: 2}, lambda: {0: 5, 1: 9})
     assert registry.get_sample_value("oryx_speed_lag_records", {"partition": "0"}) == 3
@@ -134,7 +134,7 @@ def test_a_partition_that_is_anothers_now_has_no_lag_here() -> None:
 
 def test_it_is_not_looked_at_more_often_than_is_worth_it() -> None:
     clock, asked = SimClock(), list[int]()
-    watch = LagWatch(Metrics(CollectorRegistry()), clock, every_s=0.25)
+    watch = LagWatch(Metrics(CollectorRegistry()).gauges.layer(), clock, every_s=0.25)
 
     def ends() -> dict[int, int]:
         asked.append(clock.now_ms() - SimClock.START_MS)

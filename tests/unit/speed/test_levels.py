@@ -37,10 +37,10 @@ def test_a_state_has_the_sets_of_its_fold(rows: list, half: bool) -> None:
         fold.flush()
     holders, level3 = level_sets(state)
     assert {item: users for item, users in holders.items() if users} == {
-        item: users for item, users in fold._holders.items() if users
+        item: users for item, users in fold._levels.holders.items() if users
     }
-    assert level3 == fold._level3
-    assert set(holders) >= set(fold._holders)
+    assert level3 == fold._levels.level3
+    assert set(holders) >= set(fold._levels.holders)
     of_level2 = [item for item in range(len(state.items)) if item >= state.items.base or item in state.forgotten_items]
     assert sorted(holders) == of_level2
 

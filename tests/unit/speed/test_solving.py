@@ -91,7 +91,7 @@ def test_the_metrics_have_the_names_of_the_documentation() -> None:
     metrics = Metrics(registry)
     metrics.solved("rls", 3)
     metrics.looked_up(2, 1)
-    metrics.state_bytes.set(5)
+    metrics.gauges.layer().state_bytes = 5
     assert registry.get_sample_value("oryx_speed_solves_total", {"solver": "rls"}) == 3
     assert registry.get_sample_value("oryx_speed_solves_total", {"solver": "cg"}) == 0
     assert registry.get_sample_value("oryx_speed_cache_hits_total") == 2

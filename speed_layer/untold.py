@@ -1,0 +1,77 @@
+"""Users of whom others have yet to hear what they say of new items: a step says so much of it, and the rest later."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oryx_py.messages.item_state import ItemState
+from oryx_py.model.state import ModelState
+from speed_layer.budget import Budget
+from speed_layer.levels import Levels
+from speed_layer.share import inputs_of, states_of
+
+__all__ = ["Untold"]
+
+
+class Untold:
+    """The users, the longest waiting first; owned by one fold.
+
+    A user who knows very many new items says something of each of them whenever his vector moves. What is not said at
+    once is said once for many of his moves. None of it is lost with the process: a start says everything once more.
+
+    Args:
+        state, levels: the fold's.
+    """
+
+    def __init__(self, state: ModelState, levels: Levels) -> None:
+        self._state, self._levels = state, levels
+        self._users: dict[int, int] = {}
+        """How many of each one's new items are through."""
+        self._moved: set[int] = set()
+        """Of these, who has moved since the first of them was."""
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def add(self, users: list[int]) -> None:
+        """Let users wait; of one who does already, all is said once more."""
+        for user in users:
+            if self._users.setdefault(user, 0):
+                self._moved.add(user)
+
+    def keep(self, users: set[int]) -> None:
+        """Leave out all users but these."""
+        self._users = {user: through for user, through in self._users.items() if user in users}
+        self._moved &= users
+
+    @property
+    def users(self) -> set[int]:
+        """Who waits."""
+        return set(self._users)
+
+    def take(self, budget: Budget) -> list[ItemState]:
+        """Return what is said next, as much as the budget allows."""
+        said: list[ItemState] = []
+        while self._users and (most := budget.grant_states(1 << 62)):
+            user, through = next(iter(self._users.items()))
+            some, left = self._of(user, through, most)
+            budget.give_back(most - len(some))
+            said += some
+            if left:
+                self._users[user] = through + len(some)
+                continue
+            del self._users[user]
+            if user in self._moved:
+                self._moved.discard(user)
+                self._users[user] = 0
+        return said
+
+    def _of(self, user: int, through: int, most: int) -> tuple[list[ItemState], bool]:
+        """Return so many states of a user, after those that are through, and whether there are more."""
+        state, handle = self._state, np.array([user], np.int64)
+        _, items, strengths = state.histories.gather(handle)
+        new: NDArray[np.bool_] = ~self._levels.is_level0(items)
+        items, strengths = items[new][through:], strengths[new][through:]
+        count = min(most, len(items))
+        pairs = np.zeros(count, np.int64), items[:count].astype(np.int64), strengths[:count]
+        feeds = np.array([user not in self._levels.level3])
+        return states_of(state, handle, inputs_of(state, handle), feeds, pairs), len(items) > count

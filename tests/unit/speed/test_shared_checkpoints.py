@@ -1,0 +1,349 @@
+"""Checkpoints of several processes: who takes partitions over reads the tail alone, and ends in the same vectors."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from oryx_py.adapters.clock import SystemClock
+from oryx_py.events import Interaction
+from oryx_py.messages import partition_of
+from oryx_py.model.checkpoint import Checkpoint, CheckpointManifest, decode_checkpoint
+from oryx_py.model.generation import Generation
+from oryx_py.model.state import ModelState
+from oryx_py.ports import Consumer
+from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.testing.fake_group import FakeGroup, FakeMembership
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+from speed_layer.assembly import assemble
+from speed_layer.checkpointing import NoCheckpoints, Writer
+from speed_layer.claiming import Ownership, Part, claim
+from speed_layer.layer import SpeedLayer
+from speed_layer.shared import AsMember, SharedLayer
+from tests.support.answers import assert_state
+from tests.support.generations import Pairs
+from tests.support.speed import SpeedWorld
+
+PARTITIONS = 4
+ITEMS = ["p", "q", "r", "s"]
+BASE: Pairs = {"a": {"p": 1.0, "q": 2.0}, "b": {"r": 1.0}, "c": {"q": 1.0, "s": 3.0}, "d": {"p": 2.0}, "e": {"s": 1.0}}
+
+
+class World(SpeedWorld):
+    """On a log in memory; processes with names share it, and say which records they read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = FakeLog()
+        super().__init__(
+            folder,
+            "shared",
+            admin=FakeAdmin(self.log),
+            producer=FakeProducer(self.log),
+            new_consumer=lambda group: FakeConsumer(self.log, group),
+            partitions=PARTITIONS,
+        )
+        self.group = FakeGroup(self.log, self.settings.speed.group_id, PARTITIONS, lambda: 0.0)
+        self.processes: dict[str, SharedLayer] = {}
+        self.folder = Path(self.settings.store_uri) / "checkpoints"
+
+    def join(self, name: str) -> None:
+        """Start a process under a name."""
+        membership = FakeMembership(self.group, name)
+
+        def outsider() -> Consumer:
+            return self.new_consumer(self.settings.speed.group_id)
+
+        def claimed(partitions: frozenset[int]) -> Ownership:
+            topics = self.settings.items.topic, self.settings.update.topic
+            return claim(outsider, self.admin, *topics, partitions, membership)
+
+        def load(partitions: frozenset[int], ownership: Ownership) -> "Future[SpeedLayer]":
+            found: Future[SpeedLayer] = Future()
+            found.set_result(self.assembled(Part(partitions, ownership, lambda: AsMember(outsider(), membership))))
+            return found
+
+        self.processes[name] = SharedLayer(membership, claimed, load, SystemClock())
+
+    def assembled(self, part: Part) -> SpeedLayer:
+        def writer(begun: Any, ownership: Ownership) -> Writer:
+            made = self.writer(begun, ownership)
+            made._items_end = lambda: self.admin.end_offsets(self.settings.items.topic)
+            return made
+
+        return assemble(
+            self.settings,
+            admin=self.admin,
+            producer=self.producer,
+            new_consumer=self.new_consumer,
+            store=self.store,
+            registry=self.registry,
+            clock=SystemClock(),
+            stopping=lambda: False,
+            loader=ThreadPoolExecutor(1),
+            metrics=self.metrics,
+            checkpoints=self.checkpoints,
+            writer=writer,
+            part=part,
+        )
+
+    def kill(self, name: str) -> None:
+        """End a process without a word; the group notices at once."""
+        del self.processes[name]
+        self.group.leave(name)
+
+    def rounds(self, until: Callable[[], bool], most: int = 2000) -> None:
+        """Let each process do a step, again and again."""
+        for _ in range(most):
+            for process in self.processes.values():
+                process.step(0.0)
+            if until():
+                return
+        raise AssertionError([process.waiting_for() for process in self.processes.values()])
+
+    def layers(self) -> list[SpeedLayer]:
+        return [layer for process in self.processes.values() for layer in process.layers]
+
+    def rest(self, epoch: int) -> None:
+        """Until every partition has an owner that has announced all, and nothing is stale."""
+        end = self.admin.end_offsets(self.settings.input.topic)
+
+        def rests() -> bool:
+            told = {p: o for layer in self.layers() for run in layer.runs for p, o in run.announced.items()}
+            return (
+                all(told.get(p, -1) >= offset for p, offset in end.items())
+                and not any(process.waiting_for() for process in self.processes.values())
+                and not any(run.fold.stale or run.fold.pending for layer in self.layers() for run in layer.runs)
+                and all(self._heard(layer) for layer in self.layers())
+            )
+
+        self.rounds(rests)
+        self.producer.flush(5)
+
+    def _heard(self, layer: SpeedLayer) -> bool:
+        hearing = [run._hearing for run in layer.runs if run._hearing is not None]
+        items = self.admin.end_offsets(self.settings.items.topic)
+        return all(each.reached[p] >= items[p] for each in hearing for p in each.reached)
+
+    def taken(self) -> None:
+        """Until everything that came is in checkpoints."""
+        end = self.admin.end_offsets(self.settings.input.topic)
+
+        def covered() -> bool:
+            found: dict[int, int] = {}
+            for manifest in self.manifests():
+                found |= manifest.covered.input
+            return all(found.get(p, 0) >= offset for p, offset in end.items())
+
+        self.rounds(covered)
+
+    def manifests(self) -> list[CheckpointManifest]:
+        return [decode_checkpoint(self.checkpoints.raw_manifest(name), name) for name in self.checkpoints.generations()]
+
+    def no_more_checkpoints(self) -> None:
+        for layer in self.layers():
+            layer._checkpoints.close()
+            layer._checkpoints = NoCheckpoints()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    for process in made.processes.values():
+        process.close()
+    made.close()
+    made.producer.close()
+
+
+def some(seed: int, count: int = 60) -> list[Interaction]:
+    rng = np.random.default_rng(seed)
+    users, items = [*BASE, *"mnopqrstu"], [*ITEMS, *"vwxyz"]
+    told = [
+        Interaction(
+            user=str(rng.choice(users)),
+            item=str(rng.choice(items)),
+            strength=None if rng.random() < 0.2 else float(rng.integers(1, 4)),
+        )
+        for _ in range(count)
+    ]
+    return [*told, Interaction("m", "", None), Interaction("", str(rng.choice(["q", "x"])), None)]
+
+
+def shared(world: World, epoch: int, *names: str) -> None:
+    """Start processes; until each has its part."""
+    for name in names:
+        world.join(name)
+    world.rounds(lambda: all(process.layers for process in world.processes.values()) and owned(world) == PARTITIONS)
+    world.rest(epoch)
+
+
+def owned(world: World) -> int:
+    return sum(len(layer.partitions) for layer in world.layers())
+
+
+def replayed(logs: list[Any]) -> int:
+    return sum(entry["records"] for entry in logs if entry["event"] == "input_replayed")
+
+
+def told_and_taken(world: World, seed: int = 1) -> int:
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    shared(world, epoch, "one", "two")
+    world.send(*some(seed), key="first")
+    world.rest(epoch)
+    world.taken()
+    return epoch
+
+
+def test_who_takes_over_reads_the_tail_alone(world: World) -> None:
+    """Of what the killed one had in checkpoints nothing is read again, and the vectors are those at rest."""
+    epoch = told_and_taken(world)
+    world.no_more_checkpoints()
+    covered = {p: offset for manifest in world.manifests() for p, offset in manifest.covered.input.items()}
+    moved = {p for layer in world.processes["two"].layers for p in layer.partitions}
+    world.send(*some(2, 5))
+    world.rest(epoch)
+    with capture_logs() as logs:
+        world.kill("two")
+        world.send(*some(3, 5))
+        world.rounds(lambda: owned(world) == PARTITIONS)
+        world.rest(epoch)
+    end = world.admin.end_offsets(world.settings.input.topic)
+    assert replayed(logs) == sum(end[p] - covered[p] for p in moved) > 0
+    assert all(covered[p] > 10 for p in moved)
+    world.send(*some(4, 20))
+    world.send(*some(1), key="first")
+    world.rest(epoch)
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+def test_all_start_again_and_read_nothing(world: World) -> None:
+    """Under other names, so that the parts are cut in another way."""
+    epoch = told_and_taken(world)
+    before = world.reader("g1", epoch)
+    for name in ("one", "two"):
+        world.kill(name)
+    with capture_logs() as logs:
+        shared(world, epoch, "three", "four", "five")
+    assert [entry for entry in logs if entry["event"] == "checkpoint_read"]
+    assert replayed(logs) == 0
+    world.send(*some(2))
+    world.rest(epoch)
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+    assert before.epoch == epoch
+
+
+def test_one_without_a_name_begins_with_the_parts_of_several(world: World) -> None:
+    epoch = told_and_taken(world)
+    for name in ("one", "two"):
+        world.kill(name)
+    with capture_logs() as logs:
+        alone = world.start(checkpoints=True)
+        world.settle(alone, epoch)
+    assert replayed(logs) == 0
+    world.send(*some(2))
+    world.send(*some(1), key="first")
+    world.settle(alone, epoch)
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+def test_several_begin_with_the_checkpoint_of_one_that_had_no_name(world: World) -> None:
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    alone = world.start(checkpoints=True)
+    world.send(*some(1))
+    world.settle(alone, epoch)
+    world.run(alone, lambda: bool(world.manifests()) and sum(world.manifests()[-1].covered.input.values()) > 60)
+    alone.close()
+    with capture_logs() as logs:
+        shared(world, epoch, "one", "two", "three")
+    assert replayed(logs) == 0
+    world.send(*some(2))
+    world.rest(epoch)
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+def test_a_broken_one_makes_its_partitions_slower_and_nothing_else(world: World) -> None:
+    epoch = told_and_taken(world)
+    for manifest in world.manifests():
+        if 0 in manifest.covered.input:
+            (world.folder / manifest.checkpoint / "pairs.strengths.npy").write_bytes(b"torn")
+    for name in ("one", "two"):
+        world.kill(name)
+    with capture_logs() as logs:
+        shared(world, epoch, "one", "two")
+    end = world.admin.end_offsets(world.settings.input.topic)
+    assert 0 < replayed(logs) < sum(end.values())
+    assert any(entry["event"] == "checkpoint_left_out" for entry in logs)
+    world.send(*some(2))
+    world.rest(epoch)
+    assert_state(world, "g1", BASE, world.reader("g1", epoch))
+
+
+def test_serving_begins_with_all_parts_together(world: World) -> None:
+    """And the update topic's tail brings it to the same."""
+    epoch = told_and_taken(world)
+    generation = Generation.open(world.store.local("g1"))
+    (entry,) = world.registry.read().epochs
+    restored = Checkpoints(world.checkpoints, world.store, range(PARTITIONS)).newest(entry, generation)
+    assert restored is not None
+    assert len(restored.states) > 1
+    covered = restored.known.covered
+    state = ModelState(generation, epoch)
+    state.load(restored.changes, covered.input, covered.live, covered.terms)
+    assert dict(state.progress()) == covered.input == world.admin.end_offsets(world.settings.input.topic)
+    assert_state(world, "g1", BASE, state)
+    assert covered.update[0] > world.registry.read().epochs[0].start[0]
+
+
+def test_a_checkpoint_has_the_users_of_its_own_partitions_alone(world: World) -> None:
+    """Also after partitions were let go: whoever is forgotten by another is not in it."""
+    epoch = told_and_taken(world)
+    world.join("three")
+    world.rounds(lambda: bool(world.processes["three"].layers) and owned(world) == PARTITIONS)
+    world.send(*some(4))
+    world.rest(epoch)
+    world.taken()
+    generation = Generation.open(world.store.local("g1"))
+    newest = {p: manifest for manifest in world.manifests() for p in manifest.covered.input}
+    checked = 0
+    for manifest in newest.values():
+        changes = Checkpoint.open(world.folder / manifest.checkpoint, generation).changes
+        state = ModelState(generation, epoch)
+        state.load(changes, {}, [])
+        rows = {*changes.histories.rows.users.tolist(), *changes.user_vectors.handles.tolist()}
+        for name in [*changes.new_users, *state.users.ids(sorted(rows))]:
+            assert partition_of(name, PARTITIONS) in manifest.covered.input
+            checked += 1
+    assert checked
+
+
+def test_who_was_replaced_while_it_was_written_commits_none(world: World) -> None:
+    """Of what it had folded readers may have dropped some; so it is not there for others to begin with."""
+    epoch = told_and_taken(world)
+    (layer,) = (layer for layer in world.layers() if 2 in layer.partitions)
+    writing: Any = layer._checkpoints
+    confirm = writing._ownership.confirm
+    place, group = (world.settings.items.topic, 2), world.log.groups[world.settings.speed.group_id]
+
+    def claimed_before(partitions: frozenset[int]) -> None:
+        group[place] = (group[place] or 0) + 10
+        confirm(partitions)
+
+    before = {manifest.checkpoint for manifest in world.manifests() if 2 in manifest.covered.input}
+    writing._ownership = Claimed(claimed_before)
+    world.send(*some(2))
+    with capture_logs() as logs:
+        world.rounds(lambda: any(entry["event"] == "checkpoint_not_written" for entry in logs))
+    assert {manifest.checkpoint for manifest in world.manifests() if 2 in manifest.covered.input} <= before
+    world.rest(epoch)
+
+
+@dataclass
+class Claimed:
+    """An ownership that somebody else takes in between."""
+
+    confirm: Callable[[frozenset[int]], None]
