@@ -176,6 +176,7 @@ def assemble(
         recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
         input_topic=settings.input.topic,
         update_topic=settings.update.topic,
+        items_topic=settings.items.topic,
         after_step=between_steps,
     )
 

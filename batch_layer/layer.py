@@ -30,6 +30,7 @@ killed after or in    the next run
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from batch_layer.covering import is_covered
 from batch_layer.making import make_generation
@@ -57,6 +58,7 @@ class BatchLayer:
         recipe: how generations are made.
         input_topic: where interactions come from.
         update_topic: where epochs are announced.
+        items_topic: of the speed layer; its identity is recorded with those of the others, where there is one.
         after_step: told each step that is done; may raise to end the run there.
     """
 
@@ -67,12 +69,14 @@ class BatchLayer:
         *,
         input_topic: str,
         update_topic: str,
+        items_topic: str,
         after_step: Callable[[Step], None] = lambda _: None,
     ) -> None:
         self._parts = parts
         self._recipe = recipe
         self._input_topic = input_topic
         self._update_topic = update_topic
+        self._items_topic = items_topic
         self._after_step = after_step
         self._fruitless = 0
         """The history's commit that was found to have no pairs."""
@@ -130,14 +134,19 @@ class BatchLayer:
 
     def _check_topics(self) -> int:
         """Refuse topics that are not the recorded ones, record them the first time; returns the input's partitions."""
-        recorded = self._parts.registry.read()
-        found = identify(self._parts.admin, [self._input_topic, self._update_topic])
+        recorded, admin, items = self._parts.registry.read(), self._parts.admin, self._items_topic
+        of_items = [items] if admin.partitions(items) is not None else []
+        found = identify(admin, [self._input_topic, self._update_topic, *of_items])
         check_identity(recorded.topics, found)
         if recorded.topics is None:
             self._parts.registry.append(recorded, [found])
         elif missing := found.topics.keys() - recorded.topics.topics.keys():
             known = ", ".join(sorted(recorded.topics.topics))
-            raise TopicsChanged(f"the store was begun with the topics {known}, not with {min(missing)}: {REMEDY}")
+            if missing != {items}:
+                raise TopicsChanged(f"the store was begun with the topics {known}, not with {min(missing)}: {REMEDY}")
+            # It came later: `oryx setup` makes it where there was none.
+            topics = recorded.topics.topics | {items: found.topics[items]}
+            self._parts.registry.append(recorded, [replace(recorded.topics, topics=topics)])
         return found.topics[self._input_topic].partitions
 
     def _take_in(self, history: History, partitions: int) -> History:

@@ -140,6 +140,7 @@ class BatchProcess(Process):
             recipe,
             input_topic=world.INPUT,
             update_topic=world.UPDATE,
+            items_topic=world.ITEMS,
             after_step=after_step or (lambda step: self.effect(f"step {step.value} done")),
         )
 

@@ -274,6 +274,7 @@ class BatchWorld:
                 self.recipe,
                 input_topic="in",
                 update_topic="up",
+                items_topic="items",
                 after_step=after_step,
             )
             try:

@@ -287,6 +287,23 @@ def test_two_at_once_do_not_overwrite_each_other(world: BatchWorld) -> None:
     assert_settled(world, epochs=1)
 
 
+def test_an_item_topic_that_came_later_is_recorded_and_one_that_was_made_anew_refused(world: BatchWorld) -> None:
+    """Offsets of another topic of its name would count as heard."""
+    world.run()
+    world.log.create(TopicSpec("items", 3, 1, {}))
+    world.run()
+    topics = world.registry.read().topics
+    assert topics is not None
+    assert {name: topic.partitions for name, topic in topics.topics.items()} == {"in": 3, "up": 2, "items": 3}
+    commits = world.registry.read().number
+    world.run()
+    assert world.registry.read().number == commits
+    world.log.delete("items")
+    world.log.create(TopicSpec("items", 3, 1, {}))
+    with pytest.raises(TopicsChanged, match="topic items was created anew"):
+        world.run()
+
+
 def test_topics_are_recorded_once_and_strangers_refused(world: BatchWorld) -> None:
     world.run()
     topics = world.registry.read().topics
