@@ -7,7 +7,8 @@ from oryx_py.model.epochs import Announcements
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
-from oryx_py.runtime.checkpoints import Checkpoints, seeded
+from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.runtime.restored import seeded
 
 __all__ = ["announced"]
 
@@ -52,7 +53,9 @@ def announced(
             read_announcements(
                 consumer, topic, epochs, start, end, clock=clock, patience_s=_PATIENCE_S, known=announcements
             )
-            if any(announcements.of(entry.epoch).is_live(partitions) for entry in epochs):
+            # An older epoch may be announced further on, and go live, after a newer one that was served before it.
+            known = [entry for entry in epochs if entry.epoch >= oldest.epoch]
+            if any(announcements.of(entry.epoch).is_live(partitions) for entry in known):
                 break
     except LogGap:
         return announcements

@@ -6,12 +6,12 @@ from contextlib import closing
 import structlog
 
 from oryx_py.errors import LogGap
-from oryx_py.model.checkpoint import CheckpointManifest
 from oryx_py.model.epochs import Announcements, epochs_to_hold
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
-from oryx_py.runtime.checkpoints import Checkpoints, seeded
+from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.runtime.restored import Together, seeded
 from speed_layer.limits import Topics
 
 __all__ = ["announced_until_now"]
@@ -58,7 +58,7 @@ def announced_until_now(
 def _announced_since(
     first: Mapping[int, int],
     epochs: Sequence[EpochStarted],
-    known: Mapping[int, CheckpointManifest],
+    known: Mapping[int, Together],
     topics: Topics,
     admin: TopicAdmin,
     consumer: Consumer,
@@ -92,6 +92,7 @@ def _is_settled(
 ) -> bool:
     """Say whether what is known from this epoch on says which epochs are held."""
     if oldest is not epochs[-1]:
-        return any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs)
+        # An older epoch may be announced further on, and go live, after a newer one that was announced before.
+        return any(announcements.of(epoch.epoch).is_live(partitions) for epoch in epochs if epoch.epoch >= oldest.epoch)
     held = epochs_to_hold(epochs, announcements, partitions, now_ms=now_ms, overlap_s=overlap_s)
     return held == [oldest]
