@@ -77,7 +77,12 @@ class LagWatch:
     def done(self, records: Sequence[Record], done: Offsets, ends: Callable[[], Offsets]) -> None:
         """Take note of what was done, in the order of its offsets, and up to where; the log's ends are asked if due."""
         self._begun_ms = None
-        self._times_ms.update((record.partition, record.timestamp_ms) for record in records)
+        latest: dict[int, int] = {}
+        for record in reversed(records):
+            latest.setdefault(record.partition, record.timestamp_ms)
+            if len(latest) == len(done):
+                break
+        self._times_ms |= latest
         now = self._clock.monotonic()
         if now - self._looked_at < self._every_s:
             return
