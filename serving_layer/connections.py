@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from oryx_py.config import Connections
 from serving_layer.at_once import NOTHING_AT_ONCE, AnswersAtOnce
-from serving_layer.connection import Connection, Place
+from serving_layer.bounded_connection import BoundedConnection, Place
 from serving_layer.written_at_once import NO_WRITES_AT_ONCE, WritesAtOnce
 
 __all__ = ["Registered"]
@@ -33,9 +33,9 @@ class Registered:
         self.at_once: AnswersAtOnce = NOTHING_AT_ONCE
         """Answers what is quickly answered; None for everything else."""
         self.writes_at_once: WritesAtOnce = NO_WRITES_AT_ONCE
-        self._open: set[Connection] = set()
-        self._refused: set[Connection] = set()
-        self._unsent: dict[Connection, None] = {}
+        self._open: set[BoundedConnection] = set()
+        self._refused: set[BoundedConnection] = set()
+        self._unsent: dict[BoundedConnection, None] = {}
         """Those whose answers are not taken, the eldest first."""
         self._count = Gauge("oryx_serving_connections", "Connections of clients", registry=registry)
         self._count.set_function(lambda: len(self._open))
@@ -46,7 +46,7 @@ class Registered:
             registry=registry,
         )
 
-    def admit(self, connection: Connection) -> Place:
+    def admit(self, connection: BoundedConnection) -> Place:
         """Take a new one in, if need be in the place of the one idle longest."""
         if len(self._open) >= self.settings.max:
             idle = [(since, id(other), other) for other in self._open if (since := other.idle_since) is not None]
@@ -63,13 +63,13 @@ class Registered:
         self._open.add(connection)
         return Place.TAKEN
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: BoundedConnection) -> None:
         """Let go of one that has ended."""
         self._open.discard(connection)
         self._refused.discard(connection)
         self._unsent.pop(connection, None)
 
-    def clogged(self, connection: Connection) -> None:
+    def clogged(self, connection: BoundedConnection) -> None:
         """Remember that an answer is not taken; where they are too large together, the eldest breaks off."""
         self._unsent[connection] = None
         while len(self._unsent) > 1 and sum(other.unsent for other in self._unsent) > self.settings.max_unsent_bytes:
@@ -77,7 +77,7 @@ class Registered:
             self.ended("unsent")
             eldest.abort()
 
-    def flows(self, connection: Connection) -> None:
+    def flows(self, connection: BoundedConnection) -> None:
         """Forget that an answer was not taken."""
         self._unsent.pop(connection, None)
 

@@ -11,7 +11,8 @@ from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from oryx_py.errors import ConfigError
 from serving_layer.at_once import AT_ONCE
-from serving_layer.connection import Connection, answer_as_http11
+from serving_layer.bounded_connection import answer_as_http11
+from serving_layer.connection import Connection
 from serving_layer.connections import Registered
 from serving_layer.dispatch import Dispatch, Refuse, dispatching, refusing
 from serving_layer.problems import Problem, quoted

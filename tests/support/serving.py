@@ -29,7 +29,7 @@ from serving_layer.served import ServedModel, served_model
 
 INPUT_PARTITIONS = 2
 LIMITS = {"max_line_size": 16_384, "max_field_size": 16_384, "auto_decompress": False}
-"""Of aiohttp's own protocol, as `serving_layer.connection` sets them."""
+"""Of aiohttp's own protocol, as `serving_layer.bounded_connection` sets them."""
 EPOCH = 3
 ITEMS = {
     "a": [1.0, 0.0],
