@@ -3,31 +3,19 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oryx_py.numerics.arrays import FloatMatrix, FloatVector, IntVector
+from oryx_py.numerics.arrays import FloatVector
 from oryx_py.numerics.basis import Basis
 from oryx_py.numerics.compiling import lean_part
-from oryx_py.numerics.lanes import ROWS, add_rows, dots
+from oryx_py.numerics.gathered import Coming, Gathered, prefetch_coming
+from oryx_py.numerics.lanes import ROWS, add_products
 from oryx_py.numerics.loops import product
-from oryx_py.numerics.prefetching import prefetch
 
-LINE = 16
-"""Floats of a line of the processor's cache."""
+AT_A_TIME = 2
+"""Vectors that are asked for while `ROWS` are worked on: within four passes, twice as many as there are."""
 
 QUICK = 6.0
 """Passes within which a descent may go on to the end: one that gets so far so fast is not led astray."""
-
-
-class Coming(NamedTuple):
-    """Vectors that are wanted soon: those of ``factors`` float32[r, k] at ``indices`` int32[n].
-
-    ``span`` int64[2]: which of the indices comes next, and before which to stop.
-    """
-
-    factors: FloatMatrix
-    indices: NDArray[np.int32]
-    span: IntVector
 
 
 class Rough(NamedTuple):
@@ -43,32 +31,19 @@ class Rough(NamedTuple):
 
 
 @lean_part
-def prefetch_coming(coming: Coming) -> None:
-    """Let the next vector come from memory, if there is one to come."""
-    if coming.span[0] < coming.span[1]:
-        row = coming.indices[coming.span[0]]
-        for j in range(0, coming.factors.shape[1], LINE):
-            prefetch(coming.factors, row, j)
-        coming.span[0] += 1
-
-
-@lean_part
-def rough_history_product(
-    Y: FloatMatrix, w: FloatVector, n: int, p: FloatVector, v: FloatVector, coming: Coming
-) -> None:
-    """``v = Σ w_i y_i y_iᵀ p`` as `history_product` has it, in float32; lets vectors come meanwhile."""
+def rough_history_product(history: Gathered, n: int, p: FloatVector, v: FloatVector, coming: Coming) -> None:
+    """``v = Σ w_i y_i y_iᵀ p`` over the first ``n`` pairs; lets vectors come meanwhile."""
     for j in range(len(v)):
         v[j] = np.float32(0.0)
     for i in range(0, n, ROWS):
-        a0, a1, a2, a3 = dots(Y, i, p)
-        add_rows(Y, i, (a0 * w[i], a1 * w[i + 1], a2 * w[i + 2], a3 * w[i + 3]), v)
-        prefetch_coming(coming)
+        add_products(history.Y, i, history.rough_w, p, v)
+        for _ in range(AT_A_TIME):
+            prefetch_coming(coming)
 
 
 @lean_part
 def rough_product(
-    Y: FloatMatrix,
-    w: FloatVector,
+    history: Gathered,
     n: int,
     basis: Basis,
     s: FloatVector,
@@ -78,22 +53,18 @@ def rough_product(
     z: FloatVector,
     coming: Coming,
 ) -> None:
-    """``v = Σ w_i ŷ_i ŷ_iᵀ p`` as `scaled_product` has it, in float32; ``u`` and ``z`` are scratch."""
+    """``v = p + Σ w_i ŷ_i ŷ_iᵀ p`` with ``ŷ = D^-½ Qᵀ y``; ``s`` is D^-½, ``u`` and ``z`` are scratch."""
     k = len(p)
     for j in range(k):
         u[j] = s[j] * p[j]
     if len(basis.Q) > 0:
         product(basis.Q, u, z)
-        for j in range(k):
-            u[j] = z[j]
-    rough_history_product(Y, w, n, u, z, coming)
-    if len(basis.Q) > 0:
-        product(basis.Qt, z, v)
+        rough_history_product(history, n, z, u, coming)
+        product(basis.Qt, u, v)
     else:
-        for j in range(k):
-            v[j] = z[j]
+        rough_history_product(history, n, u, v, coming)
     for j in range(k):
-        v[j] *= s[j]
+        v[j] = p[j] + s[j] * v[j]
 
 
 @lean_part
@@ -107,8 +78,7 @@ def rough_dot(a: FloatVector, b: FloatVector) -> float:
 
 @lean_part
 def descend_roughly(
-    Y: FloatMatrix,
-    w: FloatVector,
+    history: Gathered,
     n: int,
     basis: Basis,
     limit: float,
@@ -131,9 +101,7 @@ def descend_roughly(
     rr = rough_dot(r, r)
     passes = 1.0
     while passes <= budget:
-        rough_product(Y, w, n, basis, s, p, v, rough.u, rough.z, coming)
-        for j in range(k):
-            v[j] += p[j]
+        rough_product(history, n, basis, s, p, v, rough.u, rough.z, coming)
         pv = rough_dot(p, v)
         if not pv > 0.0:  # underflow
             break

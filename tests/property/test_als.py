@@ -19,11 +19,12 @@ from oryx_py.numerics.als import (
     is_over,
     loss,
     observed,
+    phases,
     start,
     sweep,
     train,
 )
-from oryx_py.numerics.als.phases import blocks, turn_of
+from oryx_py.numerics.als.phases import Block, Turn, blocks, turn_of
 from oryx_py.numerics.fold_in import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
@@ -184,6 +185,26 @@ def test_a_row_too_long_to_gather_is_solved_like_any_other(k):
     row, turned = improved(by_users, np.zeros((1, k), np.float32), fixed, objective)
     expected = fold_in(np.ones(count), fixed, Prior(gram(fixed), count), objective)
     np.testing.assert_allclose(turned @ row[0], fixed @ expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("k", [5, 16, 21])
+@pytest.mark.parametrize("large", [1e18, 1e30, 3e38])
+def test_a_row_that_overflows_leaves_no_trace_in_others(k, large):
+    rng = np.random.default_rng(8)
+    objective = OBJECTIVES[0]
+    fixed = rng.normal(size=(50, k)).astype(np.float32)
+    fixed[0] *= large / 10
+    users, items = np.repeat([0, 1, 2], 20), np.concatenate([np.arange(20), np.arange(1, 21), np.arange(1, 21)])
+    pairs = users, items, np.ones(60)
+    side = observed(*pairs, (3, 50), objective)[0]
+    rows = rng.normal(size=(3, k)).astype(np.float32)
+    rows[0] *= 1e6
+    turn = Turn(np.empty((0, 0), np.float32), np.ones(k, np.float32), np.zeros(k, np.float32), -1)
+    together = phases.improved(side, rows, fixed, Block(0, 3), turn)[0]
+    for row in (1, 2):
+        alone = phases.improved(side, rows, fixed, Block(row, row + 1), turn)[0]
+        np.testing.assert_array_equal(together[row], alone[0])
+    assert np.isfinite(together).all()
 
 
 def test_a_planted_structure_is_found():

@@ -8,13 +8,15 @@ The sweeps converge together with the rows, so one or two steps a sweep do; what
 `oryx_py.numerics.cg`. Everything is float32; a row depends on its own pairs and the fixed side alone.
 
 What takes the time is fetching vectors from all over the fixed side. So a row's are copied side by side first, in a
-loop that does nothing else, and many fetches are under way at once; and every loop takes four of them, which share
-the loads of what they are multiplied with. Together that is three to four times as fast as row by row in place. While
-a row is worked on the next one's vectors are asked for already.
+loop that does nothing else, and many fetches are under way at once; and every step takes some of them, which share
+the loads of what they are multiplied with (`oryx_py.numerics.lanes`). While a row is worked on the next one's vectors
+are asked for already.
 
 Conjugate gradients for ALS: Takács, Pilászy & Tikk 2011, "Applications of the conjugate gradient method for implicit
 feedback collaborative filtering".
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +24,15 @@ from numpy.typing import NDArray
 from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.arrays import FloatMatrix, FloatVector, IntVector
 from oryx_py.numerics.compiling import lean, lean_part
+from oryx_py.numerics.lanes import LANES, ROWS, add_products, add_squares, compare
 from oryx_py.numerics.prefetching import prefetch
 
 TILE_BYTES = 1 << 19
 """Of a row's vectors that are copied side by side: about half of what a core's own cache holds."""
 
-AHEAD = 32
-"""Pairs between one that is worked on and one whose vector is asked for: some microseconds, more than memory takes."""
+AHEAD = 128
+"""Pairs between one that is worked on and one whose vector is asked for: far enough that it is there when its turn
+comes, and near enough that it is still there."""
 
 LINE = 16
 """Floats of a cache line."""
@@ -37,17 +41,42 @@ TINY = np.float32(1e-30)
 """A squared residual of less is none."""
 
 
+class Tile(NamedTuple):
+    """Pairs of one row side by side: vectors float32[t, K], filled up with zeros on the right; weights and targets."""
+
+    Y: FloatMatrix
+    w: FloatVector
+    t: FloatVector
+
+
+class Scratch(NamedTuple):
+    """Of one row, each float32[K], with zeros beyond the features; ``fit`` float32[ROWS]."""
+
+    x: FloatVector
+    r: FloatVector
+    p: FloatVector
+    v: FloatVector
+    diagonal: FloatVector
+    inverse: FloatVector
+    fit: FloatVector
+
+
 @lean_part
-def gather(factors: FloatMatrix, indices: NDArray[np.int32], first: int, n: int, Y: FloatMatrix) -> None:
-    """Copy the vectors of n pairs into Y, and zeros up to a multiple of four."""
+def gather(
+    factors: FloatMatrix, indices: NDArray[np.int32], w: FloatVector, t: FloatVector, first: int, n: int, tile: Tile
+) -> None:
+    """Copy n pairs into the tile, and zeros up to a multiple of `ROWS`."""
     k = factors.shape[1]
     for i in range(n):
         row = indices[first + i]
         for j in range(k):
-            Y[i, j] = factors[row, j]
-    for i in range(n, (n + 3) // 4 * 4):
+            tile.Y[i, j] = factors[row, j]
+    for i in range(n):
+        tile.w[i], tile.t[i] = w[first + i], t[first + i]
+    for i in range(n, (n + ROWS - 1) // ROWS * ROWS):
+        tile.w[i] = tile.t[i] = 0
         for j in range(k):
-            Y[i, j] = 0
+            tile.Y[i, j] = 0
 
 
 @lean_part
@@ -62,69 +91,31 @@ def ask(factors: FloatMatrix, indices: NDArray[np.int32], i: int) -> None:
 
 
 @lean_part
-def at_or_0(values: FloatVector, first: int, i: int, n: int) -> np.float32:
-    """``values[first + i]``; 0 beyond n."""
-    return np.float32(values[first + i]) if i < n else np.float32(0)
-
-
-@lean_part
 def add_residual(
-    Y: FloatMatrix,
-    w: FloatVector,
-    t: FloatVector,
-    first: int,
-    n: int,
-    x: FloatVector,
-    r: FloatVector,
-    full: FloatVector,
-    factors: FloatMatrix,
-    indices: NDArray[np.int32],
+    tile: Tile, n: int, row: Scratch, factors: FloatMatrix, indices: NDArray[np.int32], first: int
 ) -> float:
-    """Add n pairs' part to the residual ``r`` of x and to A's diagonal; returns ``Σ w (x·y)² - 2 t x·y``.
+    """Add n pairs' part to the residual r of x, and to A's diagonal, ``inverse``; returns ``Σ w (x·y)² - 2 t x·y``.
 
     Meanwhile vectors are fetched for the rows that follow.
     """
-    k = len(x)
-    fit = 0.0
-    for i in range(0, n, 4):
-        for ahead in range(AHEAD, AHEAD + 4):
+    for i in range(len(row.fit)):
+        row.fit[i] = 0
+    for i in range(0, n, ROWS):
+        for ahead in range(AHEAD, AHEAD + ROWS):
             ask(factors, indices, first + i + ahead)
-        a0 = a1 = a2 = a3 = np.float32(0)
-        for j in range(k):
-            a0 += Y[i, j] * x[j]
-            a1 += Y[i + 1, j] * x[j]
-            a2 += Y[i + 2, j] * x[j]
-            a3 += Y[i + 3, j] * x[j]
-        w0, t0 = at_or_0(w, first, i, n), at_or_0(t, first, i, n)
-        w1, t1 = at_or_0(w, first, i + 1, n), at_or_0(t, first, i + 1, n)
-        w2, t2 = at_or_0(w, first, i + 2, n), at_or_0(t, first, i + 2, n)
-        w3, t3 = at_or_0(w, first, i + 3, n), at_or_0(t, first, i + 3, n)
-        b0, b1, b2, b3 = t0 - w0 * a0, t1 - w1 * a1, t2 - w2 * a2, t3 - w3 * a3
-        fit -= float(a0 * (b0 + t0) + a1 * (b1 + t1) + a2 * (b2 + t2) + a3 * (b3 + t3))
-        for j in range(k):
-            y0, y1, y2, y3 = Y[i, j], Y[i + 1, j], Y[i + 2, j], Y[i + 3, j]
-            r[j] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
-            full[j] += w0 * y0 * y0 + w1 * y1 * y1 + w2 * y2 * y2 + w3 * y3 * y3
-    return fit
+        compare(tile.Y, i, tile.w, tile.t, row.x, row.r, row.fit)
+        add_squares(tile.Y, i, tile.w, row.inverse)
+    gained = 0.0
+    for i in range(len(row.fit)):
+        gained += row.fit[i]
+    return -gained
 
 
 @lean_part
-def add_product(Y: FloatMatrix, w: FloatVector, first: int, n: int, p: FloatVector, v: FloatVector) -> None:
+def add_product(tile: Tile, n: int, p: FloatVector, v: FloatVector) -> None:
     """``v += Σ w_i y_i y_iᵀ p`` over n pairs."""
-    k = len(p)
-    for i in range(0, n, 4):
-        a0 = a1 = a2 = a3 = np.float32(0)
-        for j in range(k):
-            a0 += Y[i, j] * p[j]
-            a1 += Y[i + 1, j] * p[j]
-            a2 += Y[i + 2, j] * p[j]
-            a3 += Y[i + 3, j] * p[j]
-        a0 *= at_or_0(w, first, i, n)
-        a1 *= at_or_0(w, first, i + 1, n)
-        a2 *= at_or_0(w, first, i + 2, n)
-        a3 *= at_or_0(w, first, i + 3, n)
-        for j in range(k):
-            v[j] += a0 * Y[i, j] + a1 * Y[i + 1, j] + a2 * Y[i + 2, j] + a3 * Y[i + 3, j]
+    for i in range(0, n, ROWS):
+        add_products(tile.Y, i, tile.w, p, v)
 
 
 @lean_part
@@ -150,19 +141,18 @@ def descend(
     factors: FloatMatrix,
     indices: NDArray[np.int32],
     w: FloatVector,
+    t: FloatVector,
     start: int,
     end: int,
-    diagonal: FloatVector,
-    inverse: FloatVector,
     steps: int,
-    Y: FloatMatrix,
-    scratch: FloatMatrix,
+    tile: Tile,
+    row: Scratch,
 ) -> None:
     """Improve x by ``steps`` of conjugate gradients from its residual r, preconditioned by ``inverse``.
 
-    Y has the vectors of the row's pairs already, where it is large enough for all of them.
+    The tile has the row's pairs already, where it is large enough for all of them.
     """
-    x, r, p, v = scratch[0], scratch[1], scratch[2], scratch[3]
+    x, r, p, v, diagonal, inverse = row.x, row.r, row.p, row.v, row.diagonal, row.inverse
     k = len(x)
     rz = np.float32(0)
     for j in range(k):
@@ -171,11 +161,11 @@ def descend(
     for _ in range(steps):
         for j in range(k):
             v[j] = diagonal[j] * p[j]
-        for at in range(start, end, len(Y)):
-            n = min(len(Y), end - at)
-            if end - start > len(Y):
-                gather(factors, indices, at, n, Y)
-            add_product(Y, w, at, n, p, v)
+        for at in range(start, end, len(tile.w)):
+            n = min(len(tile.w), end - at)
+            if end - start > len(tile.w):
+                gather(factors, indices, w, t, at, n, tile)
+            add_product(tile, n, p, v)
         pv = np.float32(0)
         for j in range(k):
             pv += p[j] * v[j]
@@ -193,10 +183,15 @@ def descend(
             p[j] = inverse[j] * r[j] + turn * p[j]
 
 
-def room(features: int) -> tuple[FloatMatrix, FloatMatrix]:
-    """Return what `improve_rows` works in: vectors float32[t, k], t a multiple of four, and float32[6, k]."""
-    tile = max(4, TILE_BYTES // (4 * features) // 4 * 4)
-    return aligned(tile, features), aligned(6, features)
+def room(features: int) -> tuple[Tile, Scratch]:
+    """Return what `improve_rows` works in."""
+    width = -(-features // LANES) * LANES
+    pairs = max(ROWS, TILE_BYTES // (4 * width) // ROWS * ROWS)
+    Y, rows = aligned(pairs, width), aligned(6, width)
+    Y[:], rows[:] = 0, 0
+    tile = Tile(Y, np.zeros(pairs, np.float32), np.zeros(pairs, np.float32))
+    x, r, p, v, diagonal, inverse = rows
+    return tile, Scratch(x, r, p, v, diagonal, inverse, np.zeros(ROWS, np.float32))
 
 
 @lean
@@ -211,14 +206,14 @@ def improve_rows(
     held: int,
     factors: FloatMatrix,
     steps: int,
-    Y: FloatMatrix,
-    scratch: FloatMatrix,
+    tile: Tile,
+    scratch: Scratch,
     X: FloatMatrix,
 ) -> tuple[float, float]:
     """Improve the rows of ``X`` float32[m, k] in place.
 
     ``indptr`` int64[m + 1], positions in ``indices`` int32[nnz], ``w`` and ``t`` float32[nnz]; indices are rows of
-    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]; ``Y`` and ``scratch`` are `room`.
+    ``factors`` float32[r, k]; ``prior`` float32[k] is g Λ; ``ridges`` float32[m]; ``tile`` and ``scratch`` are `room`.
     Rows without a target become ``center`` float32[k], the solution, to which the prior and λ pull; one whose step is
     beyond float32 stays where it is. The column ``held`` of the rows, -1 for none, is what ``center`` has there.
     Without biases ``center`` is 0.
@@ -227,7 +222,7 @@ def improve_rows(
     ``Σ λ_u ‖z‖²`` as they are now, z being ``x - center``.
     """
     k = X.shape[1]
-    x, r, diagonal, inverse = scratch[0], scratch[1], scratch[4], scratch[5]
+    x, r, diagonal, inverse = scratch.x, scratch.r, scratch.diagonal, scratch.inverse
     before = after = 0.0
     for row in range(len(X)):
         start, end = indptr[row], indptr[row + 1]
@@ -236,19 +231,21 @@ def improve_rows(
             for j in range(k):
                 X[row, j] = center[j]
             continue
+        for j in range(k, len(x)):
+            x[j] = r[j] = 0  # what overflowed may have left no number here
         for j in range(k):
             x[j] = X[row, j] if j != held else center[j]
             diagonal[j] = prior[j] + ridges[row]
             inverse[j] = diagonal[j]
             r[j] = -diagonal[j] * (x[j] - center[j])
             before += diagonal[j] * (x[j] - center[j]) ** 2
-        for at in range(start, end, len(Y)):
-            n = min(len(Y), end - at)
-            gather(factors, indices, at, n, Y)
-            before += add_residual(Y, w, t, at, n, x, r, inverse, factors, indices)
+        for at in range(start, end, len(tile.w)):
+            n = min(len(tile.w), end - at)
+            gather(factors, indices, w, t, at, n, tile)
+            before += add_residual(tile, n, scratch, factors, indices, at)
         for j in range(k):
             inverse[j] = np.float32(1) / inverse[j] if inverse[j] > 0 and j != held else np.float32(0)
-        descend(factors, indices, w, start, end, diagonal, inverse, steps, Y, scratch)
+        descend(factors, indices, w, t, start, end, steps, tile, scratch)
         if is_finite(x):
             for j in range(k):
                 X[row, j] = x[j]

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import oryx_py
-from oryx_py.numerics import cg, kernel, systems
+from oryx_py.numerics import cg, gathered, kernel, systems
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
@@ -41,6 +42,22 @@ def test_a_row_does_not_depend_on_the_others(histories: Histories, kind: str) ->
         strengths, vectors = histories.row(row)
         order = np.arange(len(strengths))
         alone = fold_in_many(np.array([0, len(strengths)]), order, strengths, vectors, histories.prior, objective(kind))
+        np.testing.assert_array_equal(alone[0], together[row])
+
+
+@pytest.mark.parametrize("k", [24, 64])
+@pytest.mark.parametrize("large", [1e10, 1e18, 1e30])
+def test_a_row_that_overflows_leaves_no_trace_in_others(k: int, large: float, kind: str) -> None:
+    h = random_histories(np.random.default_rng(9), k=k, lengths=[40, 30, 200], rows=300)
+    factors = h.factors.copy()
+    factors[h.indices[0]] *= large
+    indices = np.where(h.indices == h.indices[0], h.indices[0] ^ 1, h.indices)
+    indices[0] = h.indices[0]
+    together = fold_in_many(h.indptr, indices, h.strengths, factors, h.prior, objective(kind))
+    for row in (1, 2):
+        pairs = slice(h.indptr[row], h.indptr[row + 1])
+        ends = np.array([0, h.indptr[row + 1] - h.indptr[row]])
+        alone = fold_in_many(ends, indices[pairs], h.strengths[pairs], factors, h.prior, objective(kind))
         np.testing.assert_array_equal(alone[0], together[row])
 
 
@@ -133,10 +150,37 @@ def test_systems_singular_in_float64_are_solved_with_least_norm() -> None:
 
 def test_histories_longer_than_the_gathered_block_are_exact() -> None:
     k = 64
-    n = kernel.GATHERED // k + 100
+    n = gathered.MOST // k + 100
     h = random_histories(np.random.default_rng(3), k=k, lengths=[n], rows=n)
     A, b = system("ials", 1.0, *h.row(0), h.factors)
     assert relative_error(solve(h, objective("ials"))[0], solution(A, b)) < 1e-5
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-22, 1e-18, 1.0, 1e14])
+def test_ratings_of_any_size_are_solved(scale: float) -> None:
+    """Targets are summed up in float32 where that can hold them."""
+    h = random_histories(np.random.default_rng(5), k=48, lengths=[1, 30, 200], rows=300)
+    h = replace(h, strengths=np.nan_to_num(h.strengths) * scale)
+    X = solve(h, objective("mllib_explicit"))
+    for row in range(3):
+        A, b = system("mllib_explicit", 1.0, *h.row(row), h.factors)
+        assert relative_error(X[row], solution(A, b)) < 1e-5
+
+
+def test_targets_that_cancel_give_nothing() -> None:
+    """An item of rating 1 and its like of rating -1: b is 0, though no target is; and nearly 0 is not 0."""
+    rng = np.random.default_rng(6)
+    factors = np.repeat(rng.normal(size=(100, 48)), 2, axis=0).astype(np.float32)
+    prior = Prior(factors.T.astype(np.float64) @ factors, len(factors))
+    strengths = np.tile([1.0, -1.0], 100)
+    nearly = strengths.copy()
+    nearly[0] += 1e-9
+    indptr, indices = np.array([0, 200, 400]), np.tile(np.arange(200), 2)
+    kind = objective("mllib_explicit")
+    X = fold_in_many(indptr, indices, np.concatenate([strengths, nearly]), factors, prior, kind)
+    assert not X[0].any()
+    A, b = system("mllib_explicit", 1.0, nearly, factors, factors)
+    assert relative_error(X[1], solution(A, b)) < 1e-5
 
 
 @pytest.mark.parametrize(
