@@ -18,16 +18,13 @@ import serving_layer.epochs
 import serving_layer.registry_source
 import speed_layer.folding
 import speed_layer.loading
-import speed_layer.snapshots
 import speed_layer.waiting
 from batch_layer.history_folder import HistoryFolder
 from oryx_py.messages import ModelRef, UserGone, decode
-from oryx_py.model.item_states import ItemStates
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
 from oryx_py.model.terms import Terms
 from oryx_py.runtime.checkpoints import Checkpoints
-from oryx_py.testing.fake_group import FakeGroup
 from serving_layer.registry_source import RegistrySource
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
@@ -164,15 +161,6 @@ def _only_who_knows(original: Any, *args: Any) -> Any:
     return [state for state in original(*args) if state.vector is not None]
 
 
-def _both_ends(_: Any, _self: EpochRun, updates: Any, items: Any) -> Any:
-    return dict(updates), dict(items)
-
-
-def _any_rank(original: Any, self: ItemStates, item: str, user: str, rank: Any) -> bool:
-    self._ranks.get(item, {}).pop(user, None)
-    return bool(original(self, item, user, rank))
-
-
 def _needs_no_letters(_: Any, self: Any) -> dict[int, int]:
     return dict(self._admin.end_offsets(self._input))
 
@@ -265,16 +253,6 @@ MUTATIONS = [
         _in_place_of(speed_layer.folding, "states_of", _only_who_knows),
         SHARED,
     ),
-    Mutation("states-are-not-in-checkpoints", "14", _without(Others, "recall"), SHARED),
-    Mutation("checkpoint-covers-what-was-not-heard", "14", _in_place_of(EpochRun, "heard", _both_ends), SHARED),
-    Mutation(
-        "checkpoint-has-users-let-go-of",
-        "14",
-        lambda: mock.patch.object(speed_layer.snapshots, "merged", lambda pieces, *_: pieces[0].changes),
-        SHARED,
-    ),
-    Mutation("later-states-win", "13", _in_place_of(ItemStates, "_rank", _any_rank), SHARED),
-    Mutation("anybodys-claim-is-taken", "13", lambda: mock.patch.object(FakeGroup, "has", return_value=True), SHARED),
     Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
     Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 328),
