@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
+from batch_layer.exchange import StoreExchange
 from batch_layer.history.composing import base_finder, reshaper
 from batch_layer.history.finding import no_base
 from batch_layer.housekeeping import Housekeeping, Kept
@@ -23,7 +24,7 @@ from batch_layer.rolling_back import roll_back
 from batch_layer.service import ATTEMPTS_ONCE, patiently, repeat
 from batch_layer.showing import Shown
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.fitting import TRAINING_TASKS
+from batch_layer.spark.fitting import TASK_BYTES, TRAINING_TASKS
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
 from batch_layer.steps import Outcome, Parts, Step
@@ -32,6 +33,7 @@ from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
+from oryx_py.adapters.places import Reach, open_files
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
 from oryx_py.errors import CommitConflict, ConfigError, Transient
@@ -41,7 +43,7 @@ from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.topics import check_identity, identify
 
-__all__ = ["assemble", "rollback", "run"]
+__all__ = ["assemble", "rollback", "run", "work_folder"]
 
 log = structlog.get_logger("batch")
 
@@ -75,7 +77,7 @@ def run(
     if where is None:
         return 0
     bootstrap, settings = where
-    work = WorkFolder(settings.work_dir)
+    work = work_folder(settings)
     engine = SparkEngine(
         Source(settings.input.topic, bootstrap, settings.kafka.client),
         recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
@@ -83,7 +85,11 @@ def run(
         on_progress=shown.report,
         start=lambda: open_session(
             settings.batch.spark_master,
-            {TRAINING_TASKS: settings.batch.training_tasks, **_spark(settings)},
+            {
+                TRAINING_TASKS: settings.batch.training_tasks,
+                TASK_BYTES: str(settings.batch.task_memory_bytes),
+                **_spark(settings),
+            },
             settings.local_dir / "spark.log",
             work.for_spark(),
         ),
@@ -210,6 +216,19 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
     finally:
         producer.close()
     raise CommitConflict("the registry changes all the time: stop the batch layer, then roll back")
+
+
+def work_folder(settings: Settings) -> WorkFolder:
+    """Return where runs work: a folder of this host and, where the settings name a place beyond, that one for tasks.
+
+    Raises:
+        ConfigError, MissingDependency: that place cannot be used.
+    """
+    if not settings.work_uri:
+        return WorkFolder(settings.work_dir)
+    reach = Reach(webhdfs_url=settings.hdfs.webhdfs_url, replication=settings.hdfs.replication)
+    open_files(settings.work_uri, "batch.work_dir", reach)
+    return WorkFolder(settings.work_dir, StoreExchange(settings.work_uri, reach))
 
 
 def _refuse_other_publishers(settings: Settings) -> None:

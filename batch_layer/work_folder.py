@@ -4,9 +4,11 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from batch_layer.exchange import Exchange
+from oryx_py.errors import StoreUnavailable
 from oryx_py.model.files import make_directories, storage
 
 __all__ = ["WorkFolder"]
@@ -19,10 +21,16 @@ class WorkFolder:
 
     Args:
         root: of all; created with the first.
+        beyond: where tasks leave files to each other if they do not see the root, a directory a run likewise.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, beyond: Exchange | None = None) -> None:
         self._root = root.resolve()
+        self._beyond = beyond
+
+    def exchange(self, name: str) -> Exchange | None:
+        """Return where the tasks of the run of this name leave files to each other; None: in what it is `lent`."""
+        return None if self._beyond is None else self._beyond.below(name)
 
     @contextmanager
     def lent(self, name: str) -> Iterator[Path]:
@@ -35,11 +43,16 @@ class WorkFolder:
         with storage(path):
             shutil.rmtree(path, ignore_errors=True)
             make_directories(path)
+        if self._beyond is not None:
+            self._beyond.delete(name)
         try:
             yield path
         finally:
             # A task that was given up may still be writing; what it leaves is swept by the next run.
             shutil.rmtree(path, ignore_errors=True)
+            if self._beyond is not None:
+                with suppress(StoreUnavailable):
+                    self._beyond.delete(name)
 
     def for_spark(self) -> Path:
         """Return where a session that is about to begin spills; what dead ones have left there is removed."""
@@ -54,11 +67,20 @@ class WorkFolder:
         return path
 
     def sweep(self) -> list[str]:
-        """Remove what runs have left, but for Spark's, which a session may be using; return the names."""
+        """Remove what runs have left, but for Spark's, which a session may be using; return the names.
+
+        Raises:
+            StoreUnavailable: what is beyond this host cannot be reached.
+        """
         rubbish = sorted(path for path in self._root.glob("*") if not path.name.startswith(_SPARK))
         for path in rubbish:
             shutil.rmtree(path, ignore_errors=True)
-        return [path.name for path in rubbish]
+        swept = [path.name for path in rubbish]
+        if self._beyond is not None:
+            for name in sorted(self._beyond.names()):
+                self._beyond.delete(name)
+                swept.append(name)
+        return swept
 
 
 def _is_alive(pid: int) -> bool:

@@ -2,21 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Trained
+from batch_layer.exchange import Exchange
 from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.compaction import count, reading, usable
-from batch_layer.spark.evaluation import evaluate
+from batch_layer.spark.evaluation import Fit, evaluate
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import parts_for, prepare
 from batch_layer.spark.session import spread
+from oryx_py.errors import UserError
 
 __all__ = ["train"]
 
@@ -31,6 +34,7 @@ def train(
     rows: int,
     parent: Path | None = None,
     base: Base | None = None,
+    exchange: Exchange | None = None,
     parts: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
@@ -38,7 +42,7 @@ def train(
     """Fold these files' rows and train; see `Engine.train`.
 
     Args:
-        spark: whose tasks see both directories.
+        spark: whose tasks see both directories, but with an exchange.
         files: of the history, URIs.
         recipe: how.
         into: the staged directory.
@@ -46,17 +50,23 @@ def train(
         rows: how many the files have.
         parent: the generation to begin from.
         base: the generation whose pairs are folded on; used where tasks see it, and nothing needs all rows.
+        exchange: where tasks leave files to each other, and to this process, whose directories they do not see then.
         parts: how many the fold has; by the rows and cores if not given. The result does not depend on it.
         cancelled: asked again and again.
         on_progress: told at each step.
+
+    Raises:
+        UserError: MLlib's trainer is to work with an exchange.
     """
-    fit = fit_mllib if recipe.trainer == "mllib" else fit_generation
+    if exchange is not None and recipe.trainer == "mllib":
+        raise UserError('batch.trainer = "mllib" needs a batch.work_dir that is a folder which all executors see')
+    fit: Fit = fit_mllib if recipe.trainer == "mllib" else fit_generation
     evaluated = None
     parts = parts or parts_for(spark, rows)
     spread(spark, rows)
     with ExitStack() as kept:
         on_progress(Progress(step="count", of=rows))
-        base = usable(spark, base, recipe)
+        base = usable(spark, base, recipe, shared=exchange is None)
         counted = count(spark, files, base, recipe.fold, kept)
         if recipe.test_fraction:
             evaluated = evaluate(
@@ -64,7 +74,8 @@ def train(
                 counted.unweighed,
                 recipe,
                 work / "evaluation",
-                fit,
+                fit if exchange is None else partial(fit_generation, exchange=exchange.below("evaluation")),
+                exchange=exchange,
                 parts=parts,
                 cancelled=cancelled,
                 on_progress=on_progress,
@@ -77,6 +88,7 @@ def train(
             work,
             parts=parts,
             base=base,
+            exchange=exchange,
             cancelled=cancelled,
             on_progress=on_progress,
         )
@@ -84,6 +96,8 @@ def train(
         return None
     if evaluated is not None:
         recipe, parent = evaluated.going_on(recipe), evaluated.directory
+    if exchange is not None:
+        fit = partial(fit_generation, exchange=exchange)
     fitted = fit(spark, into, work, prepared, recipe, parent=parent, cancelled=cancelled, on_progress=on_progress)
     return Trained(
         objective=fitted.objective,

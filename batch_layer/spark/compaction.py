@@ -19,11 +19,14 @@ __all__ = ["count", "reading", "usable"]
 log = structlog.get_logger("batch")
 
 
-def usable(spark: SparkSession, base: Base | None, recipe: Recipe) -> Base | None:
-    """Return the base, None where an evaluation needs every row, or tasks don't see the base's files."""
+def usable(spark: SparkSession, base: Base | None, recipe: Recipe, *, shared: bool = True) -> Base | None:
+    """Return the base, None where an evaluation needs every row, or tasks don't see the base's files.
+
+    ``shared`` says whether they see any of this process's.
+    """
     if base is None or recipe.test_fraction:
         return None
-    if not tasks_see(spark, base.path):
+    if not shared or not tasks_see(spark, base.path):
         log.info("all_rows_are_read", reason=f"the executors have no {base.path}")
         return None
     return base

@@ -31,7 +31,7 @@ class SparkEngine:
     Args:
         source: where tasks read the input.
         recipe: how to train.
-        work: where a run leaves what is of no use after it; every executor sees it.
+        work: where a run leaves what is of no use after it; every executor sees it, or what it has beyond.
         start: opens the session; again, where the one before has died.
         end: closes it.
         on_progress: told at each step.
@@ -76,6 +76,7 @@ class SparkEngine:
                 rows=rows,
                 parent=parent,
                 base=base,
+                exchange=self._work.exchange(into.name),
                 cancelled=self._cancelled.is_set,
                 on_progress=self._on_progress,
             )

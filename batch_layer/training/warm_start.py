@@ -1,5 +1,6 @@
 """Factors to begin with: the last generation's, by ID; what is new begins by what is known of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ __all__ = ["Beginning", "begin", "known_rows", "starts_warm"]
 _START = 0
 """The random start's purpose, see `Job.rng`."""
 
+_ROWS = 1 << 16
+"""That are copied or folded in at a time: factors may be mapped, and larger than the memory."""
+
 
 class Beginning(NamedTuple):
     """Both sides' factors in one basis, float32, and whether they come from a generation."""
@@ -31,30 +35,42 @@ class Beginning(NamedTuple):
     warm: bool
 
 
-def begin(job: Job, *, threads: int) -> Beginning:
+def begin(job: Job, *, threads: int, make: Callable[[SideName], FloatMatrix] | None = None) -> Beginning:
     """Return factors to begin with.
 
     From a parent: users and items that it knows as they are there, where both are in one basis; new items folded in
     from those of their users that it knows; new users at 0, since users are improved first. Without one, or one of
     other vectors: users at 0, items at random.
+
+    ``make`` gives float32[rows, k] of zeros for a side, perhaps mapped; None: in memory.
     """
-    biases = job.recipe.objective.biases
-    items = start(job.items, job.recipe.features, job.rng(_START), biases)
-    users = np.zeros((job.users, job.recipe.features), np.float32)
+    biases, features = job.recipe.objective.biases, job.recipe.features
+    users, items = (
+        make(side) if make else np.zeros((job.rows(side), features), np.float32) for side in ("users", "items")
+    )
+    start(job.items, features, job.rng(_START), biases, out=items)
     if biases is not None:
-        users += biases.of_nobody(job.recipe.features, "users")
+        users += biases.of_nobody(features, "users")
     published = _published(job)
     if job.parent is None or published is None:
         return Beginning(users, items, warm=False)
     their_users, their_items = published
-    here, there = known_rows(job.into, job.parent, "users")
-    users[here] = their_users[there]
+    _take(users, their_users, *known_rows(job.into, job.parent, "users"))
     here, there = known_rows(job.into, job.parent, "items")
-    items[here] = their_items[there]
+    _take(items, their_items, here, there)
     new = np.ones(job.items, np.bool_)
     new[here] = False
-    _fold_in_new(job, users, items, np.flatnonzero(new), threads)
+    rows = np.flatnonzero(new)
+    if users.any():
+        prior = Prior(gram(users), len(users), of="users")
+        for first in range(0, len(rows), _ROWS):
+            _fold_in_new(job, users, items, rows[first : first + _ROWS], prior, threads)
     return Beginning(users, items, warm=True)
+
+
+def _take(ours: FloatMatrix, theirs: FloatMatrix, here: IntVector, there: IntVector) -> None:
+    for first in range(0, len(here), _ROWS):
+        ours[here[first : first + _ROWS]] = theirs[there[first : first + _ROWS]]
 
 
 def starts_warm(job: Job) -> bool:
@@ -92,15 +108,12 @@ def _table(directory: Path, side: SideName) -> tuple[NDArray[np.uint64], NDArray
     return map_array(hashes, np.uint64, (None,)), map_array(rows, np.int32, (None,))
 
 
-def _fold_in_new(job: Job, users: FloatMatrix, items: FloatMatrix, new: IntVector, threads: int) -> None:
+def _fold_in_new(job: Job, users: FloatMatrix, items: FloatMatrix, new: IntVector, prior: Prior, threads: int) -> None:
     """Put the solution against the known users in the place of new items, where these have any."""
-    if not len(new) or not users.any():
-        return
     histories = map_histories(job.into, "items")
     sizes = np.diff(histories.indptr)[new]
     indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     pairs = np.repeat(histories.indptr[new] - indptr[:-1], sizes) + np.arange(indptr[-1])
-    prior = Prior(gram(users), len(users), of="users")
     strengths = np.asarray(histories.strengths[pairs])
     indices = np.asarray(histories.indices[pairs])
     found = fold_in_many(indptr, indices, strengths, users, prior, job.recipe.objective, threads=threads)

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from batch_layer.training.held_out import Validation, validation_of
 from batch_layer.training.job import Job
 from batch_layer.training.warm_start import begin, starts_warm
-from oryx_py.numerics.als import Course, Epoch, Plan, State, Workers, best_of, sweep, train
+from oryx_py.numerics.als import Course, Epoch, Plan, SideName, State, Workers, best_of, sweep, train
 from oryx_py.numerics.arrays import BoolVector, FloatMatrix
 
 __all__ = ["Outcome", "train_items"]
@@ -42,6 +42,7 @@ def train_items(
     *,
     threads: int,
     resumed: Course[F] | None = None,
+    make: Callable[[SideName], FloatMatrix] | None = None,
     after_epoch: Callable[[Course[F], Validation | None], None],
 ) -> Outcome[FloatMatrix]:
     """Train, and return the items' factors, float32[items, k], perhaps mapped.
@@ -51,6 +52,7 @@ def train_items(
         open_workers: makes workers for a training that leaves these users out, bool[users]; None: nobody.
         threads: of this process, for the beginning and the validation.
         resumed: where it stood when it was ended before.
+        make: where factors to begin with are put together; see `begin`.
         after_epoch: is told after each epoch, and ends the training by raising.
     """
     recipe = job.recipe
@@ -58,7 +60,7 @@ def train_items(
     plan = Plan(recipe.iterations, recipe.patience if validation else 0)
     with open_workers(validation.out if validation else None) as workers:
         if resumed is None:
-            beginning = begin(job, threads=threads)
+            beginning = begin(job, threads=threads, make=make)
             users, items = workers.put("users", beginning.users), workers.put("items", beginning.items)
             del beginning
             state = State(users, items, workers.gram("items", items))

@@ -72,9 +72,15 @@ def reach_of(settings: Settings) -> Reach:
         replication=settings.hdfs.replication,
         cache_dir=settings.cache_dir,
         cache_bytes=settings.store.cache_bytes,
-        # On a cluster the executors write the generation's files, where all see the same folder.
-        staging=settings.work_dir.parent / f"{settings.work_dir.name}.staged" if settings.batch.work_dir else None,
+        staging=_staging_of(settings),
     )
+
+
+def _staging_of(settings: Settings) -> Path | None:
+    """On a cluster the executors write the generation's files, where all see the same folder."""
+    if not settings.batch.work_dir or settings.work_uri:
+        return None
+    return settings.work_dir.parent / f"{settings.work_dir.name}.staged"
 
 
 def open_store(uri: str, reach: Reach = Reach()) -> ArtefactStore:

@@ -124,7 +124,7 @@ def _on_clusters(settings: Settings) -> Iterator[str]:
     if not settings.batch.spark_master.startswith("local") and "://" not in settings.history_uri:
         yield f"history.uri = {settings.history_uri}: every Spark executor must see the same folder there"
     if not settings.batch.spark_master.startswith("local") and not settings.batch.work_dir:
-        yield 'batch.work_dir = "": every Spark executor must see the same folder there; set one that is shared'
+        yield 'batch.work_dir = "": every Spark executor must see the same folder there; set one that is shared, or hdfs://'
 
 
 def _is_loopback(host: str) -> bool:

@@ -196,7 +196,8 @@ class Batch(_Group, frozen=True):
     trim_keep_s: Seconds = 86_400.0
     trainer: Literal["ials", "mllib"] = "ials"
     test_fraction: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
-    training_tasks: Literal["auto", "one", "many"] = "auto"
+    training_tasks: Literal["auto", "one", "many", "blocks"] = "auto"
+    task_memory_bytes: CountOrNone = 0
     spark_master: Name = "local[*]"
     work_dir: str = ""
     spark: dict[str, str] = {}
@@ -325,8 +326,14 @@ class Settings(_Group, frozen=True):
 
     @property
     def work_dir(self) -> Path:
-        """Where a run of the batch layer keeps what it works on, absolute."""
-        return (Path(self.base) / self.batch.work_dir).absolute() if self.batch.work_dir else self.local_dir / "work"
+        """Where this host's part of the batch layer keeps what it works on, absolute; see `work_uri`."""
+        own = not self.batch.work_dir or self.work_uri
+        return self.local_dir / "work" if own else (Path(self.base) / self.batch.work_dir).absolute()
+
+    @property
+    def work_uri(self) -> str:
+        """Where tasks leave files to each other that need not see a folder; "" where all see `work_dir`."""
+        return self.batch.work_dir if "://" in self.batch.work_dir else ""
 
     @property
     def spool_dir(self) -> str:

@@ -36,6 +36,8 @@ class Constants:
     """Of a row of factors and a feature squared in one epoch: Gram matrices and turning."""
     round_s: float = 0.25
     """Of a job of Spark's in rounds, beside its work; estimated."""
+    top_share: float = 0.01
+    """Of all pairs, those of the item (or user) that has most; an assumption, and the batch layer counts them."""
     solve_pair_s: float = 1.2e-8
     """Of a pair and a feature in the exact solve at the end: some ten steps of conjugate gradients."""
     id_bytes: float = 8.0

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.sizes import Machines, ModelSize
-from oryx_py.planning.training import is_alone, memory_needed, needs_of, solve_seconds, train_seconds
+from oryx_py.planning.training import memory_needed, needs_of, solve_seconds, train_seconds, way_of
 
 __all__ = ["Step", "plan", "preparing_disk"]
 
@@ -56,7 +56,7 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
             "Spark: shuffle and parts, in the working directory until the end",
         ),
     ]
-    how = "alone" if is_alone(size, machines) else "in rounds"
+    how = way_of(size, machines)
     train = memory_needed(size, machines)
     on = _cores(machines.cores) + ("" if machines.count == 1 else f" of each of {machines.count} executors")
     return [

@@ -1,10 +1,32 @@
 """What training takes: memory by the trainer's own arithmetic, seconds by what was measured."""
 
-from oryx_py.numerics.als.sizing import Needs, needs
+from typing import Final, Literal, TypeAlias
+
+from oryx_py.numerics.als.phases import FEWEST_BLOCKS
+from oryx_py.numerics.als.portions import fixed_bytes, portion_bytes
+from oryx_py.numerics.als.sizing import PROCESS_BYTES, Needs, needs
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.sizes import Machines, ModelSize
 
-__all__ = ["is_alone", "memory_needed", "needs_of", "solve_seconds", "train_seconds"]
+__all__ = [
+    "Way",
+    "largest_history",
+    "least_task_bytes",
+    "memory_needed",
+    "needs_of",
+    "rounds_bytes",
+    "solve_seconds",
+    "train_seconds",
+    "way_of",
+]
+
+Way: TypeAlias = Literal["alone", "in rounds", "in blocks"]
+
+_GROUPS: Final = 2
+"""Of rows, for each task at a time, as the batch layer cuts them."""
+
+_GAP_BYTES: Final = {"disk": 1 << 14, "network": 1 << 20}
+"""What is read between two vectors that are wanted, sooner than asking again."""
 
 
 def needs_of(size: ModelSize) -> Needs:
@@ -12,29 +34,58 @@ def needs_of(size: ModelSize) -> Needs:
     return needs(size.users, size.items, size.pairs, size.features)
 
 
-def is_alone(size: ModelSize, machines: Machines) -> bool:
-    """Whether one task trains, with all cores of a machine, as the batch layer chooses by itself."""
-    return machines.count == 1 and needs_of(size).one_task <= machines.free
+def way_of(size: ModelSize, machines: Machines) -> Way:
+    """Return how the batch layer trains by its own choice where machines share a folder; in blocks if no way fits."""
+    if machines.count == 1 and needs_of(size).one_task <= machines.free:
+        return "alone"
+    return "in rounds" if rounds_bytes(size, machines) <= machines.free else "in blocks"
+
+
+def rounds_bytes(size: ModelSize, machines: Machines) -> int:
+    """Return what a machine's tasks take in rounds."""
+    takes = needs_of(size)
+    return takes.each_host + machines.cores * takes.each_task
 
 
 def memory_needed(size: ModelSize, machines: Machines) -> int:
-    """Return the bytes of a machine's memory that training takes, alone or in rounds."""
-    takes = needs_of(size)
-    return takes.one_task if is_alone(size, machines) else takes.each_host + machines.cores * takes.each_task
+    """Return the bytes of a machine's memory that training takes; in blocks all that is free, or the least."""
+    way = way_of(size, machines)
+    if way == "alone":
+        return needs_of(size).one_task
+    if way == "in rounds":
+        return rounds_bytes(size, machines)
+    return max(machines.free, machines.cores * least_task_bytes(size))
+
+
+def largest_history(size: ModelSize, constants: Constants = MEASURED) -> int:
+    """Return the pairs of the item, or user, that has most, as the plan assumes."""
+    return min(max(size.users, size.items), max(1, round(constants.top_share * size.pairs)))
+
+
+def least_task_bytes(size: ModelSize, constants: Constants = MEASURED) -> int:
+    """Return what a task in blocks takes that holds the vectors of one row's pairs, the largest's."""
+    most = largest_history(size, constants)
+    block = -(-max(size.users, size.items) // FEWEST_BLOCKS)
+    return PROCESS_BYTES + fixed_bytes(block, size.features) + portion_bytes(1, most, most, size.features)
 
 
 def train_seconds(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> float:
     """Return the seconds of all epochs.
 
-    In rounds there are four jobs an epoch, for which every machine gets the fixed side, and weights are made of
-    strengths again and again, read from files that may not stay in memory.
+    Where tasks share the work there are four jobs an epoch. In rounds every machine gets the fixed side, and what does
+    not stay in memory is read again; in blocks each task reads the vectors of its rows' pairs.
     """
     work = size.epochs * _epoch_s(size, constants) / (machines.cores * machines.count)
-    if is_alone(size, machines):
+    way = way_of(size, machines)
+    if way == "alone":
         return work
+    if way == "in blocks":
+        a_byte = constants.network_s if machines.count > 1 else constants.disk_s
+        moved = _read_bytes(size, machines) + 4 * size.factor_bytes + size.history_bytes
+        return work + size.epochs * (moved * a_byte / machines.count + 4 * constants.round_s)
     exchange = 2 * size.factor_bytes * constants.network_s if machines.count > 1 else 0.0
     mapped = size.history_bytes + 3 * size.factor_bytes
-    missing = max(0.0, memory_needed(size, machines) + mapped / machines.count - machines.free)
+    missing = max(0.0, rounds_bytes(size, machines) + mapped / machines.count - machines.free)
     return work + size.epochs * (exchange + 4 * constants.round_s + missing * constants.disk_s)
 
 
@@ -47,3 +98,27 @@ def solve_seconds(size: ModelSize, machines: Machines, constants: Constants = ME
 def _epoch_s(size: ModelSize, constants: Constants) -> float:
     pairs = size.pairs * size.features * constants.train_pair_s
     return pairs + size.rows * size.features**2 * constants.train_row_s
+
+
+def _read_bytes(size: ModelSize, machines: Machines) -> float:
+    """Of vectors, by all tasks in one epoch in blocks."""
+    room = machines.free // machines.cores - PROCESS_BYTES
+    total = 0.0
+    for rows, others in ((size.users, size.items), (size.items, size.users)):
+        left = room - fixed_bytes(-(-rows // FEWEST_BLOCKS), size.features)
+        groups = _GROUPS * machines.cores * machines.count
+        total += _read_rows(size, rows, others, groups, left, "network" if machines.count > 1 else "disk")
+    return 4 * size.features * total
+
+
+def _read_rows(size: ModelSize, rows: int, others: int, groups: int, room: int, where: str) -> float:
+    """How many vectors a side's tasks read: a portion those of its pairs, with what is between, or all there are."""
+    pairs = -(-size.pairs // groups)
+    low, high = 1, pairs
+    while low < high:  # the most pairs that a portion has room for
+        middle = (low + high + 1) // 2
+        if portion_bytes(-(-rows * middle // size.pairs), middle, others, size.features) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return size.pairs / low * min(low * max(1.0, _GAP_BYTES[where] / (4 * size.features)), others)

@@ -4,7 +4,7 @@ from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.plan import plan, preparing_disk
 from oryx_py.planning.quantities import show_bytes, show_count
 from oryx_py.planning.sizes import Machines, ModelSize
-from oryx_py.planning.training import memory_needed, needs_of
+from oryx_py.planning.training import largest_history, least_task_bytes, memory_needed, needs_of, rounds_bytes
 
 __all__ = ["obstacle", "suited"]
 
@@ -18,13 +18,15 @@ def obstacle(size: ModelSize, machines: Machines, constants: Constants = MEASURE
     """Return in one line, with the arithmetic, why training cannot be done; None where it can."""
     needed = memory_needed(size, machines)
     if needed > machines.free:
-        takes = needs_of(size)
-        factors = f"{show_count(max(size.users, size.items))} rows × {size.features} features × 4 bytes"
+        rows = largest_history(size, constants)
+        vectors = (
+            f"{show_count(rows)} rows × {size.features} features × 4 bytes = {show_bytes(4 * rows * size.features)}"
+        )
         return (
-            f"training in rounds needs {show_bytes(needed)} of memory ({factors} = {show_bytes(takes.each_host)}, and "
-            f"{machines.cores} tasks × {show_bytes(takes.each_task)}), and {show_bytes(machines.free)} of "
-            f"{show_bytes(machines.memory)} are for it: take {_remedy(size, constants)}, fewer features, or "
-            f'batch.trainer = "mllib"'
+            f"training in blocks needs {show_bytes(needed)} of memory ({machines.cores} tasks × "
+            f"{show_bytes(least_task_bytes(size, constants))}, of which the vectors of the item's or user's with most "
+            f"pairs are {vectors}), and {show_bytes(machines.free)} of {show_bytes(machines.memory)} are for it: take "
+            f"{_remedy(size, constants)}, fewer cores on as much memory, or fewer features"
         )
     disk = needs_of(size).work_dir + size.artefact_bytes + preparing_disk(size, constants)
     if machines.disk is not None and disk > machines.disk:
@@ -44,7 +46,7 @@ def suited(size: ModelSize, constants: Constants = MEASURED) -> tuple[Machines, 
             break
         for count in _EXECUTOR_COUNTS:
             each = Machines(cores=_machine(memory).cores, memory=memory, count=count)
-            if memory_needed(size, each) + (size.history_bytes + size.factor_bytes) / count <= each.free:
+            if rounds_bytes(size, each) + (size.history_bytes + size.factor_bytes) / count <= each.free:
                 return alone, each
     return alone, None
 

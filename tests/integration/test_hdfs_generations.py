@@ -1,6 +1,7 @@
 """Generations on a real HDFS: history and artefacts there, and its servers killed in the middle."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -9,14 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from batch_layer.bootstrap import work_folder
 from batch_layer.engine import Engine, Ranges, Written
 from batch_layer.recipe import recipe_of
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.failures import translated
+from batch_layer.spark.fitting import fit_generation
+from batch_layer.spark.preparing import Prepared
 from batch_layer.spark.reader import Source, write_rows
 from batch_layer.steps import Outcome, Step
 from batch_layer.work_folder import WorkFolder
@@ -28,6 +33,8 @@ from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.local.hdfs import EmbeddedHdfs
 from oryx_py.messages import ModelRef, decode
 from oryx_py.model.generation import Generation
+from oryx_py.model.history_files import history_files
+from oryx_py.model.ids import id_files
 from oryx_py.ports import EndOfPartition
 from tests.support.batch import Crash
 from tests.support.crashes import CrashWorld, UploadingEngine, slow_engine, some_values
@@ -97,6 +104,42 @@ def test_spark_writes_history_and_generation_that_others_read(
     assert ref.uri.startswith("hdfs://")
     assert Generation.open(open_store(world.settings.store_uri, reach_of(world.settings)).local(ref.uri))
     assert world.run() is Outcome.NOTHING_NEW
+
+
+def test_tasks_that_meet_in_hdfs_make_the_same_generation(
+    new_world: Callable[..., CrashWorld], spark: SparkSession, tmp_path: Path
+) -> None:
+    """`batch.work_dir` there, from the topic to the epoch; nothing is left of it afterwards."""
+    works = []
+
+    def engine(settings: Settings) -> Engine:
+        settings = msgspec.structs.replace(
+            settings,
+            batch=msgspec.structs.replace(settings.batch, work_dir=settings.store.uri.replace("store", "work")),
+        )
+        works.append(work_folder(settings))
+        source = Source(settings.input.topic, settings.kafka.bootstrap_servers, {})
+        recipe = recipe_of(settings.model, settings.batch.trainer, settings.input)
+        return SparkEngine(source, recipe, work=works[-1], start=lambda: spark, end=lambda _: None)
+
+    world = new_world(engine)
+    world.send(*some_values(np.random.default_rng(5), 400))
+    assert world.run() is Outcome.PUBLISHED
+    world.assert_exactly_once(tmp_path)
+    exchange = works[-1].exchange("any")
+    assert exchange is not None
+    assert works[-1].sweep() == []
+    generation, again = world.newest(tmp_path / "cache"), tmp_path / "again"
+    (again / "work").mkdir(parents=True)
+    for file in (name for side in ("users", "items") for name in (*history_files(side), *id_files(side))):
+        shutil.copy(generation.path / file, again / file)
+    counts = generation.manifest.counts
+    recipe = recipe_of(world.settings.model, world.settings.batch.trainer, world.settings.input)
+    fit_generation(spark, again, again / "work", Prepared(counts.users, counts.items, counts.pairs), recipe)
+    for name in ("items", "users", "items.gram", "users.gram"):
+        there, here = (np.load(place / f"{name}.npy") for place in (generation.path, again))
+        assert here.any()
+        np.testing.assert_array_equal(there, here, err_msg=name)
 
 
 def run_again(world: CrashWorld, patience_s: float = 120.0) -> None:

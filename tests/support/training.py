@@ -11,6 +11,7 @@ import numpy as np
 from batch_layer.progress import Progress
 from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.spark.preparing import Prepared
+from oryx_py.adapters.places import Reach
 from oryx_py.config import Input, Model
 from oryx_py.model.csr import Csr
 from oryx_py.model.files import write_array
@@ -67,7 +68,8 @@ def recipe(**model: object) -> Recipe:
 
 def _train(argument: str) -> None:
     """Train in a Spark session of this process's own; prints each epoch."""
-    from batch_layer.spark.fitting import TRAINING_TASKS, fit_generation
+    from batch_layer.exchange import StoreExchange
+    from batch_layer.spark.fitting import TASK_BYTES, TRAINING_TASKS, fit_generation
     from batch_layer.spark.session import close_session, open_session
 
     given = json.loads(argument)
@@ -77,10 +79,12 @@ def _train(argument: str) -> None:
     def say(progress: Progress) -> None:
         print(f"epoch {progress.epoch}", flush=True)
 
-    properties = {TRAINING_TASKS: given["tasks"], **given["properties"]}
+    properties = {TRAINING_TASKS: given["tasks"], TASK_BYTES: str(given["task_bytes"]), **given["properties"]}
+    beyond = given.get("exchange")
+    exchange = StoreExchange(beyond["uri"], Reach(webhdfs_url=beyond["webhdfs_url"], replication=1)) if beyond else None
     spark = open_session(given["master"], properties, work / "spark.log")
     try:
-        fit_generation(spark, into, work, Prepared(*given["sizes"]), how, on_progress=say)
+        fit_generation(spark, into, work, Prepared(*given["sizes"]), how, exchange=exchange, on_progress=say)
     finally:
         close_session(spark)
 

@@ -13,16 +13,18 @@ import structlog
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
+from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
 from batch_layer.evaluation.ranking import Targets, most_users, new_to_their_users, of_rankings, rank
 from batch_layer.evaluation.rating import of_ratings
+from batch_layer.exchange import Exchange
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.evaluation.splitting import cut_of, time_of_row
 from batch_layer.spark.evaluation.targets import Found, find_targets
 from batch_layer.spark.fitting import Fitted
 from batch_layer.spark.preparing import Prepared, prepare
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import Hands, InThreads, OnSpark
 from batch_layer.spark.weighing import weigh_rows
 from batch_layer.stopwatch import Stopwatch
 from oryx_py.model.history_files import map_histories
@@ -65,6 +67,7 @@ def evaluate(
     work: Path,
     fit: Fit,
     *,
+    exchange: Exchange | None = None,
     parts: int,
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
@@ -75,11 +78,12 @@ def evaluate(
     has seen what is asked for. Ages are reckoned to the cut, as if the generation had been made then.
 
     Args:
-        spark: whose tasks see the directory.
+        spark: whose tasks see the directory, but with an exchange.
         rows: those that count, in the columns of `HISTORY_SCHEMA`, strengths as they came.
         recipe: how to train.
         work: a directory that does not exist yet; keeps the model.
         fit: the trainer's.
+        exchange: see `prepare`.
         parts: of the folds.
         cancelled: asked again and again.
         on_progress: told at each step.
@@ -98,7 +102,15 @@ def evaluate(
         scratch.mkdir()
         before = weigh_rows(rows.where(time_of_row() < cut_ms), recipe.fold, cut_ms)
         prepared: Prepared | None = prepare(
-            spark, before, recipe.fold, into, scratch, parts=parts, cancelled=cancelled, on_progress=on_progress
+            spark,
+            before,
+            recipe.fold,
+            into,
+            scratch,
+            parts=parts,
+            exchange=exchange,
+            cancelled=cancelled,
+            on_progress=on_progress,
         )
         if prepared is None:
             return None
@@ -108,20 +120,23 @@ def evaluate(
             raise Cancelled
         since = weigh_rows(rows.where(time_of_row() >= cut_ms), recipe.fold, cut_ms)
         found = find_targets(since, recipe.fold, into, most=most_users(prepared.items), parts=parts)
-        figures = _figures(spark, found.targets, into, recipe)
+        hands = OnSpark(spark) if exchange is None else InThreads(cores())
+        figures = _figures(hands, found.targets, into, recipe)
     metrics = {"protocol": _protocol(recipe), "cut_ms": cut_ms, "epochs": fitted.epochs, **_counts(found), **figures}
     log.info("evaluated", users=found.users, asked=found.asked, **figures)
     return Evaluated(into, fitted.epochs, metrics, timed.seconds["evaluate"])
 
 
-def _figures(spark: SparkSession, targets: Targets, directory: Path, recipe: Recipe) -> dict[str, Any]:
+def _figures(hands: Hands, targets: Targets, directory: Path, recipe: Recipe) -> dict[str, Any]:
     if recipe.fold.feedback == "explicit":
         return {"evaluated": len(targets.items), **of_ratings(targets, directory)}
     targets = new_to_their_users(targets, map_histories(directory, "users"))
-    edges = np.linspace(0, len(targets), min(len(targets), _TASKS * spark.sparkContext.defaultParallelism) + 1)
+    edges = np.linspace(0, len(targets), min(len(targets), _TASKS * hands.at_once) + 1)
     ends = edges.astype(np.int64).tolist()
     groups = [targets.part(first, last) for first, last in pairwise(ends)]
-    ranked = on_tasks(spark, partial(_rank, directory=directory), groups)
+    # Around all: who of several threads is done first would give BLAS its own threads back while others work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        ranked = hands(partial(_rank, directory=directory), groups)
     return {"evaluated": len(targets), **(of_rankings(np.concatenate(ranked)) if ranked else {})}
 
 

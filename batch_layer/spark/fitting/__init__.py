@@ -1,8 +1,8 @@
 """From a generation's IDs and histories to its factors."""
 
-from batch_layer.spark.fitting.choice import TRAINING_TASKS
+from batch_layer.spark.fitting.choice import TASK_BYTES, TRAINING_TASKS
 from batch_layer.spark.fitting.finishing import publish_items, solve_users
 from batch_layer.spark.fitting.fitted import Fitted
 from batch_layer.spark.fitting.fitting import fit_generation
 
-__all__ = ["TRAINING_TASKS", "Fitted", "fit_generation", "publish_items", "solve_users"]
+__all__ = ["TASK_BYTES", "TRAINING_TASKS", "Fitted", "fit_generation", "publish_items", "solve_users"]

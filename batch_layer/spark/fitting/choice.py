@@ -1,4 +1,11 @@
-"""One task or many: by the settings, the master and the memory of the hosts."""
+"""How to train: by the settings, the master, what tasks see, and the memory of the hosts.
+
+*alone*: one task with all cores; *rounds*: tasks share each sweep, and map factors that lie in a folder all of them
+see; *blocks*: they share each sweep, and read the rows that they need. All come to the same bits.
+"""
+
+import socket
+from typing import Literal, TypeAlias
 
 import structlog
 from pyspark.sql import SparkSession
@@ -7,15 +14,22 @@ from batch_layer.memory import available_bytes
 from batch_layer.recipe import Recipe
 from batch_layer.spark.preparing import Prepared
 from batch_layer.spark.tasks import Hands, InThreads, OnSpark, on_tasks
+from batch_layer.training.blocks import least_task_bytes
+from batch_layer.training.job import Job
 from oryx_py.errors import UserError
 from oryx_py.numerics.als.sizing import needs
 
-__all__ = ["TRAINING_TASKS", "chosen", "hands_for", "is_local", "takes_one_task"]
+__all__ = ["TASK_BYTES", "TRAINING_TASKS", "Way", "chosen", "hands_for", "is_local", "way_of"]
 
 log = structlog.get_logger("batch")
 
 TRAINING_TASKS = "spark.oryx.trainingTasks"
 """The session's property that says what `batch.training_tasks` is."""
+
+TASK_BYTES = "spark.oryx.taskBytes"
+"""The session's property that says what `batch.task_memory_bytes` is."""
+
+Way: TypeAlias = Literal["alone", "rounds", "blocks"]
 
 _GIB = 1 << 30
 
@@ -29,24 +43,37 @@ def is_local(spark: SparkSession) -> bool:
     return str(spark.sparkContext.master).startswith("local")
 
 
-def takes_one_task(spark: SparkSession, prepared: Prepared, recipe: Recipe) -> bool:
-    """Whether one task trains; see `chosen`. Asks the hosts for their memory, and the session what is wanted.
+def way_of(spark: SparkSession, job: Job, prepared: Prepared, *, shared: bool) -> tuple[Way, int]:
+    """Return how to train (see `chosen`), and the bytes that a task may take; asks the hosts and the session.
+
+    ``shared`` says whether tasks see the job's directories.
 
     Raises:
         UserError: see `chosen`.
     """
     context = spark.sparkContext
     local = is_local(spark)
-    wanted = context.getConf().get(TRAINING_TASKS, "auto")
-    memory = available_bytes() if local else min(on_tasks(spark, _available, range(context.defaultParallelism)))
-    return chosen(
-        str(wanted),
+    conf = context.getConf()
+    if local:
+        memory, tasks = available_bytes(), context.defaultParallelism
+    else:
+        told = on_tasks(spark, _available, range(context.defaultParallelism))
+        memory = min(available for _, available in told)
+        # By those who answered: hosts that are not there yet will only make it more.
+        tasks = -(-len(told) // len({host for host, _ in told}))
+    if given := int(str(conf.get(TASK_BYTES, "0"))):
+        memory = given * tasks
+    way = chosen(
+        str(conf.get(TRAINING_TASKS, "auto")),
         prepared,
-        recipe.features,
+        job.recipe.features,
         local=local,
+        shared=shared,
         memory=memory,
-        tasks=context.defaultParallelism if local else 1,
+        tasks=tasks,
+        least_task=least_task_bytes(job),
     )
+    return way, memory // tasks
 
 
 def hands_for(spark: SparkSession, prepared: Prepared, recipe: Recipe, *, one: bool) -> Hands:
@@ -57,31 +84,53 @@ def hands_for(spark: SparkSession, prepared: Prepared, recipe: Recipe, *, one: b
     return OnSpark(spark)
 
 
-def chosen(wanted: str, prepared: Prepared, features: int, *, local: bool, memory: int, tasks: int) -> bool:
-    """Whether one task trains, given the memory of the smallest host, in bytes, and how many tasks it has at a time.
+def chosen(
+    wanted: str,
+    prepared: Prepared,
+    features: int,
+    *,
+    local: bool,
+    memory: int,
+    tasks: int,
+    least_task: int,
+    shared: bool = True,
+) -> Way:
+    """Say how to train, given the memory of the smallest host, in bytes, and how many tasks it has at a time.
 
-    "auto" is one task with a local master; where that doesn't fit it is many, whose factors may leave the memory.
+    "auto" is alone with a local master; rounds with any other, or where that doesn't fit, if all ``shared`` see one
+    folder and its hosts hold the larger side's factors; else blocks, of which a task takes ``least_task`` at least.
 
     Raises:
-        UserError: neither fits.
+        UserError: none of those that are wanted fits.
     """
     takes = needs(prepared.users, prepared.items, prepared.pairs, features)
-    one = wanted == "one" or (wanted == "auto" and local)
-    if one and takes.one_task <= memory:
-        return True
     many = takes.each_host + tasks * takes.each_task
-    if (one and wanted == "one") or many > memory:
-        least = takes.one_task if wanted == "one" else many
-        raise UserError(
-            f"training {prepared.users:,} users, {prepared.items:,} items and {prepared.pairs:,} pairs with {features} "
-            f"features takes {least / _GIB:.1f} GiB of a host's memory, {memory / _GIB:.1f} are free: "
-            'lower model.features, or set batch.trainer = "mllib", which needs no side in one piece'
-        )
-    if one:
-        log.warning("training_is_shared", needs_bytes=takes.one_task, free_bytes=memory)
-    return False
+    if (wanted == "one" or (wanted == "auto" and local)) and takes.one_task <= memory and shared:
+        return "alone"
+    if wanted in ("auto", "many") and many <= memory and shared:
+        if local and wanted == "auto":
+            log.warning("training_is_shared", needs_bytes=takes.one_task, free_bytes=memory)
+        return "rounds"
+    if wanted in ("auto", "blocks") and least_task * tasks <= memory:
+        if shared and wanted == "auto":
+            log.warning("training_is_in_blocks", needs_bytes=many, free_bytes=memory)
+        return "blocks"
+    least = {"one": takes.one_task, "many": many}.get(wanted, least_task * tasks)
+    at_once = "" if wanted == "one" or tasks == 1 else f" with {tasks} tasks at a time"
+    raise UserError(
+        f"training {prepared.users:,} users, {prepared.items:,} items and {prepared.pairs:,} pairs with {features} "
+        f"features takes {least / _GIB:.1f} GiB of a host's memory{at_once}, {memory / _GIB:.1f} are free: "
+        + _remedy(wanted, shared)
+    )
 
 
-def _available(_: int) -> int:
+def _remedy(wanted: str, shared: bool) -> str:
+    if wanted in ("one", "many"):
+        where = "" if shared else ", since executors do not see one folder"
+        return f'lower model.features, or set batch.training_tasks = "auto"{where}'
+    return "give a host fewer tasks at a time (spark.executor.cores), or lower model.features"
+
+
+def _available(_: int) -> tuple[str, int]:
     """The task."""
-    return available_bytes()
+    return socket.gethostname(), available_bytes()

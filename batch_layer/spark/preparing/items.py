@@ -5,11 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pyspark.sql import SparkSession
-
 from batch_layer.item_ids import Range, range_edges, sampled, within
 from batch_layer.parts import packed, read_part, read_strings, write_strings
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import Hands
 from oryx_py.model.id_spans import create_ids, write_id_span, write_look_up
 
 __all__ = ["number_items"]
@@ -24,7 +22,7 @@ class _Found(NamedTuple):
     bytes: int
 
 
-def number_items(spark: SparkSession, parts: Sequence[Path], into: Path, work: Path) -> tuple[int, int]:
+def number_items(hands: Hands, parts: Sequence[Path], into: Path, work: Path) -> tuple[int, int]:
     """Write ``items.ids.*`` of what the parts have; returns how many items there are, and the bytes written."""
     dictionaries = [read_part(path).items for path in parts]
     samples = [name for strings in dictionaries for name in sampled(strings)]
@@ -32,7 +30,7 @@ def number_items(spark: SparkSession, parts: Sequence[Path], into: Path, work: P
     del dictionaries
     paths = [work / f"items-{number:05d}.arrow" for number in range(len(ranges))]
     unite = partial(_unite, parts=tuple(parts))
-    found = [each for each in on_tasks(spark, unite, list(zip(paths, ranges, strict=True))) if each.ids]
+    found = [each for each in hands(unite, list(zip(paths, ranges, strict=True))) if each.ids]
     items = sum(each.ids for each in found)
     create_ids(into, work, "items", items, sum(each.bytes for each in found))
     first_row = first_byte = written = 0

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -14,6 +15,9 @@ from batch_layer.parts import PartCounts, in_order, write_part
 from batch_layer.spark.folding import sorted_rows
 from batch_layer.streams import fold_stream
 from oryx_py.events.fold import FoldSettings
+
+if TYPE_CHECKING:  # every worker imports this module, few need that one
+    from batch_layer.exchange import Exchange
 
 __all__ = ["fold_into_parts", "part_path"]
 
@@ -29,15 +33,23 @@ _COUNTS: list["pa.Field[Any]"] = [
 _COUNTS_SCHEMA: Final = pa.schema(_COUNTS)
 
 
-def fold_into_parts(told: DataFrame, fold: FoldSettings, work: Path, parts: int) -> list[PartCounts]:
+def fold_into_parts(
+    told: DataFrame, fold: FoldSettings, work: Path, parts: int, exchange: "Exchange | None" = None
+) -> list[PartCounts]:
     """Fold rows (see `told_rows`) in so many ranges of users; returns what the parts have, in the order of the users.
 
-    Parts without a pair are left out.
+    Parts without a pair are left out. They are written to ``work`` or, where tasks do not see that, brought there from
+    the exchange, one after the other.
     """
-    counts = sorted_rows(told, parts).mapInArrow(
-        partial(_spill, fold=fold, work=work), from_arrow_schema(_COUNTS_SCHEMA)
-    )
-    return in_order(PartCounts(*row) for row in counts.collect())
+    spill = partial(_spill, fold=fold, work=work) if exchange is None else partial(_hand_in, fold=fold, to=exchange)
+    counts = sorted_rows(told, parts).mapInArrow(spill, from_arrow_schema(_COUNTS_SCHEMA))
+    found = in_order(PartCounts(*row) for row in counts.collect())
+    if exchange is not None:
+        for part in found:
+            path = part_path(work, part.number)
+            exchange.download(path.name, path)
+            exchange.delete(path.name)
+    return found
 
 
 def part_path(work: Path, number: int) -> Path:
@@ -47,8 +59,22 @@ def part_path(work: Path, number: int) -> Path:
 
 def _spill(batches: Iterable[pa.RecordBatch], *, fold: FoldSettings, work: Path) -> Iterator[pa.RecordBatch]:
     """The task."""
-    context = TaskContext.get()
-    number = context.partitionId() if context is not None else 0
+    number = _number()
     counts = write_part(part_path(work, number), number, fold_stream(batches, fold))
     if counts is not None:
         yield pa.RecordBatch.from_pylist([counts._asdict()], _COUNTS_SCHEMA)
+
+
+def _hand_in(batches: Iterable[pa.RecordBatch], *, fold: FoldSettings, to: "Exchange") -> Iterator[pa.RecordBatch]:
+    """The task, where the driver has its own directories."""
+    with TemporaryDirectory(prefix="oryx-part-") as folder:
+        told = list(_spill(batches, fold=fold, work=Path(folder)))
+        if told:
+            path = part_path(Path(folder), _number())
+            to.upload(path, path.name)
+    yield from told
+
+
+def _number() -> int:
+    context = TaskContext.get()
+    return context.partitionId() if context is not None else 0

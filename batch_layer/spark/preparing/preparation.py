@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
+from batch_layer.exchange import Exchange
 from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.spark.folding import told_rows
@@ -15,6 +16,7 @@ from batch_layer.spark.preparing.parts import fold_into_parts, part_path
 from batch_layer.spark.preparing.prepared import Prepared
 from batch_layer.spark.preparing.spans import write_users
 from batch_layer.spark.preparing.transposition import write_items
+from batch_layer.spark.tasks import InThreads, OnSpark
 from batch_layer.stopwatch import Stopwatch
 from oryx_py.events.fold import FoldSettings
 
@@ -33,6 +35,7 @@ def prepare(
     *,
     parts: int,
     base: Base | None = None,
+    exchange: Exchange | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = unheard,
 ) -> Prepared | None:
@@ -41,13 +44,15 @@ def prepare(
     The files are a function of the rows and the settings alone, however many parts and cores there are.
 
     Args:
-        spark: whose tasks see both directories.
+        spark: whose tasks see both directories, but with an exchange.
         rows: those that count, in the columns of `HISTORY_SCHEMA`; with a base those since.
         fold: its settings.
         into: the staged directory; gets ``{users,items}.ids.*`` and ``{users,items}.history.*``.
         work: an empty directory for what tasks leave to each other; of no use afterwards.
         parts: how many ranges of users, each a task's; see `parts_for`.
         base: whose pairs are folded on; without one, ``rows`` are all there are.
+        exchange: where tasks leave what they fold if they do not see ``work``: the rest is done by this process then.
+            No base goes with it.
         cancelled: asked between the steps.
         on_progress: told at each step.
 
@@ -64,7 +69,7 @@ def prepare(
     begin("fold")
     with timed("fold"):
         if base is None:
-            counts = fold_into_parts(told_rows(rows), fold, work, parts)
+            counts = fold_into_parts(told_rows(rows), fold, work, parts, exchange)
         else:
             # Not above: the workers of the plain fold import this module too, and this one brings numba.
             from batch_layer.spark.preparing.onto import fold_onto
@@ -73,13 +78,14 @@ def prepare(
         timed.wrote("fold", sum(part.file_bytes for part in counts))
     if not counts:
         return None
+    hands = OnSpark(spark) if exchange is None else InThreads(cores())
     begin("number")
     with timed("number"):
-        items, written = number_items(spark, [part_path(work, part.number) for part in counts], into, work)
+        items, written = number_items(hands, [part_path(work, part.number) for part in counts], into, work)
         timed.wrote("number", written)
     begin("write")
     with timed("write"):
-        timed.wrote("write", write_users(spark, counts, into, work))
+        timed.wrote("write", write_users(hands, counts, into, work))
     begin("transpose")
     with timed("transpose"):
         timed.wrote("transpose", write_items(into, items, cores()))

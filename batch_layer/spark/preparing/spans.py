@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyspark.sql import SparkSession
 
 from batch_layer.parts import PartCounts, Start, packed, read_part, starts
 from batch_layer.spark.preparing.parts import part_path
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.spark.tasks import Hands
 from oryx_py.model.files import create_array, write_span
 from oryx_py.model.history_files import history_files
 from oryx_py.model.id_spans import create_ids, write_id_span, write_look_up
@@ -19,7 +18,7 @@ from oryx_py.model.ids import IdTable
 __all__ = ["write_users"]
 
 
-def write_users(spark: SparkSession, parts: Sequence[PartCounts], into: Path, work: Path) -> int:
+def write_users(hands: Hands, parts: Sequence[PartCounts], into: Path, work: Path) -> int:
     """Write ``users.ids.*`` and ``users.history.*``, with rows of the items' table; returns the bytes."""
     *firsts, end = starts(parts)
     indptr, indices, strengths = (into / file for file in history_files("users"))
@@ -29,7 +28,7 @@ def write_users(spark: SparkSession, parts: Sequence[PartCounts], into: Path, wo
     create_array(strengths, np.float64, (end.pair,))
     paths = [part_path(work, part.number) for part in parts]
     tasks = list(zip(paths, firsts, strict=True))
-    written = sum(on_tasks(spark, partial(_write, into=into, work=work), tasks))
+    written = sum(hands(partial(_write, into=into, work=work), tasks))
     return written + write_look_up(into, work, "users")
 
 

@@ -231,6 +231,12 @@ class Verifier:
                 Left(str(root), f"{len(old):,} files of a run at work on what there was before, not looked into",
                      until.work())
             )  # fmt: skip
+        if self._settings.work_uri:
+            beyond = open_files(self._settings.work_uri, "batch.work_dir", reach_of(self._settings))
+            if there := beyond.names():
+                self._left.append(
+                    Left(beyond.uri(), f"{len(there):,} directories of runs at work, not looked into", until.work())
+                )
 
 
 def _notes(forgotten: Forgotten) -> tuple[str, ...]:

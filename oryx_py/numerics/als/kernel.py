@@ -206,6 +206,8 @@ def improve_rows(
     held: int,
     factors: FloatMatrix,
     steps: int,
+    before: float,
+    after: float,
     tile: Tile,
     scratch: Scratch,
     X: FloatMatrix,
@@ -219,11 +221,10 @@ def improve_rows(
     Without biases ``center`` is 0.
 
     Returns the rows' part of the loss as they were, of those with a target: ``Σ w (x·y)² - 2 t x·y + zᵀ D z``; and
-    ``Σ λ_u ‖z‖²`` as they are now, z being ``x - center``.
+    ``Σ λ_u ‖z‖²`` as they are now, z being ``x - center``; each added, row by row, to ``before`` and ``after``.
     """
     k = X.shape[1]
     x, r, diagonal, inverse = scratch.x, scratch.r, scratch.diagonal, scratch.inverse
-    before = after = 0.0
     for row in range(len(X)):
         start, end = indptr[row], indptr[row + 1]
         # A rating of 0 is a target once there is a mean.

@@ -8,6 +8,7 @@
 Blocks follow from the pairs and the number of features alone, never from threads or tasks.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +22,20 @@ from oryx_py.numerics.biases import Side
 from oryx_py.numerics.gram import eigenbasis, gram
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["STEPS", "Block", "Half", "Turn", "block_gram", "blocks", "improved", "summed", "turn_of", "turned"]
+__all__ = [
+    "FEWEST_BLOCKS",
+    "STEPS",
+    "Block",
+    "Half",
+    "Turn",
+    "block_gram",
+    "blocks",
+    "improved",
+    "move",
+    "summed",
+    "turn_of",
+    "turned",
+]
 
 T = TypeVar("T", bound=np.generic)
 
@@ -32,9 +46,9 @@ _LEAST = 1 << 14
 """Pairs of a block; less would not be worth a call."""
 _ROW = 8
 """Pairs that take as long as what a row takes without any."""
-_MOST, _FEWEST = 256, 64
+_MOST, FEWEST_BLOCKS = 256, 64
 _GRAM_BYTES = 32 << 20
-"""Of Gram matrices that are gathered at a time, where that leaves `_FEWEST` blocks."""
+"""Of Gram matrices that are gathered at a time, where that leaves `FEWEST_BLOCKS`."""
 _GRAM_ROWS = 4096
 
 
@@ -73,7 +87,7 @@ class Half(NamedTuple):
 def blocks(indptr: IntVector, features: int) -> list[Block]:
     """Return blocks of about equal work, at least one."""
     rows = len(indptr) - 1
-    most = int(np.clip(_GRAM_BYTES // (8 * features**2), _FEWEST, _MOST))
+    most = int(np.clip(_GRAM_BYTES // (8 * features**2), FEWEST_BLOCKS, _MOST))
     work = int(indptr[-1]) + _ROW * rows
     count = int(np.clip(work // _LEAST, 1, most))
     edges = [_row_at(indptr, work * number // count) for number in range(count)]
@@ -132,21 +146,46 @@ def improved(
         steps: of conjugate gradients.
     """
     X = turned(rows, block, turn)
-    before, ridge = improve_rows(
-        _frozen(side.indptr[block.first : block.last + 1]),
-        _frozen(side.indices),
-        _frozen(side.weights),
-        _frozen(side.targets),
+    indptr, ridges = side.indptr[block.first : block.last + 1], side.ridges[block.first : block.last]
+    pairs = replace(side, indptr=indptr, ridges=ridges)
+    before, ridge = move(X, pairs, fixed, turn, steps=steps)
+    return X, Half(block_gram(X), before, ridge)
+
+
+def move(
+    X: FloatMatrix,
+    pairs: Observed,
+    fixed: FloatMatrix,
+    turn: Turn,
+    sums: tuple[float, float] = (0.0, 0.0),
+    *,
+    steps: int = STEPS,
+) -> tuple[float, float]:
+    """Move rows in place, turned already, and return `Half`'s ``before`` and ``ridge``.
+
+    Args:
+        X: float32[m, k].
+        pairs: of these m rows, which may begin anywhere among the indices.
+        fixed: float32[r, k], the other side, turned.
+        turn: the fixed side's.
+        sums: of the rows before these in their block, so that a block in parts comes to the same bits.
+        steps: of conjugate gradients.
+    """
+    return improve_rows(
+        _frozen(pairs.indptr),
+        _frozen(pairs.indices),
+        _frozen(pairs.weights),
+        _frozen(pairs.targets),
         turn.prior,
-        _frozen(side.ridges[block.first : block.last]),
+        _frozen(pairs.ridges),
         turn.center,
         turn.held,
         _frozen(fixed),
         steps,
+        *sums,
         *room(X.shape[1]),
         X,
     )
-    return X, Half(block_gram(X), before, ridge)
 
 
 def summed(parts: list[Half]) -> Half:

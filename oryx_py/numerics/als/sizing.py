@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-__all__ = ["Needs", "needs"]
+__all__ = ["PROCESS_BYTES", "Needs", "needs"]
 
 _FLOAT = 4
-_PROCESS = 400 << 20
+PROCESS_BYTES = 400 << 20
 """Python with NumPy, numba's code and a task's scratch."""
 
 _STATES = 4
@@ -36,8 +36,8 @@ def needs(users: int, items: int, pairs: int, features: int) -> Needs:
     weights = 16 * pairs + _FLOAT * (users + items)
     gram = 8 * features**2
     return Needs(
-        one_task=_PROCESS + _STATES * both + weights + 8 * pairs + 64 * gram,
+        one_task=PROCESS_BYTES + _STATES * both + weights + 8 * pairs + 64 * gram,
         each_host=largest,
-        each_task=_PROCESS + largest // 32 + 8 * gram + 24 * (pairs // 64),
+        each_task=PROCESS_BYTES + largest // 32 + 8 * gram + 24 * (pairs // 64),
         work_dir=(_STATES + 1) * both + 2 * weights,
     )

@@ -14,6 +14,9 @@ __all__ = ["SideName", "State", "Workers", "start", "sweep"]
 SideName: TypeAlias = Literal["users", "items"]
 F = TypeVar("F")
 
+_DRAWN = 1 << 16
+"""Rows at a time."""
+
 
 class State(NamedTuple, Generic[F]):
     """Both sides' factors in one basis, as the workers keep them, and the Gram matrix of the items, float64[k, k]."""
@@ -49,12 +52,23 @@ class Workers(Protocol[F]):
         """Forget all factors but those of these states."""
 
 
-def start(rows: int, features: int, rng: np.random.Generator, biases: Biases | None = None) -> FloatMatrix:
+def start(
+    rows: int,
+    features: int,
+    rng: np.random.Generator,
+    biases: Biases | None = None,
+    *,
+    out: FloatMatrix | None = None,
+) -> FloatMatrix:
     """Return random factors of items to begin with, float32[rows, features], of standard deviation 0.1/√k.
 
-    So Rendle 2021. ``biases`` begin with 0.
+    So Rendle 2021. ``biases`` begin with 0. ``out`` is written to, and returned, where it is given; it may be mapped.
     """
-    factors = rng.standard_normal((rows, features), dtype=np.float32) * np.float32(0.1 / np.sqrt(features))
+    factors = np.empty((rows, features), np.float32) if out is None else out
+    for first in range(0, rows, _DRAWN):
+        block = factors[first : first + _DRAWN]
+        rng.standard_normal(dtype=np.float32, out=block)
+        block *= np.float32(0.1 / np.sqrt(features))
     if biases is not None:
         own = [biases.user, biases.item]
         factors[:, own] = biases.of_nobody(features, "items")[own]

@@ -1,4 +1,4 @@
-"""One task or many, by the memory of the hosts; and what is free."""
+"""How to train, by the memory of the hosts; and what is free."""
 
 from pathlib import Path
 
@@ -15,24 +15,50 @@ GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("wanted", "local", "memory", "one"),
+    ("wanted", "local", "shared", "memory", "way"),
     [
-        ("auto", True, 24, True),
-        ("auto", False, 24, False),
-        ("one", False, 24, True),
-        ("many", True, 24, False),
-        ("auto", True, 4, False),
-        ("auto", False, 4, False),
+        ("auto", True, True, 24, "alone"),
+        ("auto", False, True, 24, "rounds"),
+        ("auto", False, False, 24, "blocks"),
+        ("one", False, True, 24, "alone"),
+        ("many", True, True, 24, "rounds"),
+        ("blocks", True, True, 24, "blocks"),
+        ("auto", True, True, 4, "rounds"),
+        ("auto", False, True, 4, "rounds"),
+        ("auto", False, True, 1.2, "blocks"),
+        ("auto", True, True, 1.2, "blocks"),
     ],
 )
-def test_one_task_where_it_fits_and_nothing_is_gained_by_more(wanted, local, memory, one):
-    assert chosen(wanted, SIZES, 64, local=local, memory=memory * GIB, tasks=2) is one
+def test_alone_where_it_fits_rounds_where_a_side_does_and_blocks_otherwise(wanted, local, shared, memory, way):
+    found = chosen(
+        wanted, SIZES, 64, local=local, memory=int(memory * GIB), tasks=2, least_task=GIB // 2, shared=shared
+    )
+    assert found == way
 
 
-@pytest.mark.parametrize(("wanted", "memory"), [("auto", 1), ("one", 4), ("many", 1)])
-def test_what_does_not_fit_is_refused_with_the_numbers(wanted, memory):
-    with pytest.raises(UserError, match=r"2,000,000 users.*GiB.*free.*mllib"):
-        chosen(wanted, SIZES, 64, local=True, memory=memory * GIB, tasks=2)
+@pytest.mark.parametrize(
+    ("wanted", "shared", "memory", "says"),
+    [
+        ("auto", True, 0.9, r"memory with 2 tasks at a time, 0\.9 are free.*fewer tasks"),
+        ("blocks", True, 0.9, "of a host"),
+        ("one", True, 4, 'free: lower model.features, or set batch.training_tasks = "auto"'),
+        ("many", True, 1, "batch.training_tasks"),
+        ("many", False, 24, "executors do not see one folder"),
+    ],
+    ids=["auto", "blocks", "one", "many", "not-shared"],
+)
+def test_what_does_not_fit_is_refused_with_the_numbers(wanted, shared, memory, says):
+    with pytest.raises(UserError, match=rf"2,000,000 users.*GiB.*{says}"):
+        chosen(
+            wanted,
+            SIZES,
+            64,
+            local=True,
+            memory=int(memory * GIB),
+            tasks=2,
+            least_task=GIB // 2,
+            shared=shared,
+        )
 
 
 def test_what_training_takes_grows_with_everything():

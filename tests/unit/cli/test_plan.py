@@ -34,7 +34,7 @@ def test_it_says_what_every_step_and_layer_takes() -> None:
 def test_what_does_not_fit_is_said_with_its_arithmetic() -> None:
     result = oryx("plan", *SIZE, "--machine", "2,4G")
     assert result.exit_code == 0
-    assert "does not fit: training in rounds needs" in result.stdout
+    assert "does not fit: training in blocks needs" in result.stdout
 
 
 def test_as_json_it_is_bytes_and_seconds() -> None:

@@ -10,6 +10,7 @@ from batch_layer.spark.preparing import Prepared
 from oryx_py.errors import UserError
 from oryx_py.planning.plan import Step, plan
 from oryx_py.planning.sizes import Machines, ModelSize
+from oryx_py.planning.training import least_task_bytes, train_seconds, way_of
 from oryx_py.planning.verdict import obstacle, suited
 from oryx_py.testing.generations import write_small_generation
 
@@ -86,12 +87,20 @@ def test_the_plan_says_what_the_batch_layer_does(features: int, memory: int) -> 
     size, machine = changed(features=features), Machines(cores=4, memory=memory)
     prepared = Prepared(size.users, size.items, size.pairs)
     try:
-        one = chosen("auto", prepared, features, local=True, memory=machine.free, tasks=4)
+        way = chosen(
+            "auto",
+            prepared,
+            features,
+            local=True,
+            memory=machine.free,
+            tasks=4,
+            least_task=least_task_bytes(size),
+        )
     except UserError:
         assert obstacle(size, machine) is not None
     else:
         assert obstacle(size, machine) is None
-        assert ("alone" if one else "in rounds") in steps(size, machine)["train"].what
+        assert way.replace("rounds", "in rounds").replace("blocks", "in blocks") in steps(size, machine)["train"].what
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -100,8 +109,18 @@ def test_what_cannot_fit_is_refused_with_its_arithmetic_in_one_line(count: int) 
     assert line is not None
     assert "\n" not in line
     assert "10M rows × 1024 features × 4 bytes = 38.1 GiB" in line
+    assert "training in blocks needs" in line
     assert "24.0 GiB" in line
-    assert 'batch.trainer = "mllib"' in line
+
+
+def test_where_no_side_fits_it_is_blocks_and_those_are_slower_than_memory_for_all() -> None:
+    size = changed(users=10**8, pairs=10**8)
+    many = Machines(cores=2, memory=64 * GIB, count=8)
+    few = dataclasses.replace(many, memory=32 * GIB)
+    assert (way_of(size, many), way_of(size, few)) == ("in rounds", "in blocks")
+    assert obstacle(size, few) is None
+    assert train_seconds(size, few) > train_seconds(size, dataclasses.replace(many, memory=1 << 42))
+    assert "in blocks" in steps(size, few)["train"].what
 
 
 def test_a_full_disk_is_refused_before_the_work_begins() -> None:
