@@ -239,7 +239,9 @@ MUTATIONS = [
         5,
     ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
-    Mutation("no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), 1050),
+    Mutation(
+        "no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), SHARED
+    ),
     Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
     Mutation(
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
