@@ -19,6 +19,7 @@ from typing import Any
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.local.broker import EmbeddedBroker
+from oryx_py.runtime.telemetry import configure_logging
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from tests.bench.speed.running import Options, measure
 from tests.bench.speed.world import World
@@ -78,6 +79,7 @@ def main() -> int:
     parser.add_argument("--fake", action="store_true", help="topics in memory, no broker")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
+    configure_logging(format="json", stream=sys.stderr)
     settings = {f"ORYX__{name}": value for name, value in (pair.split("=", 1) for pair in asked.set)}
     if asked.batch:
         settings["ORYX__SPEED__MAX_BATCH_RECORDS"] = str(asked.batch)
