@@ -230,7 +230,7 @@ MUTATIONS = [
             "missing_partitions",
             lambda original, candidate, _served, partitions: original(candidate, None, partitions),
         ),
-        150,
+        470,
     ),
     Mutation(
         "start-with-the-oldest-epoch",
