@@ -6,6 +6,9 @@ them. The broker has the other cores. ``interactions_per_cpu_s`` is the figure t
 the CPU seconds are those of the whole process. The vectors sent last of a sample of users, the longest histories among
 them, are compared with the dense float64 solve of their histories, folded here once more from the log. The pages of the
 generation's files are touched before the clock runs, as they are in a process that has run for some time.
+
+Who has done much does much: interactions are drawn by users' activity, so the histories that they come to
+(``history_met``) are longer than users' histories on average. With --alike all users come equally often.
 """
 
 import argparse
@@ -71,6 +74,7 @@ def main() -> int:
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--interactions", type=int, default=200_000)
     parser.add_argument("--active", type=int, default=0, help="so many users have all the traffic (0: everybody)")
+    parser.add_argument("--alike", action="store_true", help="all users come equally often")
     parser.add_argument("--batch", type=int, help="speed.max_batch_records, its default otherwise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sample", type=int, default=300, help="users whose vectors are compared (300)")
@@ -84,7 +88,9 @@ def main() -> int:
     if asked.batch:
         settings["ORYX__SPEED__MAX_BATCH_RECORDS"] = str(asked.batch)
     world = World(asked.users, asked.items, asked.pairs, asked.features, asked.seed)
-    options = Options(world, asked.interactions, asked.sample, settings, pin=True, active=asked.active)
+    options = Options(
+        world, asked.interactions, asked.sample, settings, pin=True, active=asked.active, alike=asked.alike
+    )
     with tempfile.TemporaryDirectory(prefix="oryx-speed-") as folder:
         result = (
             in_memory(options, asked.cache, Path(folder))
@@ -94,6 +100,7 @@ def main() -> int:
     result |= {
         "topics": "in memory" if asked.fake else "Kafka",
         "active": asked.active,
+        "alike": asked.alike,
         **{name: getattr(world, name) for name in ("users", "items", "pairs", "features", "seed")},
         "cores": os.cpu_count(),
         "machine": platform.machine(),

@@ -18,7 +18,7 @@ from oryx_py.runtime.reading import records_between
 from speed_layer.layer import SpeedLayer
 from tests.bench.speed.accuracy import errors_of, last_vectors, sampled
 from tests.bench.speed.stages import Stages
-from tests.bench.speed.world import NAME, Log, World, cached_generation, draw_log
+from tests.bench.speed.world import NAME, Log, World, cached_generation, draw_log, lengths_met
 from tests.support.speed import SpeedWorld
 
 __all__ = ["Options", "measure"]
@@ -35,6 +35,7 @@ class Options:
     pin: bool = False
     patience_s: float = 280.0
     active: int = 0
+    alike: bool = False
 
 
 def measure(
@@ -53,7 +54,7 @@ def measure(
     store.mkdir(parents=True)
     (store / NAME).symlink_to(path, target_is_directory=True)
     generation = Generation.open(path, verify="sizes")
-    log = draw_log(world, generation, options.interactions, options.active)
+    log = draw_log(world, generation, options.interactions, options.active, alike=options.alike)
     speed = SpeedWorld(
         folder,
         "bench",
@@ -88,6 +89,10 @@ def measure(
             "new_items": len(state.items) - state.items.base,
         }
         layer.close()
+        met = lengths_met(log, generation)
+        result["history_met"] = {"mean": round(float(met.mean()), 1)} | {
+            f"p{share}": int(np.percentile(met, share)) for share in (50, 99)
+        }
         result |= accuracy(speed, log, generation, options)
     finally:
         speed.close()

@@ -16,7 +16,7 @@ from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.gram import eigenbasis, gram
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["NAME", "OBJECTIVE", "Log", "World", "cached_generation", "draw_log"]
+__all__ = ["NAME", "OBJECTIVE", "Log", "World", "cached_generation", "draw_log", "lengths_met"]
 
 NAME = "20260101T000000000-00000000"
 OBJECTIVE = Objective.mllib_implicit(lambda_=0.01, alpha=10.0)
@@ -144,13 +144,14 @@ def draw_histories(world: World) -> Csr:
     return Csr(indptr, indices, strengths)
 
 
-def draw_log(world: World, generation: Generation, count: int, active: int = 0) -> Log:
+def draw_log(world: World, generation: Generation, count: int, active: int = 0, *, alike: bool = False) -> Log:
     """Draw interactions: 1 % of new users, 1 % of new items, 1 % deletes, 2 % with a key, of which half are repeats.
 
-    They are of all users, or of so many ``active`` ones, as within some minutes; in both cases by their activity.
+    They are of all users, or of so many ``active`` ones, as within some minutes; in both cases by their activity, so
+    that long histories are met more often than short ones, or of all ``alike``.
     """
     rng = np.random.default_rng([world.seed, 5])
-    activity = world.activity()
+    activity = np.full(world.users, 1.0 / world.users) if alike else world.activity()
     if active:
         here = rng.choice(world.users, active, replace=False, p=activity)
         users = rng.choice(here, count, p=activity[here] / activity[here].sum())
@@ -174,3 +175,9 @@ def draw_log(world: World, generation: Generation, count: int, active: int = 0) 
     for name in (users, items, strengths, keys):
         name[again + 100] = name[again]
     return Log(users, items, strengths, keys)
+
+
+def lengths_met(log: Log, generation: Generation) -> NDArray[np.int64]:
+    """int64[n]: the length in the generation of the history that each interaction comes to; 0 of new users."""
+    lengths = np.append(np.diff(generation.user_histories.indptr), 0)
+    return lengths[np.minimum(log.users, len(generation.users))]

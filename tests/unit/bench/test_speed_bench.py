@@ -10,7 +10,7 @@ from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProdu
 from tests.bench.speed.accuracy import errors_of, last_vectors, sampled
 from tests.bench.speed.running import Options, measure
 from tests.bench.speed.stages import Stages
-from tests.bench.speed.world import World, cached_generation, draw_log
+from tests.bench.speed.world import World, cached_generation, draw_log, lengths_met
 
 WORLD = World(users=400, items=150, pairs=12, features=8, partitions=2)
 
@@ -48,6 +48,15 @@ def test_a_log_has_new_users_and_items_deletes_and_repeats(tmp_path: Path) -> No
     records = list(log.records())
     assert len(records) == 5000
     assert all(value.startswith(key + b",item-") for key, value, _ in records)
+
+
+def test_active_users_have_longer_histories_unless_all_come_alike(tmp_path: Path) -> None:
+    generation = Generation.open(cached_generation(WORLD, tmp_path))
+    mean = generation.user_histories.pairs / WORLD.users
+    by_activity = lengths_met(draw_log(WORLD, generation, 5000), generation).mean()
+    alike = lengths_met(draw_log(WORLD, generation, 5000, alike=True), generation).mean()
+    assert by_activity > 1.5 * mean
+    assert 0.9 * mean < alike < 1.1 * mean
 
 
 def test_a_wrong_vector_is_found(tmp_path: Path) -> None:
