@@ -112,10 +112,8 @@ class PairDelta:
 
     def gather(self, users: Handles) -> tuple[Handles, Handles, Strengths]:
         """Return the users' known pairs as rows: int64[n + 1], int64[pairs] items, float64[pairs] strengths."""
-        indptr = pair_table.measure(self._table, users)
-        items, strengths = np.empty(indptr[-1], np.int64), np.empty(indptr[-1], np.float64)
-        pair_table.fill(self.base, self._table, users, indptr, items, strengths, self._replaced)
-        return indptr, items, strengths
+        (indptr, items, strengths), _ = self.split(users, np.iinfo(np.int64).max, np.empty(0, np.int64))
+        return indptr, items.astype(np.int64), strengths
 
     def split(self, users: Handles, count: int, excepted: Handles) -> tuple[SomePairs, SomePairs]:
         """Return the users' known pairs in two parts: with items below ``count``, none of ``excepted``; and all others.
@@ -130,9 +128,7 @@ class PairDelta:
         total = pair_table.measure(self._table, users)[-1]
         indptr, others = np.zeros(len(users) + 1, np.int64), np.zeros(len(users) + 1, np.int64)
         items, strengths = np.empty(total, np.int32), np.empty(total, np.float64)
-        split(
-            self.base, self._table, users, count, excepted, indptr, others, items, strengths, self._replaced
-        )  # fmt: skip
+        split(self.base, self._table, users, count, excepted, indptr, others, items, strengths, self._replaced)
         front = int(indptr[-1])
         return (indptr, items[:front], strengths[:front]), (others, items[front:][::-1], strengths[front:][::-1])
 
@@ -234,7 +230,6 @@ def compile_steps() -> None:
     items = np.arange(2 * _FIRST)
     delta = PairDelta(Base(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0)), np.empty(0, np.int64))
     delta.put(np.zeros_like(items), items, np.ones(len(items)))
-    delta.gather(items[:1])
     delta.split(items[:1], 1, items[:1])
     delta.strengths(items[:1], items[:1])
     delta.holders(0)

@@ -1,4 +1,4 @@
-"""Many users' known pairs (`oryx_py.numerics.pair_table`), those with items of the generation apart from the others."""
+"""Many rows' known pairs (`oryx_py.numerics.pair_table`), those with items of the base apart from the others."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,12 @@ def split(
     strengths: DoubleVector,
     replaced: BoolVector,
 ) -> None:
-    """Write the rows' known pairs as `fill` does, in two parts of ``items`` and ``strengths``, which they just fill.
+    """Write the rows' known pairs in two parts of ``items`` and ``strengths``, which they just fill.
 
     Pairs with items below ``count``, as all of the base are, and none of the ascending ``excepted``, come from the
-    front on, row by row. All other pairs come from the end backwards. ``indptr`` and ``others``, int64[n + 1], say how
-    many of either the rows before have. ``replaced`` is as for `fill`.
+    front on, row by row: first what the base still says, then what has changed, as it first changed. All other pairs
+    come from the end backwards. ``indptr`` and ``others``, int64[n + 1], say how many of either the rows before have.
+    ``replaced`` bool[longest row of the base] is all false, and is so again.
     """
     front, back = 0, len(items) - 1
     some = len(excepted) > 0

@@ -20,7 +20,6 @@ __all__ = [
     "Base",
     "Table",
     "close",
-    "fill",
     "forget",
     "load",
     "mark",
@@ -289,44 +288,6 @@ def measure(table: Table, rows: IntVector) -> IntVector:
         row = rows[number]
         indptr[number + 1] = indptr[number] + (table.row_counts[row] if row < len(table.row_counts) else 0)
     return indptr
-
-
-@lean
-def fill(
-    base: Base,
-    table: Table,
-    rows: IntVector,
-    indptr: IntVector,
-    items: IntVector,
-    strengths: DoubleVector,
-    replaced: BoolVector,
-) -> None:
-    """Write the rows' known pairs: first what the base still says, then what has changed, as it first changed.
-
-    ``replaced`` bool[longest row of the base] is all false, and is so again.
-    """
-    for number in range(len(rows)):
-        row, to = rows[number], indptr[number]
-        if indptr[number + 1] == to:
-            continue
-        run = table.run_of[row] - 1 if row < len(table.run_of) else -1
-        start = table.runs[run, START] if run >= 0 else 0
-        length = table.runs[run, LENGTH] if run >= 0 else 0
-        if row < len(base.indptr) - 1 and not (run >= 0 and table.runs[run, CLEARED]):
-            first, last = base.indptr[row], base.indptr[row + 1]
-            mark(table, start, length, replaced)
-            for at in range(first, last):
-                if length > 0 and replaced[at - first]:
-                    replaced[at - first] = False
-                    continue
-                items[to] = base.indices[at]
-                strengths[to] = base.strengths[at]
-                to += 1
-        for at in range(start, start + length):
-            if not np.isnan(table.values[at]):
-                items[to] = table.entries[at, 0]
-                strengths[to] = table.values[at]
-                to += 1
 
 
 @lean
