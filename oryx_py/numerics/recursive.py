@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from oryx_py.numerics.arrays import BoolVector, DoubleVector, FloatMatrix, IntVector
 from oryx_py.numerics.fold_in import Prior, side_of
 from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.recursive_kernel import Side, States, build, differences, renew
+from oryx_py.numerics.recursive_building import build
+from oryx_py.numerics.recursive_changes import differences
+from oryx_py.numerics.recursive_kernel import Side, States, renew
 from oryx_py.numerics.systems import Systems, frozen, some_rows, systems_of
 
 __all__ = ["Recursive"]

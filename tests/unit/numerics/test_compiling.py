@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.numerics import compiling, murmur2, recursive_kernel
+from oryx_py.numerics import compiling, murmur2, recursive_building
 from oryx_py.numerics.als.kernel import improve_rows
 
 
@@ -39,4 +39,4 @@ def test_an_intrinsics_text_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_kernel_of_one_file_keeps_its_name() -> None:
     assert murmur2.partitions_of.py_func.__qualname__ == "partitions_of"  # type: ignore[attr-defined]
-    assert recursive_kernel.build.py_func.__qualname__.startswith("build-")  # type: ignore[attr-defined]
+    assert recursive_building.build.py_func.__qualname__.startswith("build-")  # type: ignore[attr-defined]

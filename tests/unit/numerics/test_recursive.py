@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oryx_py.numerics import recursive_kernel
+from oryx_py.numerics import recursive_changes
 from oryx_py.numerics.arrays import DoubleVector
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.fold_in import Prior, fold_in
@@ -149,7 +149,7 @@ def test_a_row_without_anything_to_solve_is_left_to_others() -> None:
 def test_changes_are_found_in_any_order() -> None:
     found, rows = np.empty(3, np.int64), np.empty(9, np.int32)
     dw, dt, places = np.empty(9), np.empty(9), np.full(10, -1, np.int32)
-    recursive_kernel.differences(
+    recursive_changes.differences(
         np.array([0, 3, 4]), np.array([4, 2, 7, 9], np.int32), np.array([1.0, 2, 3, 1]), np.array([1.0, 0, 5, 1]),
         np.array([0, 3, 4]), np.array([2, 4, 5, 9], np.int32), np.array([2.0, 1, 6, 1]), np.array([0.0, 3, 8, 1]),
         places, found, rows, dw, dt,
