@@ -23,7 +23,7 @@ from concurrent.futures import Future
 
 import structlog
 
-from oryx_py.errors import BrokerUnavailable, OryxError, Transient
+from oryx_py.errors import BrokerUnavailable
 from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.messages.item_state import AllSaid, ItemState
@@ -31,6 +31,7 @@ from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Outgoing, Record
 from speed_layer.budget import Budget
 from speed_layer.checkpointing import NoCheckpoints, Writer
+from speed_layer.coming import Coming
 from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.lag import LagWatch
@@ -93,13 +94,7 @@ class SpeedLayer:
         self._checkpoints = checkpoints or NoCheckpoints()
         self._limits = limits
         self.runs = list(runs)
-        self._newest_epoch = newest_epoch
-        self._epochs = epochs
-        self._load = load
-        self._loading: tuple[EpochStarted, Future[EpochRun]] | None = None
-        self._load_not_before = 0.0
-        self.trouble: str | None = None
-        """Why the newest generation could not be loaded; None where nothing is wrong."""
+        self._coming = Coming(newest_epoch, epochs, load, limits, clock)
         self._input_end = input_end
         self._replay_targets: dict[int, Mapping[int, int]] = {}
         self._dead_letters = dead_letters
@@ -108,7 +103,6 @@ class SpeedLayer:
         self._metrics = metrics
         self._told = metrics.gauges.layer()
         self._lag = LagWatch(self._told, clock)
-        self._registry_at = -1e9
         self._told.epoch = newest_epoch
         self._stepped_at = clock.monotonic()
         self._announced_at: dict[int, float] = {}
@@ -131,7 +125,7 @@ class SpeedLayer:
             Interrupted: the layer was asked to stop while records waited.
             Stop: somebody has to act.
         """
-        self._watch_registry()
+        self._coming.look()
         self._adopt()
         try:
             self._confirm_now_and_then()
@@ -161,18 +155,24 @@ class SpeedLayer:
         self._stepped_at = self._clock.monotonic()
 
     @property
+    def trouble(self) -> str | None:
+        """Why the newest generation could not be loaded; None where nothing is wrong."""
+        return self._coming.trouble
+
+    @property
     def announced_epochs(self) -> frozenset[int]:
         """Epochs for which this process has sent ``PROGRESS``."""
         return frozenset(self._announced_at)
 
     def waiting_for(self) -> list[str]:
         """Say what readiness waits for; empty where the newest epoch is followed live."""
-        reasons = [self.trouble] if self.trouble else []
+        coming = self._coming
+        reasons = [coming.trouble] if coming.trouble else []
         silent_s = self._clock.monotonic() - self._stepped_at
         if silent_s > self._limits.patience_s:
             reasons.append(f"nothing was done for {silent_s:.0f} s: Kafka does not answer, or there is much to solve")
-        if self._loading is not None:
-            reasons.append(f"loading generation {self._loading[0].generation}")
+        if coming.loading is not None:
+            reasons.append(f"loading generation {coming.loading}")
         if not self.runs and not reasons:
             reasons.append("no generation is published yet")
         reasons += [
@@ -296,36 +296,11 @@ class SpeedLayer:
             self._replay_targets[epoch] = dict(run.positions) if run.live else self._input_end()
         return self._replay_targets[epoch]
 
-    def _watch_registry(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._registry_at < self._limits.registry_poll_s:
-            return
-        self._registry_at = now
-        try:
-            epochs = self._epochs()
-        except Transient as trouble:
-            log.warning("registry_unreadable", reason=str(trouble))
-            return
-        due = self._loading is None and now >= self._load_not_before
-        if due and epochs and epochs[-1].epoch > self._newest_epoch:
-            log.info("epoch_found", epoch=epochs[-1].epoch, generation=epochs[-1].generation)
-            self._loading = (epochs[-1], self._load(epochs[-1]))
-
     def _adopt(self) -> None:
         """Take a generation that is loaded: beside the epoch that is live, in the place of one that is not."""
-        if self._loading is None or not self._loading[1].done():
+        run = self._coming.take()
+        if run is None:
             return
-        started, future = self._loading
-        self._loading = None
-        try:
-            run = future.result()
-        except OryxError as trouble:
-            self.trouble = f"generation {started.generation} cannot be loaded: {trouble}"
-            log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
-            self._load_not_before = self._clock.monotonic() + self._limits.load_retry_s
-            return
-        self.trouble = None
-        self._newest_epoch = started.epoch
         lost = set(run.positions) - self.partitions
         if lost:
             run.release(sorted(lost), self._term or 0)
@@ -335,7 +310,7 @@ class SpeedLayer:
             if held not in keep:
                 held.close()
         self.runs = [*keep, run]
-        self._told.epoch = started.epoch
+        self._told.epoch = run.started.epoch
 
     def _scan_dead_letters(self, timeout_s: float) -> None:
         letters, positions = self._dead_letters.scan(self._limits.max_batch_records, timeout_s)

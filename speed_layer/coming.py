@@ -1,0 +1,85 @@
+"""The next epoch, from its entry in the registry to a run that can be followed."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import structlog
+
+from oryx_py.errors import OryxError, Transient
+from oryx_py.model.registry import EpochStarted
+from oryx_py.ports import Clock
+from speed_layer.epoch_run import EpochRun
+from speed_layer.limits import Limits
+
+__all__ = ["Coming"]
+
+log = structlog.get_logger("speed")
+
+
+class Coming:
+    """Looks for newer epochs now and then, and has the newest loaded aside, one at a time.
+
+    Args:
+        newest: the newest epoch known; only later ones are taken.
+        epochs: reads the registry's epochs, ascending.
+        load: begins to load an epoch aside and returns its run when it is ready to be followed.
+        limits: intervals.
+        clock: for them.
+    """
+
+    def __init__(
+        self,
+        newest: int,
+        epochs: Callable[[], Sequence[EpochStarted]],
+        load: Callable[[EpochStarted], "Future[EpochRun]"],
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._newest = newest
+        self._epochs = epochs
+        self._load = load
+        self._limits = limits
+        self._clock = clock
+        self._loading: tuple[EpochStarted, Future[EpochRun]] | None = None
+        self._load_not_before = 0.0
+        self._looked_at = -1e9
+        self.trouble: str | None = None
+        """Why the newest generation could not be loaded; None where nothing is wrong."""
+
+    @property
+    def loading(self) -> str | None:
+        """The name of the generation that is being loaded; None for none."""
+        return None if self._loading is None else self._loading[0].generation
+
+    def look(self) -> None:
+        """Begin to load what is newer than all known, if it is time to look and nothing is being loaded."""
+        now = self._clock.monotonic()
+        if now - self._looked_at < self._limits.registry_poll_s:
+            return
+        self._looked_at = now
+        try:
+            epochs = self._epochs()
+        except Transient as trouble:
+            log.warning("registry_unreadable", reason=str(trouble))
+            return
+        due = self._loading is None and now >= self._load_not_before
+        if due and epochs and epochs[-1].epoch > self._newest:
+            log.info("epoch_found", epoch=epochs[-1].epoch, generation=epochs[-1].generation)
+            self._loading = (epochs[-1], self._load(epochs[-1]))
+
+    def take(self) -> EpochRun | None:
+        """Return what has been loaded, once; None where nothing has, or in vain: then it is tried again later."""
+        if self._loading is None or not self._loading[1].done():
+            return None
+        started, future = self._loading
+        self._loading = None
+        try:
+            run = future.result()
+        except OryxError as trouble:
+            self.trouble = f"generation {started.generation} cannot be loaded: {trouble}"
+            log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
+            self._load_not_before = self._clock.monotonic() + self._limits.load_retry_s
+            return None
+        self.trouble = None
+        self._newest = started.epoch
+        return run
