@@ -210,12 +210,12 @@ def test_a_server_killed_in_the_middle_costs_a_repeat_and_nothing_else(
     assert world.run() is Outcome.NOTHING_NEW
 
 
-def test_twenty_crashes_leave_the_fold_of_the_topic(new_world: Callable[..., CrashWorld], tmp_path: Path) -> None:
-    """After each step of the protocol and again in a seeded order: what every record comes to, and an epoch a run."""
+def test_a_crash_after_each_step_leaves_the_fold_of_the_topic(
+    new_world: Callable[..., CrashWorld], tmp_path: Path
+) -> None:
+    """What every record comes to, and an epoch a run; `tests.bench.crashes` kills processes, twenty times."""
     world, rng = new_world(), np.random.default_rng(20)
-    steps = list(Step)
-    drawn = [*steps, *(steps[n] for n in rng.integers(len(steps), size=20 - len(steps)))]
-    for number, step in enumerate(drawn, 1):
+    for number, step in enumerate(Step, 1):
         world.send(*some_values(rng, 60))
         with pytest.raises(Crash):
             world.run(crash_after=step)
@@ -226,4 +226,4 @@ def test_twenty_crashes_leave_the_fold_of_the_topic(new_world: Callable[..., Cra
     assert [ref.epoch for ref in refs] == sorted({ref.epoch for ref in refs})
     store = open_store(world.settings.store_uri, reach_of(world.settings))
     assert store.incomplete() == []
-    assert len(store.generations()) == len(drawn)
+    assert len(store.generations()) == len(Step)
