@@ -18,7 +18,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _RETRY_S: Final = 0.05
-_EVERYTHING: Final = -1  # as the offset to trim before
 
 
 class KafkaAdmin:
@@ -79,9 +78,10 @@ class KafkaAdmin:
         unknown = sorted(before.keys() - ends.keys())
         if unknown:
             raise TopicsChanged(f"topic {topic} has no partition {unknown[0]}: it has {len(ends)}")
+        # Never -1, "up to the high watermark": that is as of when the broker gets to it, and it counts what came since
+        # and what open transactions have, both of which nobody has read.
         wanted = [
-            TopicPartition(topic, partition, offset if offset < ends[partition] else _EVERYTHING)
-            for partition, offset in before.items()
+            TopicPartition(topic, partition, min(offset, ends[partition])) for partition, offset in before.items()
         ]
         if wanted:
             self._ask(f"trimming {topic}", lambda **within: self._client.delete_records(wanted, **within))

@@ -231,7 +231,11 @@ class TopicAdmin(Protocol):
         """Offset of the first record of at least this timestamp, by partition; the end where there is none."""
 
     def trim(self, topic: str, before: Mapping[int, int]) -> None:
-        """Delete the records below these offsets, by partition; what is above the end trims everything."""
+        """Delete the records below these offsets, by partition, up to the end at most.
+
+        The end is that of `end_offsets`, looked up first: what comes later stays, and so does all from the first record
+        of an open transaction on, since nobody can have read it.
+        """
 
     def cluster_id(self) -> str:
         """The cluster's own name for itself; another one means another cluster."""

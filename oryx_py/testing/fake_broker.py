@@ -29,6 +29,13 @@ class PartitionLog:
     start: int = 0
     end: int = 0
     records: list[Record] = field(default_factory=list)
+    open: set[int] = field(default_factory=set)
+    """First offsets of the transactions that are open."""
+
+    @property
+    def stable(self) -> int:
+        """Where readers end: the first record of an open transaction, or the end."""
+        return min(self.open, default=self.end)
 
 
 @dataclass
@@ -151,11 +158,17 @@ class FakeLog:
             self.changed.notify_all()
 
     def trim(self, topic: str, before: Mapping[int, int]) -> None:
-        """Delete the records below these offsets, by partition."""
+        """Delete the records below these offsets, by partition, whoever has read them.
+
+        Raises:
+            ConfigError: an offset is above the end; what is below that goes, as with a broker.
+        """
         with self.changed:
             for number, offset in before.items():
                 log = self.partition(topic, number)
-                log.start = max(log.start, min(offset, log.end))
+                if offset > log.end:
+                    raise ConfigError(f"trimming {topic}[{number}]: {offset} is above its end {log.end}")
+                log.start = max(log.start, offset)
                 log.records = [record for record in log.records if record.offset >= log.start]
             self.changed.notify_all()
 
@@ -164,6 +177,19 @@ class FakeLog:
         with self.changed:
             self.partition(topic, partition).end += offsets
             self.changed.notify_all()
+
+    @contextmanager
+    def transaction(self, outgoing: Outgoing) -> Iterator[None]:
+        """Have a record stored of a transaction that is open within, and committed, which takes an offset, after."""
+        with self.changed:
+            number, offset = self.store(outgoing)
+            self.partition(outgoing.topic, number).open.add(offset)
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.partition(outgoing.topic, number).open.discard(offset)
+            self.skip(outgoing.topic, number)
 
     def delete(self, topic: str) -> None:
         """Delete a topic; one created later under its name is another."""

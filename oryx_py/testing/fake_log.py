@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
-from oryx_py.errors import BrokerUnavailable, ConfigError, LogGap, OryxError, QueueFull
+from oryx_py.errors import BrokerUnavailable, ConfigError, LogGap, OryxError, QueueFull, TopicsChanged
 from oryx_py.ports import (
     Delivery,
     EndOfPartition,
@@ -220,14 +220,15 @@ class FakeConsumer:
         if not log.start <= position <= log.end:
             raise LogGap(f"reading {where[0]}[{where[1]}] from {position}: the log has {log.start} to {log.end}")
         first = bisect.bisect_left(log.records, position, key=lambda record: record.offset)
+        stable = bisect.bisect_left(log.records, log.stable, key=lambda record: record.offset)
         room = max_records - len(events)
-        read = log.records[first : first + room]
+        read = log.records[first : min(stable, first + room)]
         events.extend(read)
         if read:
             self._positions[where] = read[-1].offset + 1
-        if len(read) < room and self._ends_told.get(where) != log.end:
-            self._positions[where] = self._ends_told[where] = log.end
-            events.append(EndOfPartition(*where, log.end))
+        if len(read) < room and self._ends_told.get(where) != log.stable:
+            self._positions[where] = self._ends_told[where] = log.stable
+            events.append(EndOfPartition(*where, log.stable))
 
 
 class FakeAdmin:
@@ -257,21 +258,25 @@ class FakeAdmin:
         """The offset that a reader reaches, by partition."""
         with self._log.changed:
             self._log.answering()
-            return {number: log.end for number, log in enumerate(self._log.topic(topic).partitions)}
+            return {number: log.stable for number, log in enumerate(self._log.topic(topic).partitions)}
 
     def offsets_at(self, topic: str, timestamp_ms: int) -> dict[int, int]:
         """Offset of the first record of at least this timestamp, by partition; the end where there is none."""
         with self._log.changed:
             self._log.answering()
             return {
-                number: next((record.offset for record in log.records if record.timestamp_ms >= timestamp_ms), log.end)
+                number: min(
+                    log.stable, next((at.offset for at in log.records if at.timestamp_ms >= timestamp_ms), log.end)
+                )
                 for number, log in enumerate(self._log.topic(topic).partitions)
             }
 
     def trim(self, topic: str, before: Mapping[int, int]) -> None:
-        """Delete the records below these offsets, by partition."""
-        self._log.answering()
-        self._log.trim(topic, before)
+        """Delete the records below these offsets, by partition, up to the end as it is looked up before."""
+        ends = self.end_offsets(topic)
+        if unknown := sorted(before.keys() - ends.keys()):
+            raise TopicsChanged(f"topic {topic} has no partition {unknown[0]}: it has {len(ends)}")
+        self._log.trim(topic, {partition: min(offset, ends[partition]) for partition, offset in before.items()})
 
     def cluster_id(self) -> str:
         """The cluster's own name for itself."""

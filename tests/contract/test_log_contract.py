@@ -2,14 +2,17 @@
 
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.local.broker import EmbeddedBroker
+from oryx_py.ports import Outgoing
 from oryx_py.testing.contracts.log_contract import LogContract
 from oryx_py.testing.contracts.outage_contract import OutageContract
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
@@ -35,6 +38,9 @@ class Fake:
 
     def hasty_clients(self) -> tuple[FakeConsumer, FakeAdmin]:
         return self.consumer("group"), self.admin()
+
+    def transaction(self, outgoing: Outgoing) -> AbstractContextManager[None]:
+        return self._log.transaction(outgoing)
 
     def delete(self, topic: str) -> None:
         self._log.delete(topic)
@@ -73,6 +79,16 @@ class Kafka:
 
     def hasty_clients(self) -> tuple[KafkaConsumer, KafkaAdmin]:
         return self.consumer("group", timeout_s=1.0), KafkaAdmin(self._servers, {}, timeout_s=1.0)
+
+    @contextmanager
+    def transaction(self, outgoing: Outgoing) -> Iterator[None]:
+        producer = Producer({"bootstrap.servers": self._servers, "transactional.id": uuid.uuid4().hex})
+        producer.init_transactions(60)
+        producer.begin_transaction()
+        producer.produce(outgoing.topic, outgoing.value, partition=outgoing.partition or 0)
+        assert producer.flush(60) == 0
+        yield
+        producer.commit_transaction(60)
 
     def delete(self, topic: str) -> None:
         client = AdminClient({"bootstrap.servers": self._servers})

@@ -48,6 +48,9 @@ class LogUnderTest(Protocol):
     def admin(self) -> TopicAdmin:
         """Return a new admin client."""
 
+    def transaction(self, outgoing: Outgoing) -> AbstractContextManager[None]:
+        """Have the record in the log within, of a transaction that is still open, and commit that at the end."""
+
     def delete(self, topic: str) -> None:
         """Delete a topic and return when it is gone."""
 

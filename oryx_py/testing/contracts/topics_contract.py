@@ -68,6 +68,46 @@ class TopicsContract:
         assert (admin.start_offsets(topic), admin.end_offsets(topic)) == ({0: 5, 1: 0}, {0: 5, 1: 0})
         admin.trim(topic, {})
 
+    def test_trimming_to_the_end_leaves_what_an_open_transaction_has_there(self, log: LogUnderTest) -> None:
+        """Nobody has read that: readers stop before it, and so does the end."""
+        for beyond in (0, 99):
+            topic, admin, consumer = new_topic(log), log.admin(), log.consumer()
+            send_all(log.producer(), [Outgoing(topic, b"read")] * 3)
+            with log.transaction(Outgoing(topic, b"open")):
+                ends = admin.end_offsets(topic)
+                assert ends == admin.offsets_at(topic, 1 << 60) == {0: 3}
+                consumer.assign(everything(topic))
+                assert [record.value for record in read_to_end(consumer)] == [b"read"] * 3
+                assert consumer.positions() == {(topic, 0): 3}
+                admin.trim(topic, {0: ends[0] + beyond})
+                assert admin.start_offsets(topic) == {0: 3}
+            consumer = log.consumer()
+            consumer.assign({(topic, 0): 3})
+            assert [(record.offset, record.value) for record in read_to_end(consumer)] == [(3, b"open")]
+            assert admin.end_offsets(topic)[0] > 4, "the marker takes an offset"
+
+    def test_trimming_leaves_what_came_after_the_end_was_looked_up(
+        self, log: LogUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By who trims, and within the call, which looks itself."""
+        topic, admin, producer = new_topic(log), log.admin(), log.producer()
+        look_up = admin.end_offsets
+
+        def overtaken(name: str) -> dict[int, int]:
+            ends = look_up(name)
+            send_all(producer, [Outgoing(topic, b"late")])
+            return ends
+
+        send_all(producer, [Outgoing(topic, b"read")] * 3)
+        monkeypatch.setattr(admin, "end_offsets", overtaken)
+        admin.trim(topic, {0: 3})
+        admin.trim(topic, {0: 99})
+        assert log.admin().start_offsets(topic) == {0: 4}
+        assert look_up(topic) == {0: 5}, "it looked, and each time a record came after it"
+        consumer = log.consumer()
+        consumer.assign({(topic, 0): 4})
+        assert [record.value for record in read_to_end(consumer)] == [b"late"]
+
     def test_offsets_are_found_by_time(self, log: LogUnderTest) -> None:
         """The first record of at least that time; the end where there is none."""
         topic, admin, producer = new_topic(log, 2, message_timestamp_type="LogAppendTime"), log.admin(), log.producer()
