@@ -117,7 +117,7 @@ class EpochFold:
         budget = budget or Budget()
         forgotten = frozenset[int]() if self.others is None else self.others.forgotten_elsewhere()
         if forgotten:
-            self._fold(nothing_but(forgotten), budget.again(), updates)
+            self._fold(nothing_but(forgotten), budget.again(), updates, said_elsewhere=True)
         if self._waiting:
             self._fold(self._waiting.take(max_users), budget.again(), updates)
         if not self._waiting:
@@ -154,10 +154,12 @@ class EpochFold:
     def _owns(self, name: str) -> bool:
         return self.others is None or self.others.share.owns(name)
 
-    def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates]) -> None:
+    def _fold(
+        self, batch: MicroBatch, budget: Budget, updates: list[Updates], *, said_elsewhere: bool = False
+    ) -> None:
         for removal in gone_from(self.state, batch):
             self._publish(removal, updates)
-        disturbed = self._forget_items(batch, updates)
+        disturbed = self._forget_items(batch, updates, said_elsewhere=said_elsewhere)
         owners = batch.owners()
         new = ~self._levels.is_level0(batch.items)
         if self.others is not None:
@@ -184,8 +186,11 @@ class EpochFold:
         state = self.state
         return UserVector(state.users.id(user), vector, epoch=state.epoch, input=state.user_input(user))
 
-    def _forget_items(self, batch: MicroBatch, updates: list[Updates]) -> Handles:
-        """Publish the items forgotten for the first time; return the users to be solved again for it."""
+    def _forget_items(self, batch: MicroBatch, updates: list[Updates], *, said_elsewhere: bool) -> Handles:
+        """Publish the items forgotten for the first time; return the users to be solved again for it.
+
+        Where another process has said so, the vector is gone already, or is what the item's owner has said since.
+        """
         disturbed: set[int] = set()
         share = None if self.others is None else self.others.share
         if share is not None:  # whoever else has heard of it already
@@ -195,6 +200,8 @@ class EpochFold:
             name = self.state.items.id(item)
             if self._owns(name):
                 self._publish(ItemGone(name, self.state.epoch), updates)
+            elif said_elsewhere:
+                self.state.forgotten_items.add(item)
             else:
                 self.state.apply(ItemGone(name, self.state.epoch))
             users = self.state.histories.users_of(item)

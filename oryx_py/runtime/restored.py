@@ -96,11 +96,21 @@ def together(epoch: int, of_partition: Mapping[int, CheckpointManifest]) -> Toge
         live=[p for p, manifest in taken if p in manifest.covered.live],
         update={u: min(covered.update[u] for covered in all_covered) for u in all_covered[0].update},
         item={p: manifest.covered.item[p] for p, manifest in taken if p in manifest.covered.item},
-        terms=_highest(covered.terms for covered in all_covered),
+        # Of users that are taken, all that former owners said is in the checkpoint. Of others, what is read from the
+        # lowest offset on may come before a fence that another of these has heard.
+        terms={
+            **_lowest([covered.terms for covered in all_covered]),
+            **{p: m.covered.terms[p] for p, m in taken if p in m.covered.terms},
+        },
         announced={p: offsets[p] for p, offsets in told.items() if p in offsets},
         said=_highest(covered.said for covered in all_covered),
     )
     return Together(epoch, max(manifest.created_ms for manifest in manifests), covered)
+
+
+def _lowest(terms: Sequence[Mapping[int, int]]) -> dict[int, int]:
+    everywhere = set.intersection(*(set(of_partition) for of_partition in terms))
+    return {p: min(of_partition[p] for of_partition in terms) for p in everywhere}
 
 
 def _highest(terms: Iterable[Mapping[int, int]]) -> dict[int, int]:

@@ -6,14 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oryx_py.events import Interaction
-from oryx_py.messages import ItemGone, ItemVector, Update, decode, encode
+from oryx_py.messages import ItemGone, ItemVector, Update, decode, encode, partition_of
 from oryx_py.messages.blocks import Updates, expanded
 from oryx_py.messages.item_state import AllSaid, ItemState, decode_state, encode_state
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.objective import Objective
 from speed_layer.folding import EpochFold
 from speed_layer.share import Share
-from tests.property.test_epoch_fold import OBJECTIVES, OLD_ITEMS, K, assert_at_rest, base_pairs, read, records
+from tests.property.test_epoch_fold import (
+    NEW_USERS,
+    OBJECTIVES,
+    OLD_ITEMS,
+    K,
+    assert_at_rest,
+    base_pairs,
+    read,
+    records,
+)
 from tests.support.generations import Pairs, at_rest, generation_of
 
 PARTITIONS = 3
@@ -87,8 +96,6 @@ class Together:
 
 
 def log_of(rows: list[tuple[str, str, float | None]]) -> list[tuple[int, int, Interaction]]:
-    from oryx_py.messages import partition_of
-
     ends, log = [0] * PARTITIONS, []
     for user, item, strength in rows:
         for partition in range(PARTITIONS) if user == "" else [partition_of(user, PARTITIONS)]:
@@ -154,5 +161,26 @@ def test_a_partition_that_moves_takes_its_users_and_items_along(
     together.say(second.resend())
     for partition, offset, interaction in log[cut:]:
         together.folds[together.owner[partition]].add(interaction, partition, offset)
+    together.settle()
+    assert_at_rest(together.reader, at_rest(together.generation, base, log, PARTITIONS))
+
+
+def test_who_forgets_an_item_late_keeps_what_its_owner_has_said_of_it_since() -> None:
+    base: Pairs = {"a": {"q": 2.0}}
+    home = partition_of("p", PARTITIONS)
+    ours = next(user for user in NEW_USERS if partition_of(user, PARTITIONS) == home)
+    theirs = next(user for user in NEW_USERS if partition_of(user, PARTITIONS) != home)
+    together = Together(base, OBJECTIVES[0])
+    together.add("owner", {home})
+    late = together.add("late", set(range(PARTITIONS)) - {home})
+    rows = [(ours, "q", 1.0), ("", "p", None), (ours, "p", 2.0), (theirs, "p", 1.0)]
+    log = log_of(rows)
+    for partition, offset, interaction in log:
+        together.folds[together.owner[partition]].add(interaction, partition, offset)
+    together.step("owner")
+    assert any(isinstance(update, ItemVector) and update.vector is not None for update in together.updates)
+    together.hear("late")
+    assert late.pending
+    together.step("late")
     together.settle()
     assert_at_rest(together.reader, at_rest(together.generation, base, log, PARTITIONS))
