@@ -96,21 +96,25 @@ def together(epoch: int, of_partition: Mapping[int, CheckpointManifest]) -> Toge
         live=[p for p, manifest in taken if p in manifest.covered.live],
         update={u: min(covered.update[u] for covered in all_covered) for u in all_covered[0].update},
         item={p: manifest.covered.item[p] for p, manifest in taken if p in manifest.covered.item},
-        # Of users that are taken, all that former owners said is in the checkpoint. Of others, what is read from the
-        # lowest offset on may come before a fence that another of these has heard.
-        terms={
-            **_lowest([covered.terms for covered in all_covered]),
-            **{p: m.covered.terms[p] for p, m in taken if p in m.covered.terms},
-        },
+        terms=_lowest(covered.terms for covered in all_covered) | _own(of_partition),
         announced={p: offsets[p] for p, offsets in told.items() if p in offsets},
         said=_highest(covered.said for covered in all_covered),
     )
     return Together(epoch, max(manifest.created_ms for manifest in manifests), covered)
 
 
-def _lowest(terms: Sequence[Mapping[int, int]]) -> dict[int, int]:
-    everywhere = set.intersection(*(set(of_partition) for of_partition in terms))
-    return {p: min(of_partition[p] for of_partition in terms) for p in everywhere}
+def _own(of_partition: Mapping[int, CheckpointManifest]) -> dict[int, int]:
+    """Of each partition the term of its checkpoint's writer: all that owners before it said of users is in there.
+
+    Not a later one that another has heard of: what this writer said after its checkpoint is read from the topic.
+    """
+    return {p: m.covered.terms[p] for p, m in of_partition.items() if p in m.covered.terms}
+
+
+def _lowest(terms: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """What all have heard of a partition: reading begins where one of them has heard no more."""
+    found = list(terms)
+    return {p: min(of_partition[p] for of_partition in found) for p in set.intersection(*map(set, found))}
 
 
 def _highest(terms: Iterable[Mapping[int, int]]) -> dict[int, int]:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import OryxError
 from oryx_py.events import Interaction
-from oryx_py.messages import partition_of
+from oryx_py.messages import decode, partition_of
 from oryx_py.model.checkpoint import Checkpoint, CheckpointManifest, decode_checkpoint
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
@@ -207,6 +207,19 @@ def told_and_taken(world: World, seed: int = 1) -> int:
     return epoch
 
 
+def served_from_checkpoints(world: World, epoch: int) -> tuple[ModelState, dict[int, int]]:
+    """What serving begins with, of several checkpoints, and from where on in the update topic."""
+    generation = Generation.open(world.store.local("g1"))
+    (entry,) = world.registry.read().epochs
+    restored = Checkpoints(world.checkpoints, world.store, range(PARTITIONS)).newest(entry, generation)
+    assert restored is not None
+    assert len(restored.states) > 1
+    covered = restored.known.covered
+    state = ModelState(generation, epoch)
+    state.load(restored.changes, covered.input, covered.live, covered.terms)
+    return state, covered.update
+
+
 def test_who_takes_over_reads_the_tail_alone(world: World) -> None:
     """Of what the killed one had in checkpoints nothing is read again, and the vectors are those at rest."""
     epoch = told_and_taken(world)
@@ -295,17 +308,39 @@ def test_a_broken_one_makes_its_partitions_slower_and_nothing_else(world: World)
 def test_serving_begins_with_all_parts_together(world: World) -> None:
     """And the update topic's tail brings it to the same."""
     epoch = told_and_taken(world)
-    generation = Generation.open(world.store.local("g1"))
-    (entry,) = world.registry.read().epochs
-    restored = Checkpoints(world.checkpoints, world.store, range(PARTITIONS)).newest(entry, generation)
-    assert restored is not None
-    assert len(restored.states) > 1
-    covered = restored.known.covered
-    state = ModelState(generation, epoch)
-    state.load(restored.changes, covered.input, covered.live, covered.terms)
-    assert dict(state.progress()) == covered.input == world.admin.end_offsets(world.settings.input.topic)
+    state, start = served_from_checkpoints(world, epoch)
+    assert dict(state.progress()) == world.admin.end_offsets(world.settings.input.topic)
     assert_state(world, "g1", BASE, state)
-    assert covered.update[0] > world.registry.read().epochs[0].start[0]
+    assert start[0] > world.registry.read().epochs[0].start[0]
+
+
+def test_serving_keeps_what_a_former_owner_said_after_its_checkpoint(world: World) -> None:
+    """Though the checkpoint of another part was taken when the next owner had already spoken."""
+    epoch = told_and_taken(world)
+    moved = world.processes["two"].layers[0]
+    moved._checkpoints.close()
+    moved._checkpoints = NoCheckpoints()
+    world.send(*some(2))
+    world.rest(epoch)
+    world.kill("two")
+    before = {manifest.checkpoint for manifest in world.manifests()}
+    world.rounds(lambda: owned(world) == PARTITIONS)
+    # It is the former owner's checkpoint that the partitions moved have, and a newer one that the others have.
+    for layer in world.layers():
+        if moved.partitions & layer.partitions:
+            layer._checkpoints.close()
+            layer._checkpoints = NoCheckpoints()
+    world.send(Interaction(next(u for u in BASE if partition_of(u, PARTITIONS) not in moved.partitions), "p", 1.0))
+    world.rest(epoch)
+    world.rounds(lambda: bool({manifest.checkpoint for manifest in world.manifests()} - before))
+    world.rest(epoch)
+    state, start = served_from_checkpoints(world, epoch)
+    for record in world.read(world.settings.update.topic):
+        if record.offset >= start[record.partition]:
+            update = decode(record.key, record.value, record.headers)
+            assert update is not None
+            state.apply(update, record.partition)
+    assert_state(world, "g1", BASE, state)
 
 
 def test_a_checkpoint_has_the_users_of_its_own_partitions_alone(world: World) -> None:
