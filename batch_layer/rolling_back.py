@@ -67,9 +67,10 @@ def lineage(registry: Registry) -> list[str]:
 
     So two rollbacks in a row go back two generations, not to and fro.
     """
-    line: list[str] = []
+    line: dict[str, None] = {}  # in the order in which they came
     for epoch in registry.epochs:
         if epoch.generation in line:
-            del line[line.index(epoch.generation) :]
-        line.append(epoch.generation)
-    return line
+            while line.popitem()[0] != epoch.generation:
+                pass
+        line[epoch.generation] = None
+    return list(line)

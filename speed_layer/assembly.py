@@ -148,7 +148,8 @@ def assemble(
             limits=limits,
             runs=runs,
             newest_epoch=runs[-1].started.epoch if runs else 0,
-            epochs=lambda: registry.read().epochs,
+            registry=known,
+            read_registry=registry.read,
             load=load_aside,
             input_end=lambda: admin.end_offsets(topic),
             dead_letters=DeadLetters(

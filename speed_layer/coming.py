@@ -1,12 +1,12 @@
 """The next epoch, from its entry in the registry to a run that can be followed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import structlog
 
 from oryx_py.errors import OryxError, Transient
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.registry import EpochStarted, Registry
 from oryx_py.ports import Clock
 from speed_layer.epoch_run import EpochRun
 from speed_layer.limits import Limits
@@ -21,7 +21,8 @@ class Coming:
 
     Args:
         newest: the newest epoch known; only later ones are taken.
-        epochs: reads the registry's epochs, ascending.
+        registry: as it was read last.
+        read: reads it on from there.
         load: begins to load an epoch aside and returns its run when it is ready to be followed.
         limits: intervals.
         clock: for them.
@@ -30,13 +31,15 @@ class Coming:
     def __init__(
         self,
         newest: int,
-        epochs: Callable[[], Sequence[EpochStarted]],
+        registry: Registry,
+        read: Callable[[Registry], Registry],
         load: Callable[[EpochStarted], "Future[EpochRun]"],
         limits: Limits,
         clock: Clock,
     ) -> None:
         self._newest = newest
-        self._epochs = epochs
+        self._registry = registry
+        self._read = read
         self._load = load
         self._limits = limits
         self._clock = clock
@@ -58,14 +61,15 @@ class Coming:
             return
         self._looked_at = now
         try:
-            epochs = self._epochs()
+            self._registry = self._read(self._registry)
         except Transient as trouble:
             log.warning("registry_unreadable", reason=str(trouble))
             return
         due = self._loading is None and now >= self._load_not_before
-        if due and epochs and epochs[-1].epoch > self._newest:
-            log.info("epoch_found", epoch=epochs[-1].epoch, generation=epochs[-1].generation)
-            self._loading = (epochs[-1], self._load(epochs[-1]))
+        newest = self._registry.newest_epoch
+        if due and newest is not None and newest.epoch > self._newest:
+            log.info("epoch_found", epoch=newest.epoch, generation=newest.generation)
+            self._loading = (newest, self._load(newest))
 
     def take(self) -> EpochRun | None:
         """Return what has been loaded, once; None where nothing has, or in vain: then it is tried again later."""

@@ -27,7 +27,7 @@ from oryx_py.errors import BrokerUnavailable
 from oryx_py.messages.blocks import Updates, UserVectors
 from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.messages.item_state import AllSaid, ItemState
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.registry import EpochStarted, Registry
 from oryx_py.ports import Clock, Outgoing, Record
 from speed_layer.budget import Budget
 from speed_layer.checkpointing import NoCheckpoints, Writer
@@ -54,7 +54,8 @@ class SpeedLayer:
         limits: bounds and intervals.
         runs: the epochs to begin with, oldest first.
         newest_epoch: the newest epoch known; only later ones are taken.
-        epochs: reads the registry's epochs, ascending.
+        registry: as it was read last.
+        read_registry: reads it on from there.
         load: begins to load an epoch aside and returns its run when it is ready to be followed.
         input_end: looks up the input topic's end offsets.
         dead_letters: their position and scan.
@@ -74,7 +75,8 @@ class SpeedLayer:
         limits: Limits,
         runs: Sequence[EpochRun],
         newest_epoch: int,
-        epochs: Callable[[], Sequence[EpochStarted]],
+        registry: Registry,
+        read_registry: Callable[[Registry], Registry],
         load: Callable[[EpochStarted], "Future[EpochRun]"],
         input_end: Callable[[], Mapping[int, int]],
         dead_letters: DeadLetters,
@@ -94,7 +96,7 @@ class SpeedLayer:
         self._checkpoints = checkpoints or NoCheckpoints()
         self._limits = limits
         self.runs = list(runs)
-        self._coming = Coming(newest_epoch, epochs, load, limits, clock)
+        self._coming = Coming(newest_epoch, registry, read_registry, load, limits, clock)
         self._input_end = input_end
         self._replay_targets: dict[int, Mapping[int, int]] = {}
         self._dead_letters = dead_letters

@@ -13,6 +13,7 @@ next commit of that number. Fails 2: the hidden leftovers stay.
 import posixpath
 import re
 import secrets
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,9 +44,9 @@ class FileCommitLog:
     Hidden files are ignored; any other that is not a commit stops the reader, since it may be a commit of a newer
     version or a damaged name.
 
-    What was read or written is remembered, up to some bytes, as each file costs several questions to a remote system.
-    Commits never change, so the newest one that is remembered stands for those before it: it is read again, and where
-    it is another, by its writer, the log has been put back or begun anew, and nothing is remembered.
+    What was read or written is remembered, the newest up to some bytes, as each file costs several questions to a
+    remote system. Commits never change, so the newest one that is remembered stands for those before it: it is read
+    again, and where it is another, by its writer, the log has been put back or begun anew, and nothing is remembered.
 
     Args:
         files: exclusive ones.
@@ -57,19 +58,27 @@ class FileCommitLog:
         self._folder = folder
         self._known: dict[int, tuple[_Header, Commit]] = {}
         self._known_bytes = 0
+        self._known_from = 1
+        """What is older is not remembered."""
+        self._changing = threading.Lock()
 
     def read(self, after: int = 0) -> list[Commit]:
         """The commits with numbers above ``after``, ascending.
+
+        Where the next one after these is not there, nothing is new, which one question tells: not that it is missing
+        between others, which reading all of them does.
 
         Raises:
             CorruptLog: one is missing between others, damaged, or the directory has what is no commit.
             StoreUnavailable: the system does not give the files.
         """
+        if after > 0 and self._files.size(self._path(after + 1)) is None:
+            return []
         # By number, not by name: a listing may miss a file that was created while it ran, and show a later one.
         listed = self._listed()
         last = max(listed, default=0)
         numbers = range(after + 1, last + 1)
-        known = {} if self._known.keys().isdisjoint(numbers) else self._still_known(last)
+        known = self._still_known(after, last)
         return [known[n][1] if n in known and n in listed else self._read(n) for n in numbers]
 
     def append(self, number: int, payload: bytes) -> None:
@@ -125,18 +134,27 @@ class FileCommitLog:
         return header, Commit(number, payload)
 
     def _remember(self, header: _Header, commit: Commit) -> None:
-        if self._known_bytes + len(commit.payload) <= _KNOWN_BYTES:
+        with self._changing:
+            if commit.number < self._known_from or commit.number in self._known:
+                return
             self._known[commit.number] = header, commit
             self._known_bytes += len(commit.payload)
+            while self._known_bytes > _KNOWN_BYTES:
+                if oldest := self._known.pop(self._known_from, None):
+                    self._known_bytes -= len(oldest[1].payload)
+                self._known_from += 1
 
-    def _still_known(self, last: int) -> Mapping[int, tuple[_Header, Commit]]:
-        """What is remembered, unless it is of another log than the one that is there now."""
-        known = self._known
-        newest = max(known)
-        if newest <= last and self._told(newest)[0] == known[newest][0]:
+    def _still_known(self, after: int, last: int) -> Mapping[int, tuple[_Header, Commit]]:
+        """What is remembered above ``after``, unless it is of another log than the one that is there now."""
+        with self._changing:
+            known = {number: self._known[number] for number in range(after + 1, last + 1) if number in self._known}
+            newest = max(self._known, default=0)
+            header = self._known[newest][0] if newest > after else None
+        if header is None or (newest <= last and self._told(newest)[0] == header):
             return known
-        self._known, self._known_bytes = {}, 0  # anew: another thread may be reading from the old one
-        return self._known
+        with self._changing:
+            self._known, self._known_bytes, self._known_from = {}, 0, 1
+        return {}
 
     def _path(self, number: int) -> str:
         return posixpath.join(self._folder, f"{number:012d}.json")

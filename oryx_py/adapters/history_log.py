@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from oryx_py.adapters.folded_log import FoldedLog
 from oryx_py.model.history import (
     History,
     HistoryCommit,
@@ -21,15 +22,16 @@ class HistoryLog:
 
     def __init__(self, log: CommitLog) -> None:
         self._log = log
+        self._folded = FoldedLog(log, History.fold)
 
     def read(self, seen: History | None = None) -> History:
-        """The history now; with what was ``seen`` before, only what came since is read.
+        """The history now; with what was ``seen`` before, that is believed and only what came since is read.
 
         Raises:
             CorruptLog: a commit is missing, damaged, or does not follow those before it.
             UnsupportedFormat: a commit was written by a newer version.
         """
-        return History.fold(self._log.read(after=seen.number if seen else 0), seen)
+        return self._folded.read(seen)
 
     def commits(self, after: int = 0) -> list[HistoryCommit]:
         """The commits with numbers above ``after``, ascending.
@@ -73,5 +75,5 @@ class HistoryLog:
             dropped=tuple(dropped),
         )
         history = seen.after(commit)
-        self._log.append(commit.number, encode_commit(commit))
+        self._folded.append(history, encode_commit(commit))
         return history

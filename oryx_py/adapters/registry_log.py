@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from oryx_py.adapters.folded_log import FoldedLog
 from oryx_py.model.registry import Entry, Registry, encode_entries
 from oryx_py.ports.store import CommitLog
 
@@ -12,15 +13,15 @@ class RegistryLog:
     """Reads the registry and adds to it; of two processes that add at the same time, one is told to look again."""
 
     def __init__(self, log: CommitLog) -> None:
-        self._log = log
+        self._log = FoldedLog(log, Registry.fold)
 
     def read(self, seen: Registry | None = None) -> Registry:
-        """The registry now; with what was ``seen`` before, only what came since is read.
+        """The registry now; with what was ``seen`` before, that is believed and only what came since is read.
 
         Raises:
             CorruptLog: a commit is missing, damaged, or contradicts those before it.
         """
-        return Registry.fold(self._log.read(after=seen.number if seen else 0), seen)
+        return self._log.read(seen)
 
     def append(self, seen: Registry, entries: Sequence[Entry]) -> Registry:
         """Add entries decided upon the registry as ``seen``, all or none; returns the registry with them.
@@ -30,5 +31,5 @@ class RegistryLog:
             ValueError: an entry contradicts the registry as seen.
         """
         registry = seen.after(entries)
-        self._log.append(registry.number, encode_entries(entries))
+        self._log.append(registry, encode_entries(entries))
         return registry

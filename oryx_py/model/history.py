@@ -132,19 +132,23 @@ class History:
     def fold(cls, commits: Iterable[NumberedCommit], seen: "History | None" = None) -> "History":
         """Apply commits in their order, onto what was ``seen`` or from the first one; time grows as what they say.
 
+        Where there are none, it is what was ``seen``.
+
         Raises:
             CorruptLog: a commit cannot be read, is out of order, or leaves a hole between its offsets and those before.
             UnsupportedFormat: a commit was written by a newer version.
         """
-        folding = _Folding(seen or cls())
+        seen = seen or cls()
+        folding: _Folding | None = None
         for commit in commits:
+            folding = folding or _Folding(seen)
             if commit.number != folding.number + 1:
                 raise CorruptLog(f"commit {commit.number} of the history follows commit {folding.number}")
             try:
                 folding.add(decode_commit(commit))
             except ValueError as error:
                 raise CorruptLog(f"commit {commit.number} of the history: {error}; restore it from a copy") from None
-        return folding.history()
+        return folding.history() if folding else seen
 
     def after(self, commit: HistoryCommit) -> "History":
         """The history after one more commit.

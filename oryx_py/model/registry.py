@@ -4,7 +4,7 @@ A log of commits, each a JSON list of entries; this module folds it and does no 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -130,20 +130,24 @@ class Registry:
 
     @classmethod
     def fold(cls, commits: Iterable[NumberedCommit], seen: "Registry | None" = None) -> "Registry":
-        """Apply commits in their order, onto what was ``seen`` or from the first one.
+        """Apply commits in their order, onto what was ``seen`` or from the first one; time grows as what they say.
+
+        Where there are none, it is what was ``seen``.
 
         Raises:
             CorruptLog: a commit cannot be read, is out of order, or contradicts those before it.
         """
-        registry = seen or cls()
+        seen = seen or cls()
+        folding: _Folding | None = None
         for commit in commits:
-            if commit.number != registry.number + 1:
-                raise CorruptLog(f"commit {commit.number} of the registry follows commit {registry.number}")
+            folding = folding or _Folding(seen)
+            if commit.number != folding.number + 1:
+                raise CorruptLog(f"commit {commit.number} of the registry follows commit {folding.number}")
             try:
-                registry = registry.after(decode_entries(commit))
+                folding.add(decode_entries(commit))
             except ValueError as error:
                 raise CorruptLog(f"commit {commit.number} of the registry: {error}; restore it from a copy") from None
-        return registry
+        return folding.registry() if folding else seen
 
     def after(self, entries: Sequence[Entry]) -> "Registry":
         """The registry after one more commit of these entries.
@@ -152,16 +156,9 @@ class Registry:
             ValueError: an entry contradicts what there is: an epoch that is not the next one, or of a generation that
                 is not published; a generation that cannot get that state.
         """
-        registry = replace(self, number=self.number + 1)
-        for entry in entries:
-            match entry:
-                case GenerationState():
-                    registry = registry._with_state(entry)
-                case EpochStarted():
-                    registry = registry._with_epoch(entry)
-                case TopicsIdentity():
-                    registry = replace(registry, topics=entry)
-        return registry
+        folding = _Folding(self)
+        folding.add(entries)
+        return folding.registry()
 
     @property
     def newest_epoch(self) -> EpochStarted | None:
@@ -187,15 +184,44 @@ class Registry:
         known = self.generations.get(generation)
         return known is not None and known.deleted
 
-    def _with_state(self, entry: GenerationState) -> "Registry":
-        before = self.state(entry.generation)
+
+class _Folding:
+    """A registry that commits are added to in place, each at the cost of what it says, not of all before it."""
+
+    def __init__(self, seen: Registry) -> None:
+        self.number = seen.number
+        self._epochs, self._generations, self._topics = list(seen.epochs), dict(seen.generations), seen.topics
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Apply the next commit; where it raises ValueError, as `Registry.after`, nothing more is to be added."""
+        self.number += 1
+        for entry in entries:
+            match entry:
+                case GenerationState():
+                    self._set_state(entry)
+                case EpochStarted():
+                    self._begin(entry)
+                case TopicsIdentity():
+                    self._topics = entry
+
+    def _state(self, generation: str) -> State | None:
+        known = self._generations.get(generation)
+        return known.state if known else None
+
+    def _set_state(self, entry: GenerationState) -> None:
+        before = self._state(entry.generation)
         if entry.state not in _NEXT[before]:
             raise ValueError(f"generation {entry.generation} is {before or 'unknown'} and cannot become {entry.state}")
-        return replace(self, generations=MappingProxyType({**self.generations, entry.generation: entry}))
+        self._generations[entry.generation] = entry
 
-    def _with_epoch(self, entry: EpochStarted) -> "Registry":
-        if entry.epoch != self.next_epoch:
-            raise ValueError(f"epoch {entry.epoch} cannot follow, the next one is {self.next_epoch}")
-        if self.state(entry.generation) != "published":
+    def _begin(self, entry: EpochStarted) -> None:
+        following = self._epochs[-1].epoch + 1 if self._epochs else 1
+        if entry.epoch != following:
+            raise ValueError(f"epoch {entry.epoch} cannot follow, the next one is {following}")
+        if self._state(entry.generation) != "published":
             raise ValueError(f"epoch {entry.epoch} is of generation {entry.generation}, which is not published")
-        return replace(self, epochs=(*self.epochs, entry))
+        self._epochs.append(entry)
+
+    def registry(self) -> Registry:
+        """What the commits come to."""
+        return Registry(self.number, tuple(self._epochs), MappingProxyType(self._generations), self._topics)

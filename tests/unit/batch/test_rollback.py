@@ -4,10 +4,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batch_layer.rolling_back import roll_back
+from batch_layer.rolling_back import lineage, roll_back
 from batch_layer.steps import Outcome, Step
 from oryx_py.errors import UserError
+from oryx_py.model.registry import EpochStarted, Registry
 from tests.support.batch import BatchWorld, Crash
 
 
@@ -101,3 +104,12 @@ def test_a_finished_candidate_does_not_undo_it(world: BatchWorld) -> None:
 def test_where_nothing_was_published_there_is_nothing_to_roll_back(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing was ever published"):
         back(BatchWorld(tmp_path))
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_the_line_is_what_is_left_when_each_return_undoes_what_came_between(live: list[int]) -> None:
+    epochs = tuple(EpochStarted(n, f"g{generation}", {}, n) for n, generation in enumerate(live, 1))
+    line: list[int] = []
+    for generation in live:
+        line = [*line[: line.index(generation) if generation in line else len(line)], generation]
+    assert lineage(Registry(epochs=epochs)) == [f"g{generation}" for generation in line]

@@ -1,0 +1,52 @@
+"""Looking for the next epoch."""
+
+from concurrent.futures import Future
+from dataclasses import replace
+
+from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.model.registry import EpochStarted, GenerationState, Registry
+from oryx_py.ports.store import Commit
+from oryx_py.testing.memory_log import MemoryCommitLog
+from speed_layer.coming import Coming
+from speed_layer.epoch_run import EpochRun
+from speed_layer.limits import Limits
+from tests.support.ticking import Ticking
+
+
+class Asked(MemoryCommitLog):
+    """Keeps after which commits was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.after: list[int] = []
+
+    def read(self, after: int = 0) -> list[Commit]:
+        self.after.append(after)
+        return super().read(after)
+
+
+def test_each_look_goes_on_from_what_was_seen() -> None:
+    """As there is one twice a second, and the registry grows for years."""
+    commits, clock, loaded = Asked(), Ticking(), []
+    log = RegistryLog(commits)
+
+    def begin(seen: Registry) -> Registry:
+        name = f"g{seen.next_epoch}"
+        return log.append(seen, [GenerationState(name, "published"), EpochStarted(seen.next_epoch, name, {0: 0}, 0)])
+
+    def load(started: EpochStarted) -> "Future[EpochRun]":
+        loaded.append(started.epoch)
+        return Future()
+
+    known = Registry()
+    for _ in range(5):
+        known = begin(known)
+    coming = Coming(5, known, log.read, load, replace(Limits(), registry_poll_s=0.5), clock)
+    coming.look()
+    coming.look()
+    assert (commits.after, loaded) == ([5], []), "the second was not due"
+    begin(begin(known))
+    for _ in range(3):
+        clock.sleep(0.5)
+        coming.look()
+    assert (commits.after, loaded) == ([5, 5, 7, 7], [7])
