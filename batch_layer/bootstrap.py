@@ -16,6 +16,7 @@ from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer
 from batch_layer.lock import holding
 from batch_layer.locking import run_lock
+from batch_layer.memory import available_bytes
 from batch_layer.metrics import Metrics
 from batch_layer.progress import OnProgress, unheard
 from batch_layer.publish import Publisher
@@ -27,6 +28,7 @@ from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.fitting import TASK_BYTES, TRAINING_TASKS
 from batch_layer.spark.reader import Source
 from batch_layer.spark.session import open_session
+from batch_layer.spark.slots import reserved
 from batch_layer.steps import Outcome, Parts, Step
 from batch_layer.stored import Stored, open_stored
 from batch_layer.work_folder import WorkFolder
@@ -88,6 +90,7 @@ def run(
             {
                 TRAINING_TASKS: settings.batch.training_tasks,
                 TASK_BYTES: str(settings.batch.task_memory_bytes),
+                **reserved(settings.batch.spark_master, available_bytes()),
                 **_spark(settings),
             },
             settings.local_dir / "spark.log",

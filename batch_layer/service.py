@@ -9,7 +9,7 @@ import structlog
 from batch_layer.engine import Cancelled
 from batch_layer.metrics import Metrics
 from batch_layer.steps import Outcome
-from oryx_py.errors import Transient
+from oryx_py.errors import NoRoom, Transient
 from oryx_py.ports import Clock
 
 __all__ = ["ATTEMPTS_ONCE", "patiently", "repeat"]
@@ -41,15 +41,22 @@ def repeat(
         metrics: counts what failed.
 
     Raises:
-        Stop, UserError: somebody has to act.
+        Stop, UserError: somebody has to act; but where there is no room for now, the next run tries again.
     """
     while True:
-        began = clock.monotonic()
-        if patiently(partial(run, force), wait=wait, metrics=metrics) is None:
-            return
-        force = False
+        began, without = clock.monotonic(), ""
+        try:
+            if patiently(partial(run, force), wait=wait, metrics=metrics) is None:
+                return
+            force = False
+        except NoRoom as trouble:
+            metrics.failure()
+            without = str(trouble)
         seconds = clock.monotonic() - began
         pause_s = max(0.0, interval_s - seconds)
+        if without:
+            pause_s = max(pause_s, FIRST_PAUSE_S)
+            log.warning("run_failed", reason=without, again_in_s=pause_s)
         metrics.run_ended(now_ms=clock.now_ms(), seconds=seconds, next_in_s=pause_s)
         if wait(pause_s):
             return

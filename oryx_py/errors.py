@@ -6,6 +6,7 @@
     ├── UserError              change something and call again; the message says what (one line, exit code 2)
     │   ├── ConfigError        a setting is wrong
     │   ├── MissingDependency  a program or an extra is not installed
+    │   ├── NoRoom             memory or disk has too little room now; what works at an interval tries again at the next
     │   └── NotReady           nothing to answer from yet
     │       └── NearSingular   too few vectors for Oryx's fold-in rule
     ├── Transient              the same call may succeed later
@@ -42,6 +43,7 @@ __all__ = [
     "LogGap",
     "MissingDependency",
     "NearSingular",
+    "NoRoom",
     "NotReady",
     "OryxError",
     "QueueFull",
@@ -70,6 +72,10 @@ class ConfigError(UserError):
 
 class MissingDependency(UserError):
     """A program or an optional package is not installed."""
+
+
+class NoRoom(UserError):
+    """A host has too little memory or disk at this moment; when others have given theirs back it may have enough."""
 
 
 class NotReady(UserError):

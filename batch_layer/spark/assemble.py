@@ -15,7 +15,7 @@ from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.compaction import count, reading, usable
 from batch_layer.spark.evaluation import Fit, evaluate
-from batch_layer.spark.fitting import fit_generation
+from batch_layer.spark.fitting import fit_generation, foresee_memory, foreseen
 from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import parts_for, prepare
 from batch_layer.spark.session import spread
@@ -56,7 +56,8 @@ def train(
         on_progress: told at each step.
 
     Raises:
-        UserError: MLlib's trainer is to work with an exchange.
+        NoRoom: a host has too little memory for now.
+        UserError: MLlib's trainer is to work with an exchange, or no host will have the memory.
     """
     if exchange is not None and recipe.trainer == "mllib":
         raise UserError('batch.trainer = "mllib" needs a batch.work_dir that is a folder which all executors see')
@@ -64,6 +65,8 @@ def train(
     evaluated = None
     parts = parts or parts_for(spark, rows)
     spread(spark, rows)
+    if parent is not None and recipe.trainer != "mllib" and (counts := foreseen(parent, rows)):
+        foresee_memory(spark, parent, counts, recipe, shared=exchange is None)
     with ExitStack() as kept:
         on_progress(Progress(step="count", of=rows))
         base = usable(spark, base, recipe, shared=exchange is None)

@@ -19,7 +19,7 @@ from batch_layer.spark.history import spark_path
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaConsumer
 
-__all__ = ["Source", "write_rows"]
+__all__ = ["Source", "write_days", "write_rows"]
 
 _SLICE = 500_000
 """Offsets that one task reads and one file holds: some seconds of work, some tens of megabytes."""
@@ -38,11 +38,7 @@ class Source:
 
 
 def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: int, into: str) -> Written:
-    """Write the rows of these offsets as Parquet files; see `Engine.write_rows`.
-
-    Each file has the rows of one day of arrival (UTC), below ``day=2026-07-31/``, so that whole files go when they are
-    old; in the order of their offsets, which compresses best.
-    """
+    """Write the rows of these offsets as Parquet files; see `Engine.write_rows`."""
     slices = slice_ranges(dict(ranges), _SLICE)
     offsets = sum(part.stop - part.start for part in slices)
     tasks = max(1, min(len(slices), -(-offsets // _TASK)))
@@ -52,10 +48,19 @@ def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: 
         F.count(F.lit(1)).alias("records"),
         F.count(F.when(F.col("rejected"), 1)).alias("rejected"),
     )
-    rows = read.where(~F.col("rejected")).drop("rejected").withColumn("day", _day("kafka_ms"))
-    rows.sortWithinPartitions("day", "partition", "offset").write.partitionBy("day").parquet(spark_path(into))
+    write_days(read.where(~F.col("rejected")).drop("rejected"), into)
     rejected = int(counted.get["rejected"])
     return Written(rows=int(counted.get["records"]) - rejected, rejected=rejected)
+
+
+def write_days(rows: DataFrame, into: str) -> None:
+    """Write rows as Parquet files into a directory that does not exist yet, a URI.
+
+    Each file has the rows of one day of arrival (UTC), below ``day=2026-07-31/``, so that whole files go when they are
+    old; in the order of their offsets, which compresses best.
+    """
+    days = rows.withColumn("day", _day("kafka_ms")).sortWithinPartitions("day", "partition", "offset")
+    days.write.partitionBy("day").parquet(spark_path(into))
 
 
 def _day(milliseconds: str) -> Column:

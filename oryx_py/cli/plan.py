@@ -25,7 +25,7 @@ def plan(
         int | None, typer.Option("--features", min=1, help="Length of the vectors; else model.features.")
     ] = None,
     pairs: Annotated[
-        str | None, typer.Option("--pairs", metavar="COUNT", help="What they fold to; else as many as interactions.")
+        str | None, typer.Option("--pairs", metavar="COUNT", help="What they fold to; else as many as there can be.")
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Else model.iterations.")] = None,
     machine: Annotated[
@@ -33,6 +33,9 @@ def plan(
     ] = None,
     executors: Annotated[int, typer.Option("--executors", min=1, help="How many such machines.")] = 1,
     id_bytes: Annotated[float | None, typer.Option("--id-bytes", min=1, help="Of an ID, on average.")] = None,
+    keyed: Annotated[
+        bool, typer.Option("--keyed", help="Each has an idempotency key, as `oryx ingest` gives them.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, in bytes and seconds.")] = False,
 ) -> None:
     """Compute what a model of some size takes: bytes, time, machines.
@@ -57,14 +60,16 @@ def plan(
     call = invocation(context)
     model = call.settings().model
     rows = count_of(interactions, "--interactions")
+    user_count, item_count = count_of(users, "--users"), count_of(items, "--items")
     size = ModelSize(
-        users=count_of(users, "--users"),
-        items=count_of(items, "--items"),
+        users=user_count,
+        items=item_count,
         interactions=rows,
         features=features or model.features,
-        pairs=count_of(pairs, "--pairs") if pairs else rows,
+        pairs=count_of(pairs, "--pairs") if pairs else min(rows, user_count * item_count),
         epochs=epochs or model.iterations,
         id_bytes=id_bytes or MEASURED.id_bytes,
+        keyed=keyed,
     )
     machines = _machines(machine, executors)
     steps, refused, found = steps_of(size, machines), obstacle(size, machines), suited(size)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.sizes import Machines, ModelSize
+from oryx_py.planning.tasks import spark_bytes, tasks_at_once
 from oryx_py.planning.training import memory_needed, needs_of, solve_seconds, train_seconds, way_of
 
 __all__ = ["Step", "plan", "preparing_disk"]
@@ -35,7 +36,7 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
     cores = machines.cores * machines.count
     rows, pairs = size.interactions, size.pairs
     jvm = round(constants.jvm_bytes)
-    spark = jvm + round(machines.cores * constants.prepare_task_bytes)
+    spark, tasks = spark_bytes(machines, constants), tasks_at_once(machines, constants)
     touched = size.users * TOUCHED * (constants.speed_user_bytes + 4 * size.features + 24 * pairs / size.users)
     steps = [
         Step("topic", None, None, round(rows * constants.topic_bytes), None, "records, until a generation covers them"),
@@ -43,7 +44,7 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
             "history",
             spark,
             None,
-            round(rows * constants.history_bytes),
+            round(rows * (constants.history_bytes + size.keyed * constants.history_key_bytes)),
             rows * constants.read_s / cores,
             "Parquet, all rows once; each run reads what is new",
         ),
@@ -53,7 +54,7 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
             None,
             preparing_disk(size, constants),
             rows * constants.prepare_s / cores,
-            "Spark: shuffle and parts, in the working directory until the end",
+            f"Spark, {_tasks(tasks)} at a time: shuffle and parts, in the working directory until the end",
         ),
     ]
     how = way_of(size, machines)
@@ -71,7 +72,7 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
         ),
         Step(
             "solve",
-            jvm + machines.cores * TASK_BYTES,
+            jvm + tasks * TASK_BYTES,
             size.history_bytes // 2 + size.factor_bytes,
             None,
             solve_seconds(size, machines, constants),
@@ -100,6 +101,10 @@ def plan(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -
 def preparing_disk(size: ModelSize, constants: Constants = MEASURED) -> int:
     """Return the bytes in the working directory and in Spark's local ones while the rows are folded."""
     return round(size.interactions * constants.shuffle_bytes + size.pairs * constants.part_bytes + 8 * size.rows)
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"
 
 
 def _cores(count: int) -> str:

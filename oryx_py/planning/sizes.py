@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from oryx_py.errors import UserError
 from oryx_py.planning.constants import MEASURED
 
-__all__ = ["Machines", "ModelSize"]
+__all__ = ["SPARE", "Machines", "ModelSize"]
+
+SPARE = 0.9
+"""Share of a machine's memory that is for this: the rest is the system's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSize:
     """What is trained.
 
-    ``interactions`` are rows of the history, ``pairs`` what they fold to, ``epochs`` of training.
+    ``interactions`` are rows of the history, ``keyed`` if each has an idempotency key, ``pairs`` what they fold to,
+    ``epochs`` of training.
 
     Raises:
         UserError: on construction, where there cannot be such a model.
@@ -25,6 +29,7 @@ class ModelSize:
     pairs: int
     epochs: int = 15
     id_bytes: float = MEASURED.id_bytes
+    keyed: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -73,5 +78,5 @@ class Machines:
 
     @property
     def free(self) -> int:
-        """Of a machine's memory, what is there for training: not the system's tenth, nor Spark's JVM."""
-        return max(0, round(self.memory * 0.9 - MEASURED.jvm_bytes))
+        """Of a machine's memory, what is there for tasks: not the system's tenth, nor Spark's JVM."""
+        return max(0, round(self.memory * SPARE - MEASURED.jvm_bytes))

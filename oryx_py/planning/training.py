@@ -7,6 +7,7 @@ from oryx_py.numerics.als.portions import fixed_bytes, portion_bytes
 from oryx_py.numerics.als.sizing import PROCESS_BYTES, Needs, needs
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.sizes import Machines, ModelSize
+from oryx_py.planning.tasks import tasks_at_once
 
 __all__ = [
     "Way",
@@ -44,7 +45,7 @@ def way_of(size: ModelSize, machines: Machines) -> Way:
 def rounds_bytes(size: ModelSize, machines: Machines) -> int:
     """Return what a machine's tasks take in rounds."""
     takes = needs_of(size)
-    return takes.each_host + machines.cores * takes.each_task
+    return takes.each_host + tasks_at_once(machines) * takes.each_task
 
 
 def memory_needed(size: ModelSize, machines: Machines) -> int:
@@ -54,7 +55,7 @@ def memory_needed(size: ModelSize, machines: Machines) -> int:
         return needs_of(size).one_task
     if way == "in rounds":
         return rounds_bytes(size, machines)
-    return max(machines.free, machines.cores * least_task_bytes(size))
+    return max(machines.free, tasks_at_once(machines) * least_task_bytes(size))
 
 
 def largest_history(size: ModelSize, constants: Constants = MEASURED) -> int:
@@ -102,7 +103,7 @@ def _epoch_s(size: ModelSize, constants: Constants) -> float:
 
 def _read_bytes(size: ModelSize, machines: Machines) -> float:
     """Of vectors, by all tasks in one epoch in blocks."""
-    room = machines.free // machines.cores - PROCESS_BYTES
+    room = machines.free // tasks_at_once(machines) - PROCESS_BYTES
     total = 0.0
     for rows, others in ((size.users, size.items), (size.items, size.users)):
         left = room - fixed_bytes(-(-rows // FEWEST_BLOCKS), size.features)

@@ -3,7 +3,8 @@
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.plan import plan, preparing_disk
 from oryx_py.planning.quantities import show_bytes, show_count
-from oryx_py.planning.sizes import Machines, ModelSize
+from oryx_py.planning.sizes import SPARE, Machines, ModelSize
+from oryx_py.planning.tasks import spark_bytes, tasks_at_once
 from oryx_py.planning.training import largest_history, least_task_bytes, memory_needed, needs_of, rounds_bytes
 
 __all__ = ["obstacle", "suited"]
@@ -15,7 +16,7 @@ _EXECUTOR_COUNTS = (2, 4, 8, 16, 32, 64, 128)
 
 
 def obstacle(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> str | None:
-    """Return in one line, with the arithmetic, why training cannot be done; None where it can."""
+    """Return in one line, with the arithmetic, why a generation cannot be made; None where it can."""
     needed = memory_needed(size, machines)
     if needed > machines.free:
         rows = largest_history(size, constants)
@@ -23,10 +24,18 @@ def obstacle(size: ModelSize, machines: Machines, constants: Constants = MEASURE
             f"{show_count(rows)} rows × {size.features} features × 4 bytes = {show_bytes(4 * rows * size.features)}"
         )
         return (
-            f"training in blocks needs {show_bytes(needed)} of memory ({machines.cores} tasks × "
+            f"training in blocks needs {show_bytes(needed)} of memory ({tasks_at_once(machines)} tasks × "
             f"{show_bytes(least_task_bytes(size, constants))}, of which the vectors of the item's or user's with most "
             f"pairs are {vectors}), and {show_bytes(machines.free)} of {show_bytes(machines.memory)} are for it: take "
             f"{_remedy(size, constants)}, fewer cores on as much memory, or fewer features"
+        )
+    preparing, least = spark_bytes(machines, constants), round(machines.memory * SPARE)
+    if preparing > least:
+        return (
+            f"reading and preparing need {show_bytes(preparing)} of memory ({show_bytes(constants.jvm_bytes)} of Spark "
+            f"and {tasks_at_once(machines, constants)} × {show_bytes(constants.prepare_task_bytes)} of tasks), and "
+            f"{show_bytes(least)} of {show_bytes(machines.memory)} are for it: take more memory"
+            + ("" if machines.count == 1 else ", or fewer tasks at a time on an executor (spark.executor.cores)")
         )
     disk = needs_of(size).work_dir + size.artefact_bytes + preparing_disk(size, constants)
     if machines.disk is not None and disk > machines.disk:

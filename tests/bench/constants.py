@@ -29,6 +29,7 @@ from batch_layer.rows import HISTORY_SCHEMA, Slice, read_slices
 from batch_layer.spark.fitting import fit_generation, publish_items, solve_users
 from batch_layer.spark.history import read_rows
 from batch_layer.spark.preparing import Prepared, parts_for, prepare
+from batch_layer.spark.reader import write_days
 from batch_layer.spark.session import close_session, open_session
 from batch_layer.spark.tasks import OnSpark, on_tasks
 from oryx_py.adapters.clock import SystemClock
@@ -53,7 +54,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     count = count_of(options.interactions, "--interactions")
-    world = LongTail(users=max(100, count // 30), items=max(100, count // 60), interactions=count)
+    # A day's, so that as many rows are in a file as one has where much comes in.
+    world = LongTail(users=max(100, count // 30), items=max(100, count // 60), interactions=count, span_ms=86_400_000)
     with tempfile.TemporaryDirectory(prefix="oryx-constants-") as folder:
         found = measure(world, Path(folder))
     known = dataclasses.asdict(MEASURED)
@@ -72,31 +74,41 @@ def main() -> int:
 def measure(world: LongTail, folder: Path) -> dict[str, float]:
     """Measure all of them, by the names in `Constants`."""
     rows = draw(world)
-    history = folder / "history.parquet"
-    pq.write_table(table := _history(rows), history, compression="zstd")
-    found = {"history_bytes": history.stat().st_size / len(rows), **_reading(rows), **_heaps(world)}
-    del table
+    history, keyed = folder / "history.parquet", folder / "keyed.parquet"
+    # Of many users, of whom few come twice in a file: with 30 rows of each it would be half as many bytes.
+    count = world.interactions
+    many = draw(LongTail(users=count // 2, items=count // 10, interactions=count, span_ms=world.span_ms))
+    pq.write_table(_history(many), written := folder / "many.parquet", compression="zstd")
+    pq.write_table(_history(many, keyed=True), keyed, compression="zstd")
+    pq.write_table(_history(rows), history, compression="zstd")
+    del many
+    found = {**_reading(rows), **_heaps(world)}
     spark = open_session("local[*]", {"spark.local.dir": str(folder / "spark")}, folder / "spark.log")
     try:
+        found["history_bytes"] = _written(spark, written, folder / "written")
+        found["history_key_bytes"] = _written(spark, keyed, folder / "keyed") - found["history_bytes"]
         found |= _on_spark(spark, history, len(rows), folder)
     finally:
         close_session(spark)
     return found
 
 
-def _history(rows: Rows) -> pa.Table:
-    """The rows as the batch layer's files have them: by user and item."""
-    order = np.lexsort((rows.items, rows.users))
+def _history(rows: Rows, partitions: int = 4, *, keyed: bool = False) -> pa.Table:
+    """The rows as they would have come into a topic, with clients' times; each partition has users of its own."""
+    order = np.lexsort((rows.timestamps_ms, rows.users % partitions))
     n = len(rows)
+    partition = rows.users[order] % partitions
+    offset = np.arange(n) - np.searchsorted(partition, partition)
+    keys = np.random.default_rng(1).integers(0, 256, (n, 16), np.uint8).view("V16").reshape(-1).tolist()
     columns: list[Any] = [
-        pa.array(np.zeros(n, np.int32)),
-        pa.array(np.argsort(np.argsort(rows.timestamps_ms))[order]),
+        pa.array(partition.astype(np.int32)),
+        pa.array(offset.astype(np.int64)),
         pa.array(rows.timestamps_ms[order]),
-        pa.nulls(n, pa.binary()),
+        pa.array(keys if keyed else [None] * n, pa.binary()),
         pa.array(np.char.add("u", rows.users[order].astype(str))),
         pa.array(np.char.add("i", rows.items[order].astype(str))),
         pa.array(rows.strengths[order].astype(np.float64)),
-        pa.nulls(n, pa.int64()),
+        pa.array(rows.timestamps_ms[order] - np.random.default_rng(2).integers(5, 2_000, n)),
         pa.nulls(n, pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=HISTORY_SCHEMA)
@@ -151,6 +163,13 @@ def _on_spark(spark: SparkSession, history: Path, rows: int, folder: Path) -> di
         times.append(time.perf_counter() - began)
     found["round_s"] = float(np.median(times))
     return found
+
+
+def _written(spark: SparkSession, rows: Path, into: Path) -> float:
+    """Bytes of a row in the files that step (a) writes."""
+    read = read_rows(spark, [rows.as_uri()])
+    write_days(read.repartition("partition"), into.as_uri())
+    return sum(path.stat().st_size for path in into.rglob("*.parquet")) / read.count()
 
 
 def _prepared(spark: SparkSession, history: Path, rows: int, folder: Path, name: str) -> tuple[Path, Prepared]:

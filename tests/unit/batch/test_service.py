@@ -2,12 +2,13 @@
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from batch_layer.engine import Cancelled
 from batch_layer.metrics import Metrics
 from batch_layer.service import patiently, repeat
 from batch_layer.steps import Outcome
-from oryx_py.errors import BrokerUnavailable, LogGap
+from oryx_py.errors import BrokerUnavailable, LogGap, NoRoom, UserError
 
 
 class Time:
@@ -105,6 +106,41 @@ def test_what_somebody_has_to_act_upon_ends_it(metrics: Metrics) -> None:
     time = Time()
     with pytest.raises(LogGap):
         repeat(Runs(time, LogGap).told, force=False, interval_s=1, clock=time, wait=time.wait, metrics=metrics)
+
+
+def test_without_room_for_now_the_next_interval_tries_again_and_the_user_is_told_in_one_line(
+    metrics: Metrics, counted: CollectorRegistry
+) -> None:
+    time = Time(stop_at=450)
+    runs = Runs(time, NoRoom, NoRoom, seconds=30)
+    with capture_logs() as told:
+        repeat(runs.told, force=True, interval_s=100, clock=time, wait=time.wait, metrics=metrics)
+    assert runs.began == [0, 100, 200, 300, 400]
+    assert runs.forced == [True, True, True, False, False]
+    assert counted.get_sample_value("oryx_batch_failures_total") == 2
+    failed = [line for line in told if line["event"] == "run_failed"]
+    assert [(line["reason"], line["again_in_s"]) for line in failed] == [("told so", 70), ("told so", 70)]
+
+
+def test_a_run_without_room_that_is_longer_than_the_interval_is_not_followed_at_once(metrics: Metrics) -> None:
+    time = Time(stop_at=160)
+    repeat(
+        Runs(time, NoRoom, NoRoom, seconds=50).told,
+        force=False,
+        interval_s=10,
+        clock=time,
+        wait=time.wait,
+        metrics=metrics,
+    )
+    assert time.waits == [1, 1]
+
+
+@pytest.mark.parametrize("wrong", [NoRoom, UserError], ids=["no-room", "wrong-settings"])
+def test_a_single_run_ends_with_what_is_wrong(metrics: Metrics, wrong: type[UserError]) -> None:
+    time = Time()
+    with pytest.raises(wrong):
+        patiently(Runs(time, wrong), wait=time.wait, metrics=metrics, attempts=4)
+    assert time.waits == []
 
 
 def test_a_stop_ends_a_run_a_pause_and_the_interval(metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ import pytest
 from batch_layer.memory import available_bytes
 from batch_layer.spark.fitting.choice import chosen
 from batch_layer.spark.preparing import Prepared
-from oryx_py.errors import UserError
+from oryx_py.errors import NoRoom, UserError
 from oryx_py.numerics.als.sizing import needs
 
 SIZES = Prepared(2_000_000, 200_000, 100_000_000)
@@ -34,6 +34,17 @@ def test_alone_where_it_fits_rounds_where_a_side_does_and_blocks_otherwise(wante
         wanted, SIZES, 64, local=local, memory=int(memory * GIB), tasks=2, least_task=GIB // 2, shared=shared
     )
     assert found == way
+
+
+@pytest.mark.parametrize("wanted", ["one", "many", "blocks", "auto"])
+def test_what_would_fit_were_all_memory_free_is_a_moments_shortage(wanted):
+    def refused(most):
+        with pytest.raises(UserError, match="are free") as told:
+            chosen(wanted, SIZES, 64, local=True, memory=GIB // 2, most=most, tasks=2, least_task=GIB // 2)
+        return type(told.value)
+
+    assert refused(24 * GIB) is NoRoom
+    assert refused(GIB - 1) is UserError
 
 
 @pytest.mark.parametrize(

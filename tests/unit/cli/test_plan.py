@@ -37,6 +37,12 @@ def test_what_does_not_fit_is_said_with_its_arithmetic() -> None:
     assert "does not fit: training in blocks needs" in result.stdout
 
 
+def test_pairs_that_nobody_gave_are_as_many_as_there_can_be() -> None:
+    result = oryx("plan", "--users", "1000", "--items", "500", "--interactions", "1M")
+    assert result.exit_code == 0, result.stderr
+    assert "1M interactions (500K pairs)" in result.stdout
+
+
 def test_as_json_it_is_bytes_and_seconds() -> None:
     found = json.loads(oryx("plan", *SIZE, "--machine", "8,32G", "--executors", "4", "--json").stdout)
     assert found["machines"] == {"cores": 8, "memory": 32 << 30, "count": 4, "disk": None}

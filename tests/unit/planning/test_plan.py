@@ -7,9 +7,12 @@ import pytest
 
 from batch_layer.spark.fitting.choice import chosen
 from batch_layer.spark.preparing import Prepared
+from batch_layer.spark.slots import reserved
 from oryx_py.errors import UserError
+from oryx_py.planning.constants import MEASURED
 from oryx_py.planning.plan import Step, plan
-from oryx_py.planning.sizes import Machines, ModelSize
+from oryx_py.planning.sizes import SPARE, Machines, ModelSize
+from oryx_py.planning.tasks import tasks_at_once
 from oryx_py.planning.training import least_task_bytes, train_seconds, way_of
 from oryx_py.planning.verdict import obstacle, suited
 from oryx_py.testing.generations import write_small_generation
@@ -101,6 +104,40 @@ def test_the_plan_says_what_the_batch_layer_does(features: int, memory: int) -> 
     else:
         assert obstacle(size, machine) is None
         assert way.replace("rounds", "in rounds").replace("blocks", "in blocks") in steps(size, machine)["train"].what
+
+
+@pytest.mark.parametrize(("cores", "memory", "tasks"), [(64, 32, 32), (64, 64, 64), (16, 8, 5), (4, 4, 1), (2, 1, 1)])
+def test_the_batch_layer_prepares_by_as_many_workers_as_the_plan_says(cores: int, memory: int, tasks: int) -> None:
+    machine = Machines(cores=cores, memory=memory * GIB)
+    found = reserved(f"local[{cores}]", round(machine.memory * SPARE))
+    assert cores // int(found["spark.task.cpus"]) == tasks_at_once(machine) == tasks
+    memory_of = steps(LARGE, machine)["prepare"].memory
+    assert memory_of is not None
+    assert (memory_of <= machine.memory * SPARE) == (memory >= 4)
+
+
+def test_no_step_takes_more_than_there_is_where_the_verdict_is_that_it_fits() -> None:
+    """Preparing by a worker a core did: 64 of them on 32 GiB."""
+    size = ModelSize(users=10**6, items=10**5, interactions=5 * 10**7, pairs=5 * 10**7, features=64)
+    for cores, memory in ((64, 32), (64, 16), (2, 8), (2, 4), (2, 2)):
+        for count in (1, 4):
+            machine = Machines(cores=cores, memory=memory * GIB, count=count)
+            most = max(step.memory or 0 for step in plan(size, machine))
+            assert (obstacle(size, machine) is None) == (most <= machine.memory * SPARE), (machine, most)
+
+
+def test_executors_whose_tasks_do_not_fit_are_refused_with_what_to_do() -> None:
+    size = ModelSize(users=10**5, items=10**5, interactions=10**6, pairs=10**6, features=8)
+    line = obstacle(size, Machines(cores=64, memory=32 * GIB, count=2))
+    assert line is not None
+    assert "64 × 668 MiB of tasks" in line
+    assert "spark.executor.cores" in line
+
+
+def test_an_idempotency_key_is_written_with_each_row() -> None:
+    plain, keyed = steps(LARGE)["history"].disk, steps(changed(keyed=True))["history"].disk
+    assert plain is not None
+    assert keyed == plain + round(10**9 * MEASURED.history_key_bytes)
 
 
 @pytest.mark.parametrize("count", [1, 4])
