@@ -154,9 +154,7 @@ class EpochFold:
     def _owns(self, name: str) -> bool:
         return self.others is None or self.others.share.owns(name)
 
-    def _fold(
-        self, batch: MicroBatch, budget: Budget, updates: list[Updates], *, said_elsewhere: bool = False
-    ) -> None:
+    def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates], *, said_elsewhere: bool = False) -> None:
         for removal in gone_from(self.state, batch):
             self._publish(removal, updates)
         disturbed = self._forget_items(batch, updates, said_elsewhere=said_elsewhere)
