@@ -21,6 +21,7 @@ from oryx_py.numerics.objective import Objective
 from oryx_py.numerics.recursive import Recursive
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.runtime.gaps import Gaps
 from oryx_py.runtime.log_or_history import Past
 from oryx_py.runtime.topics import check_identity, identify, partitions_of
 from speed_layer.announced import announced_until_now
@@ -105,6 +106,7 @@ def assemble(
         counting=metrics,
     )
 
+    gaps = Gaps(topic, admin, metrics.lost.inc) if settings.speed.allow_gap else None
     opened = EpochLoader(
         settings,
         topics,
@@ -119,6 +121,7 @@ def assemble(
         announcements,
         fence,
         new_solver,
+        gaps,
     )
 
     def load_aside(started: EpochStarted) -> "Future[EpochRun]":
@@ -159,6 +162,7 @@ def assemble(
                 partitions=topics.input_partitions,
                 dead_letter_topic=settings.dead_letter_topic,
                 clock=clock,
+                gaps=gaps,
             ),
             outbox=outbox,
             clock=clock,

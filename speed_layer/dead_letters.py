@@ -7,6 +7,7 @@ import structlog
 from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap
 from oryx_py.messages.inbound import read_input
 from oryx_py.ports import Clock, Consumer, Outgoing, Record
+from oryx_py.runtime.gaps import Gaps
 from speed_layer.outgoing import dead_letter
 
 __all__ = ["DeadLetters"]
@@ -28,6 +29,7 @@ class DeadLetters:
         clock: for the interval of commits.
         commit_every_s: longest time for which a position stays uncommitted while the layer runs.
         partitions: how many the topic has; None for those of ``start``.
+        gaps: where the scan goes on if the topic does not have what is next; None where it must not.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class DeadLetters:
         clock: Clock,
         commit_every_s: float = 1.0,
         partitions: int | None = None,
+        gaps: Gaps | None = None,
     ) -> None:
+        self._gaps = gaps
         self._partitions = len(start) if partitions is None else partitions
         self._consumer = consumer
         self._topic = topic
@@ -108,7 +112,7 @@ class DeadLetters:
         try:
             events = self._consumer.poll(max_records, timeout_s)
         except LogGap:
-            if not self._others_went_further():
+            if not (self._others_went_further() or self._passed_over()):
                 raise
             return [], dict(self.positions)
         for event in events:
@@ -132,6 +136,13 @@ class DeadLetters:
         self.positions |= further
         self._scanning = False
         return bool(further)
+
+    def _passed_over(self) -> bool:
+        """Go on where the topic begins, if a gap is allowed."""
+        beyond = {} if self._gaps is None else self._gaps.over(self.positions)
+        self.positions |= beyond
+        self._scanning = False
+        return bool(beyond)
 
     def close(self) -> None:
         """Give the consumer back; commits nothing."""

@@ -11,6 +11,7 @@ from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Record, TopicAdmin
 from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.runtime.gaps import Gaps
 from oryx_py.runtime.log_or_history import LogOrHistory, Past
 from oryx_py.runtime.reading import records_between
 from oryx_py.runtime.restored import Restored, seeded
@@ -41,6 +42,7 @@ class EpochLoader:
         announcements: what was announced before the fence was raised.
         fence: of the owner.
         new_solver: makes what solves users.
+        gaps: where input is passed over that neither the topic nor the history has; None where it must not be.
         begun: by epoch, the input positions of the checkpoints that a run began with.
     """
 
@@ -57,6 +59,7 @@ class EpochLoader:
     announcements: Announcements
     fence: Fence
     new_solver: NewSolver
+    gaps: Gaps | None = None
     begun: dict[int, Mapping[int, int]] = field(default_factory=dict)
 
     def load(self, started: EpochStarted, *, at_start: bool = False) -> EpochRun:
@@ -172,4 +175,6 @@ class EpochLoader:
         consumer = self.new_consumer(None)
         if self.past is None:
             return consumer
-        return LogOrHistory(consumer, self.topics.input, admin=self.admin, past=self.past, clock=self.clock)
+        return LogOrHistory(
+            consumer, self.topics.input, admin=self.admin, past=self.past, clock=self.clock, gaps=self.gaps
+        )

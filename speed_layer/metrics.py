@@ -27,6 +27,11 @@ class Metrics:
         self.repeats = Counter(
             "oryx_speed_repeats", "Input records ignored for their idempotency key", registry=registry
         )
+        self.lost = Counter(
+            "oryx_speed_lost",
+            "Input offsets passed over because neither the topic nor the history has them",
+            registry=registry,
+        )
         self.solve_seconds = Histogram(
             "oryx_speed_solve_seconds", "Solving one micro-batch", registry=registry, buckets=SECONDS
         )

@@ -213,6 +213,7 @@ class Speed(_Group, frozen=True):
     session_s: Annotated[float, msgspec.Meta(ge=6, le=1800)] = 30.0
     fold_in: Literal["exact", "oryx"] = "exact"
     epoch_overlap_s: Seconds = 60.0
+    allow_gap: bool = False
     checkpoint_interval_s: Seconds = 120.0
     checkpoints_kept: Count = 2
     max_batch_records: Count = 10_000

@@ -8,6 +8,7 @@ import structlog
 
 from oryx_py.errors import LogGap, Transient
 from oryx_py.ports import Clock, Consumer, EndOfPartition, Partition, Record, TopicAdmin
+from oryx_py.runtime.gaps import Gaps
 
 __all__ = ["LogOrHistory", "Past"]
 
@@ -42,10 +43,14 @@ class LogOrHistory:
         admin: for where the topic begins.
         past: the history.
         clock: to wait by while the history cannot be read.
+        gaps: where it goes on if neither has what is next; None where it must not.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, *, admin: TopicAdmin, past: Past, clock: Clock) -> None:
+    def __init__(
+        self, consumer: Consumer, topic: str, *, admin: TopicAdmin, past: Past, clock: Clock, gaps: Gaps | None = None
+    ) -> None:
         self._consumer, self._topic, self._admin, self._past, self._clock = consumer, topic, admin, past, clock
+        self._gaps = gaps
         self._ahead: dict[int, int] = {}
         """By partition that is read from the history: the next offset."""
         self._stop: dict[int, int] = {}
@@ -61,7 +66,7 @@ class LogOrHistory:
         """Return what is there; see the port.
 
         Raises:
-            LogGap: neither the log nor the history has the offset.
+            LogGap: neither the log nor the history has the offset, and no gap is allowed.
         """
         try:
             return self._from_history(max_records) if self._ahead else self._from_log(max_records, timeout_s)
@@ -108,15 +113,21 @@ class LogOrHistory:
         if not trimmed:
             raise gap
         for partition, offset in sorted(trimmed.items()):
-            if has.get(partition, 0) < first[partition]:
+            if has.get(partition, 0) < first[partition] and self._gaps is None:
                 raise LogGap(
                     f"{self._topic}:{partition} begins at {first[partition]} and the history ends at "
-                    f"{has.get(partition, 0)}, {offset} is needed: bring the log or the history back, or publish a "
-                    "generation that covers more (`oryx batch --once`)"
+                    f"{has.get(partition, 0)}, {offset} is needed: bring the log or the history back, publish a "
+                    "generation that covers more (`oryx batch --once`), or go on without (speed.allow_gap = true)"
                 ) from gap
-        log.info("history_read", topic=self._topic, offsets={p: [o, has[p]] for p, o in sorted(trimmed.items())})
-        self._ahead = trimmed
-        self._consumer.assign({where: offset for where, offset in positions.items() if where[1] not in trimmed})
+        # With a gap in between, the history is read as far as it goes, and the gap met again there.
+        ahead = {p: offset for p, offset in trimmed.items() if offset < has.get(p, 0)}
+        beyond = {} if self._gaps is None else self._gaps.over({p: o for p, o in trimmed.items() if p not in ahead})
+        if ahead:
+            log.info("history_read", topic=self._topic, offsets={p: [o, has[p]] for p, o in sorted(ahead.items())})
+        self._ahead = ahead
+        self._consumer.assign(
+            {where: beyond.get(where[1], offset) for where, offset in positions.items() if where[1] not in ahead}
+        )
 
     def _from_history(self, max_records: int) -> list[Record | EndOfPartition]:
         if self._reading is None:

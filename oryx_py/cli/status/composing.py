@@ -167,6 +167,7 @@ def _speed(heard: Heard, before: Heard | None) -> Speed:
         state_bytes=_whole(scrape.value("oryx_speed_state_bytes")),
         checkpoint_at=scrape.value("oryx_speed_checkpoint_timestamp_seconds") or None,
         dead_letters=_whole(scrape.value("oryx_speed_dead_letters_total")),
+        lost=_whole(scrape.value("oryx_speed_lost_total")),
     )
 
 

@@ -24,7 +24,8 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
 
     ``lag_records`` and ``lag_s``: by its own account, how far it is behind and since when; `Layer` has what Kafka says.
     ``solve_p50_s`` and ``solve_p99_s``: of solving one micro-batch. ``cache_hits`` from 0 to 1; ``solvers``: shares.
-    ``checkpoint_at``: when the newest checkpoint was written, in seconds since 1970.
+    ``checkpoint_at``: when the newest checkpoint was written, in seconds since 1970. ``lost``: input offsets that were
+    passed over because neither topic nor history had them.
     """
 
     records_per_s: float | None = None
@@ -39,6 +40,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     state_bytes: int | None = None
     checkpoint_at: float | None = None
     dead_letters: int | None = None
+    lost: int | None = None
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,6 +117,7 @@ def _speed(speed: Speed, now: float) -> list[str]:
         "" if speed.cache_hits is None else f"cache {speed.cache_hits:.0%}",
         " ".join(f"{name} {share:.0%}" for name, share in sorted(speed.solvers.items())),
         "" if speed.state_bytes is None else f"states {show_bytes(speed.state_bytes)}",
+        f"{speed.lost:,} offsets lost" if speed.lost else "",
         "" if speed.checkpoint_at is None else f"checkpoint {_span(max(0.0, now - speed.checkpoint_at))} ago",
     ]
 

@@ -106,8 +106,17 @@ def test_the_speed_layers_own_metrics_are_understood() -> None:
     (alone,) = composed(facts(process, topics=())).layers
     assert (alone.behind, alone.behind_s) == (12, 1.5), "where Kafka does not answer, what the layer says itself"
     assert 0.001 <= (layer.figures.solve_p50_s or 0) <= 0.0025
+    assert layer.figures.lost == 0
+    assert "lost" not in str(layer_rows(report)), "what never happens takes no room"
     assert report.ready
     assert report.dead_letters == 3
+
+
+def test_input_that_was_passed_over_is_shown() -> None:
+    registry = CollectorRegistry()
+    SpeedMetrics(registry).lost.inc(1_234)
+    (row,) = layer_rows(composed(facts(Process("speed", "h:1", now=heard(registry)))))
+    assert "1,234 offsets lost" in row[-1]
 
 
 def test_the_serving_layers_own_metrics_are_understood() -> None:

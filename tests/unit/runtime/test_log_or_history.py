@@ -10,6 +10,7 @@ from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap, StoreUnavailable
 from oryx_py.messages.inbound import id_of, read_input
 from oryx_py.ports import EndOfPartition, Outgoing, Record, TopicSpec
+from oryx_py.runtime.gaps import Gaps
 from oryx_py.runtime.log_or_history import LogOrHistory
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from tests.support.batch import BatchWorld
@@ -114,6 +115,25 @@ def test_what_neither_has_is_a_gap_that_says_what_to_do(log: FakeLog) -> None:
     consumer.assign({("in", 0): 2})
     with pytest.raises(LogGap, match=r"in:0 begins at 5 and the history ends at 4, 2 is needed"):
         consumer.poll(1, 0.0)
+    consumer.assign({("in", 0): ALL + 1})
+    with pytest.raises(LogGap, match="the log has"):
+        consumer.poll(1, 0.0)
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_where_a_gap_is_allowed_what_there_is_comes_and_what_is_missing_is_counted(log: FakeLog, most: int) -> None:
+    """The history as far as it goes, then the log from where it begins; a partition without a gap has everything."""
+    past = Kept(log, {0: 4, 1: 9})
+    log.trim("in", {0: 7, 1: 9})
+    counted: list[int] = []
+    gaps = Gaps("in", FakeAdmin(log), counted.append)
+    for _ in range(2):
+        consumer = LogOrHistory(
+            FakeConsumer(log), "in", admin=FakeAdmin(log), past=past, clock=SystemClock(), gaps=gaps
+        )
+        consumer.assign({("in", 0): 2, ("in", 1): 0})
+        assert read(consumer, most) == {0: [2, 3, *range(7, ALL)], 1: list(range(ALL))}
+    assert counted == [3], "offsets 4 to 6, once for both readers"
     consumer.assign({("in", 0): ALL + 1})
     with pytest.raises(LogGap, match="the log has"):
         consumer.poll(1, 0.0)
