@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.errors import MissingDependency
 from oryx_py.events import Interaction, encode_csv
-from oryx_py.model.history import History
+from oryx_py.model.history import History, HistoryFile
+from oryx_py.model.history_spans import Spans
 from oryx_py.ports import Record
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _COLUMNS = ("offset", "kafka_ms", "id", "user", "item", "strength", "timestamp_m
 class HistoryRecords:
     """Reads the history's Parquet files; see the port `oryx_py.runtime.log_or_history.Past`.
 
-    However the files are laid out: each is asked for a partition's span of offsets, and says by its statistics where
-    it has none.
+    Of a partition's span of offsets those files are opened whose commits cover some of it, and these say by their
+    statistics which parts have none. So what is opened grows with what is wanted, not with the history.
 
     Args:
         log: the history's commits.
@@ -35,11 +36,19 @@ class HistoryRecords:
     def __init__(self, log: HistoryLog, topic: str, open_file: Callable[[str], BinaryIO]) -> None:
         self._log, self._topic, self._open_file = log, topic, open_file
         self._history = History()
+        self._spans = Spans(())
+        self._files: dict[int, list[HistoryFile]] = {}
+        """By the commit whose rows they have."""
 
     def offsets(self) -> Mapping[int, int]:
         """By partition the first offset that the history does not have now."""
-        self._history = self._log.read()
-        return self._history.offsets
+        history = self._log.read()
+        if history is not self._history:
+            self._spans, self._files = Spans(self._log.commits()), {}
+            for file in history.files:
+                self._files.setdefault(file.origin, []).append(file)
+            self._history = history
+        return history.offsets
 
     def records(self, partition: int, start: int, stop: int) -> Iterator[Record]:
         """Iterate over the records of ``[start, stop)``, as of the last look at the offsets.
@@ -57,7 +66,9 @@ class HistoryRecords:
             raise MissingDependency(
                 "input that was trimmed is read from the history, which needs pyarrow: pip install 'oryx-py[batch]'"
             ) from None
-        tables = [self._rows(file.path, partition, start, stop) for file in self._history.files]
+        covering = self._spans.commits(partition, start, stop)
+        files = [file for number in covering for file in self._files.get(number, ())]
+        tables = [self._rows(file.path, partition, start, stop) for file in files]
         rows = pa.concat_tables([table for table in tables if table.num_rows]) if any(map(len, tables)) else None
         if rows is None:
             return

@@ -1,8 +1,12 @@
 """Reading on below where a topic was trimmed."""
 
+import shutil
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
+import msgspec
 import pytest
 
 from oryx_py.adapters.clock import SystemClock
@@ -208,6 +212,35 @@ def test_the_history_tells_what_the_topic_told(tmp_path: Path) -> None:
             found = list(past.records(partition, start, stop))
             wanted = [record for record in readable if start <= record.offset < stop]
             assert [_meaning(record, world) for record in found] == [_meaning(record, world) for record in wanted]
+
+
+def test_only_files_of_commits_that_cover_what_is_wanted_are_opened(tmp_path: Path) -> None:
+    """However many there are before and after; as each is a request or more where the files are far away."""
+    world, opened, ends = BatchWorld(tmp_path), list[str](), [dict.fromkeys(range(BatchWorld.PARTITIONS), 0)]
+    for run in range(6):
+        world.send(*(f"{user},tea,1" for user in ("ann", "bob", "cid", "dan", "eve")[run % 3 :]))
+        world.run()
+        ends.append({p: world.log.partition("in", p).end for p in range(world.PARTITIONS)})
+    root, history = world.folder / "history", world.history.read()
+    third = next(file for file in history.files if file.origin == 3)
+    shutil.copy(root / third.path, root / "data/anew.parquet")
+    anew = msgspec.structs.replace(third, path="data/anew.parquet")
+    history = world.history.append(history, [anew], {}, 0, 0, kind="rewrite", dropped=[third.path])
+
+    def open_file(path: str) -> BinaryIO:
+        opened.append(path)
+        return (root / path).open("rb")
+
+    past = HistoryRecords(world.history, "in", open_file)
+    past.offsets()
+    assert opened == []
+    for run, (start, stop) in enumerate(pairwise(ends), 1):
+        for partition in range(world.PARTITIONS):
+            opened.clear()
+            found = list(past.records(partition, start[partition], stop[partition]))
+            assert [record.offset for record in found] == list(range(start[partition], stop[partition]))
+            of_run = [file.path for file in history.files if file.origin == run]
+            assert opened == (of_run if found else [])
 
 
 def _meaning(record: Record, world: BatchWorld) -> tuple[object, ...]:
