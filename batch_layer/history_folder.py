@@ -1,6 +1,7 @@
 """The folder of the history's rows: ``data/<unique>/…/part-….parquet`` below the place where its commits are."""
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 
 from batch_layer.history.describing import described
 from oryx_py.adapters.file_reading import open_reading
+from oryx_py.errors import StoreUnavailable
 from oryx_py.model.history import HistoryFile
 from oryx_py.ports.files import Files
 
@@ -32,6 +34,20 @@ class HistoryFolder:
         """Return the path of the directory for the files of one commit; it does not exist yet."""
         return f"{_DATA}/{name}"
 
+    @contextmanager
+    def begun(self, name: str) -> Iterator[str]:
+        """Give the path of such a directory to a block that fills it; where the block fails, the directory is removed.
+
+        The commit belongs behind the block: where its answer gets lost, nobody knows whether the files count.
+        """
+        directory = self.new(name)
+        try:
+            yield directory
+        except (Exception, KeyboardInterrupt):
+            with suppress(StoreUnavailable):  # it is swept
+                self._files.delete(directory)
+            raise
+
     def uri(self, path: str) -> str:
         """Return where a path is, as Spark takes it."""
         return self._files.uri(path)
@@ -52,16 +68,30 @@ class HistoryFolder:
         """Open a file for reading; the caller closes it."""
         return open_reading(self._files, path)
 
-    def remove(self, paths: Iterable[str]) -> None:
-        """Remove files that no commit names any more; nothing happens where there are none."""
-        for path in paths:
-            self._files.delete(path)
+    def remove(self, dropped: Collection[str], kept: Iterable[HistoryFile]) -> None:
+        """Remove files that commits have dropped, and directories that have no others; it is no matter if they are gone.
 
-    def settle(self, directory: str) -> list[HistoryFile]:
+        Args:
+            dropped: paths.
+            kept: the files that count.
+        """
+        named = {_directory(file.path) for file in kept}
+        self.drop(sorted({_directory(path) for path in dropped} - named))
+        for path in dropped:
+            if _directory(path) in named:
+                self._files.delete(path)
+
+    def settle(self, directory: str, rows: int) -> list[HistoryFile]:
         """Make the files of a directory durable, drop empty ones and what is no file of rows; describe the rest.
 
+        This is for right before the commit: each file is looked into.
+
+        Args:
+            directory: its path.
+            rows: how many were written, which is how many there have to be.
+
         Raises:
-            StoreUnavailable: the system does not take it.
+            StoreUnavailable: the system does not take it, or not all rows are there: nothing may be committed.
         """
         found, folders = [], [directory]
         for path, is_dir, size in self._below(directory):
@@ -77,21 +107,28 @@ class HistoryFolder:
                     found.append(described(footer, path, size))
                     continue
             self._files.delete(path)
+        there = sum(file.rows for file in found)
+        if there != rows:
+            raise StoreUnavailable(
+                f"{self.uri(directory)} has {there:,} rows where {rows:,} were written, as if another process had "
+                "taken this one for dead: nothing was committed, run it again"
+            )
         for path in (*reversed(folders), _DATA, ""):
             self._files.settle(path)
         return found
 
-    def sweep(self, committed: Collection[str]) -> list[str]:
-        """Remove the directories that have no committed file; return their names.
+    def uncommitted(self, committed: Iterable[HistoryFile]) -> list[str]:
+        """Return the names of the directories that have no committed file.
 
-        Args:
-            committed: paths of files that commits name.
+        One of them may be just being written: see `batch_layer.sweeping`.
         """
-        kept = {path.split("/")[1] for path in committed}
-        rubbish = [name for name in sorted(self._files.names(_DATA)) if name not in kept]
-        for name in rubbish:
+        kept = {_directory(file.path) for file in committed}
+        return [name for name in sorted(self._files.names(_DATA)) if name not in kept]
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove directories with all in them, by their names."""
+        for name in names:
             self._files.delete(f"{_DATA}/{name}")
-        return rubbish
 
     def _below(self, directory: str) -> Iterator[tuple[str, bool, int]]:
         """What is in a directory and below it, by path: the path, whether it is a directory, its bytes."""
@@ -100,3 +137,8 @@ class HistoryFolder:
             yield path, entry.is_dir, entry.bytes
             if entry.is_dir:
                 yield from self._below(path)
+
+
+def _directory(path: str) -> str:
+    """Return the name of the directory of one commit that a file is in."""
+    return path.split("/")[1]

@@ -38,6 +38,7 @@ from batch_layer.progress import Progress
 from batch_layer.recipe import Recipe
 from batch_layer.recovery import recover, sweep_halves
 from batch_layer.steps import Outcome, Parts, Step
+from batch_layer.sweeping import sweep_rows
 from batch_layer.topics import new_ranges
 from oryx_py.errors import TopicsChanged
 from oryx_py.model.generation import new_generation_name
@@ -92,8 +93,7 @@ class BatchLayer:
         partitions = self._check_topics()
         registry = recover(self._parts.registry, self._parts.store, self._parts.publisher)
         self._show_epoch(registry)
-        history = self._parts.history.read()
-        self._sweep_rows(history)
+        history = self._sweep_rows()
         self._parts.engine.sweep()
         self._done(Step.RECOVERED)
 
@@ -125,12 +125,12 @@ class BatchLayer:
             StoreUnavailable: the next run does it.
         """
         sweep_halves(self._parts.store)
-        self._sweep_rows(self._parts.history.read())
+        self._sweep_rows()
         self._parts.engine.sweep()
 
-    def _sweep_rows(self, history: History) -> None:
-        for name in self._parts.folder.sweep({file.path for file in history.files}):
-            log.info("uncommitted_rows_swept", directory=name)
+    def _sweep_rows(self) -> History:
+        parts = self._parts
+        return sweep_rows(parts.history, parts.folder, parts.history.read(), parts.clock.now_ms())
 
     def _check_topics(self) -> int:
         """Refuse topics that are not the recorded ones, record them the first time; returns the input's partitions."""
@@ -156,10 +156,10 @@ class BatchLayer:
         if all(start == stop for start, stop in ranges.values()):
             return history
         parts.on_progress(Progress(step="read", rows=0, of=sum(stop - start for start, stop in ranges.values())))
-        directory = parts.folder.new(new_generation_name(parts.clock.now_ms(), parts.rng))
-        written = parts.engine.write_rows(ranges, partitions, parts.folder.uri(directory))
-        files = parts.folder.settle(directory)
-        self._done(Step.ROWS_WRITTEN)
+        with parts.folder.begun(new_generation_name(parts.clock.now_ms(), parts.rng)) as directory:
+            written = parts.engine.write_rows(ranges, partitions, parts.folder.uri(directory))
+            self._done(Step.ROWS_WRITTEN)
+            files = parts.folder.settle(directory, written.rows)
         history = parts.history.append(history, files, ranges, written.rejected, parts.clock.now_ms())
         self._done(Step.HISTORY_COMMITTED)
         parts.metrics.rows(written.rows, written.rejected)

@@ -6,6 +6,11 @@
 
 Whoever finds it free, or sees no new beat for a minute by its own clock, creates the next number, and deletes what is
 below. Clocks of different machines are never compared. A holder that was asleep so long finds the higher number.
+
+Only time in which the place answered counts towards the minute: from look to look, at most so long as from beat to
+beat, and nothing across a look that failed. After half of it who waits writes a file of its own: a place may answer and
+take nothing, as HDFS does while it starts, and nobody can renew anything there. Where it takes nothing, the minute
+begins anew.
 """
 
 import re
@@ -18,6 +23,7 @@ import msgspec
 import structlog
 
 from batch_layer.lock import Holder
+from batch_layer.silence import Silence
 from oryx_py.errors import OryxError
 from oryx_py.ports import Clock
 from oryx_py.ports.files import Files
@@ -26,7 +32,7 @@ __all__ = ["FileLease", "Standing", "standing"]
 
 log = structlog.get_logger("batch")
 
-_NAME = re.compile(r"(\d{12})\.(?:(lock)|(free)|(\d{12})\.beat)")
+_NAME = re.compile(r"(\d{12})\.(?:(lock)|(free)|(\d{12})\.beat|[0-9a-f]{16}\.try)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +66,14 @@ class FileLease:
     Args:
         files: where; nothing else is kept there. `exclusive`.
         clock: measures how long nothing was renewed.
-        lease_s: so long without a beat makes a holder a dead one.
+        lease_s: so long without a beat, in a place that answers, makes a holder a dead one.
         beat_s: from beat to beat; several must fit into the lease.
     """
 
     def __init__(self, files: Files, clock: Clock, *, lease_s: float = 60.0, beat_s: float = 10.0) -> None:
         self._files, self._clock = files, clock
         self._lease_s, self._beat_s = lease_s, beat_s
-        self._seen = Standing()
-        self._seen_at = 0.0
+        self._silence = Silence(beat_s)
         self._held: int | None = None
         self._lost = threading.Event()
         self._over = threading.Event()
@@ -76,15 +81,19 @@ class FileLease:
 
     def attempt(self, holder: Holder) -> Holder | None:
         """Take it; see the port."""
-        now, seen = self._clock.monotonic(), standing(self._files.names())
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, now
-        if not seen.free and now - self._seen_at < self._lease_s:
+        with self._silence.broken_off():
+            seen = standing(self._files.names())
+        silent_s = self._silence.after(seen, self._clock.monotonic())
+        if not seen.free and (silent_s < self._lease_s or not self._silence.takes):
+            if silent_s >= self._lease_s / 2 and not self._silence.takes:
+                self._try(seen.number)
             return self._told(seen.number)
         number = seen.number + 1
         # A number that was used up is created once more if we slept since we looked: there is a higher one then.
         claim = _Claim(holder, secrets.token_hex(8))
-        if not self._files.create(_lock(number), msgspec.json.encode(claim)):
+        with self._silence.begun_anew():
+            taken = self._files.create(_lock(number), msgspec.json.encode(claim))
+        if not taken:
             return self._told(number)
         newest = standing(self._files.names()).number
         if newest > number:
@@ -123,6 +132,14 @@ class FileLease:
                 beat += 1
             except OryxError as trouble:  # there is time for some more
                 log.warning("lease_not_renewed", reason=str(trouble))
+
+    def _try(self, number: int) -> None:
+        """See whether the place takes anything."""
+        name = f"{number:012}.{secrets.token_hex(8)}.try"
+        with self._silence.begun_anew():
+            self._files.create(name, b"")
+            self._files.delete(name)
+        self._silence.takes = True
 
     def _sweep(self, number: int) -> None:
         for name in self._files.names():

@@ -2,7 +2,8 @@
 
 The lock lies beside the registry. Where that is a folder, it is the kernel's on a file, which ends with its process;
 elsewhere it is a lease (`batch_layer.lease`). It saves work, no more: that only one publishes does not hang on it, as
-the commits of history and registry refuse whoever has not seen the newest.
+the commits of history and registry refuse whoever has not seen the newest, and whoever clears away what others have
+written commits first (`batch_layer.sweeping`).
 """
 
 import os

@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from batch_layer.history.describing import day_of
 from batch_layer.history.finding import BaseFinder
 from batch_layer.history.importing import Imported, Target, import_rows
 from batch_layer.history.reshaping import Reshaper
@@ -22,7 +20,6 @@ from oryx_py.config import Settings
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
 from oryx_py.model.history import ImportedSource
-from oryx_py.model.registry import TopicsIdentity
 from oryx_py.runtime.topics import check_identity, identify
 
 __all__ = ["base_finder", "import_into", "reshaper"]
@@ -64,6 +61,7 @@ def import_into(
 
     Raises:
         TopicsChanged: the topic is not the one that the history belongs to.
+        CommitConflict: another process took this one for dead meanwhile; nothing was imported.
         OryxError: broker, store or history do not answer.
     """
     settings = located(settings)
@@ -73,38 +71,19 @@ def import_into(
     if recorded.topics is None:
         stored.registry.append(recorded, [found])
     clock = SystemClock()
-    with holding(run_lock(settings, clock), clock, wait=_sleep, patient=True):
-        return _import(stored, settings, admin, found, clock.now_ms(), batches, sources, again=again, on_rows=on_rows)
-
-
-def _import(
-    stored: Stored,
-    settings: Settings,
-    admin: KafkaAdmin,
-    found: TopicsIdentity,
-    now_ms: int,
-    batches: Iterable[pa.RecordBatch],
-    sources: Sequence[ImportedSource],
-    *,
-    again: bool,
-    on_rows: Callable[[int], None],
-) -> Imported:
-    folder = stored.folder
-    directory = folder.new(new_generation_name(now_ms, np.random.default_rng()))
-
-    def put(local: Path, number: int) -> None:
-        folder.put(local, f"{directory}/day={day_of(now_ms)}/part-{number:05d}.parquet")
-        local.unlink()
-
-    target = Target(
-        log=stored.history,
-        put=put,
-        settle=lambda: folder.settle(directory),
-        partitions=found.topics[settings.input.topic].partitions,
-        starts=admin.start_offsets(settings.input.topic),
-        time_ms=now_ms,
-    )
-    return import_rows(batches, sources, target, again=again, on_rows=on_rows)
+    lock = run_lock(settings, clock)
+    with holding(lock, clock, wait=_sleep, patient=True):
+        now_ms = clock.now_ms()
+        target = Target(
+            log=stored.history,
+            folder=stored.folder,
+            name=new_generation_name(now_ms, np.random.default_rng()),
+            partitions=found.topics[settings.input.topic].partitions,
+            starts=admin.start_offsets(settings.input.topic),
+            time_ms=now_ms,
+            lost=lock.lost,
+        )
+        return import_rows(batches, sources, target, again=again, on_rows=on_rows)
 
 
 def _sleep(seconds: float) -> bool:

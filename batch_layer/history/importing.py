@@ -1,9 +1,10 @@
 """An import: rows of files become a commit of the history, before everything that the topic has.
 
 1. write the rows to files of a fresh directory, in bounded memory;
-2. commit them: the files, the offsets that they got below the topic's, and the digests of what was imported.
+2. look that all of them are there, and commit them: the files, the offsets that they got below the topic's, and the
+   digests of what was imported.
 
-Fails 1: the files are swept, and the import is done again. Fails 2: another process was first; the same.
+Fails 1: the files are removed, or swept, and the import is done again. Fails 2: another process was first; the same.
 """
 
 import tempfile
@@ -15,10 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batch_layer.history.describing import day_of
 from batch_layer.history.lanes import Lanes
+from batch_layer.history_folder import HistoryFolder
 from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.errors import UserError
-from oryx_py.model.history import History, HistoryFile, ImportedSource
+from oryx_py.errors import CommitConflict, UserError
+from oryx_py.model.history import History, ImportedSource
 
 __all__ = ["Imported", "Target", "import_rows"]
 
@@ -30,18 +33,19 @@ _GROUP_ROWS = 131_072
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where an import goes.
+    """Where an import goes: the history, and the name of a directory of its own.
 
-    ``put`` brings a local file to its place, by its number. ``settle`` describes all of them, durable. ``partitions``
-    is how many the input topic has; ``starts``, its first offset by partition. ``time_ms`` is now.
+    ``partitions`` is how many the input topic has; ``starts``, its first offset by partition. ``time_ms`` is now.
+    ``lost`` says whether another process has taken over the lock of runs.
     """
 
     log: HistoryLog
-    put: Callable[[Path, int], None]
-    settle: Callable[[], Sequence[HistoryFile]]
+    folder: HistoryFolder
+    name: str
     partitions: int
     starts: Mapping[int, int]
     time_ms: int
+    lost: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +77,34 @@ def import_rows(
 
     Raises:
         UserError: there are none, or they were imported before.
-        CommitConflict: another process committed at the same time; nothing was imported.
+        CommitConflict: another process is at work, as if this one were dead; nothing was imported.
+        StoreUnavailable: the place does not answer, or has not all rows; nothing was imported.
     """
     if not again:
         _refuse_known(sources, target.log)
     seen = target.log.read()
     lanes = Lanes(seen.imported, target.partitions, target.time_ms)
-    rows = files = 0
-    with tempfile.TemporaryDirectory(prefix="oryx-import-") as folder:
+    rows = count = 0
+    with (
+        target.folder.begun(target.name) as directory,
+        tempfile.TemporaryDirectory(prefix="oryx-import-") as here,
+    ):
+        local, day = Path(here) / "rows.parquet", day_of(target.time_ms)
         for table in _filled(map(lanes.place, batches), file_rows):
-            local = Path(folder) / "rows.parquet"
+            _check_alone(target)
             pq.write_table(table, local, compression="zstd", row_group_size=_GROUP_ROWS)
-            target.put(local, files)
-            files, rows = files + 1, rows + table.num_rows
+            target.folder.put(local, f"{directory}/day={day}/part-{count:05d}.parquet")
+            count, rows = count + 1, rows + table.num_rows
             on_rows(rows)
-    if not rows:
-        raise UserError("there is no row in it that can be used: nothing was imported")
+        if not rows:
+            raise UserError("there is no row in it that can be used: nothing was imported")
+        _check_alone(target)
+        files = target.folder.settle(directory, rows)
     # A history that begins with an import covers nothing of the topic yet, from where the topic begins.
     unseen = {p: (target.starts[p],) * 2 for p in range(target.partitions) if p not in seen.offsets}
     history = target.log.append(
         seen,
-        target.settle(),
+        files,
         unseen,
         rejected=0,
         time_ms=target.time_ms,
@@ -102,6 +113,13 @@ def import_rows(
         sources=sources,
     )
     return Imported(history, rows)
+
+
+def _check_alone(target: Target) -> None:
+    if target.lost():
+        raise CommitConflict(
+            "another process took this import for dead, and has begun its work: nothing was imported, run it again"
+        )
 
 
 def _refuse_known(sources: Sequence[ImportedSource], log: HistoryLog) -> None:

@@ -89,8 +89,8 @@ class Reshaper:
         history = self._without_forgotten(self._within_limits(history), last)
         # What was dropped before the last generation was made, the run that made it has removed.
         made_of = last.history if last else 0
-        for commit in self._log.commits(after=max(made_of, history.number - _LOOKED_AT)):
-            self._folder.remove(commit.dropped)
+        commits = self._log.commits(after=max(made_of, history.number - _LOOKED_AT))
+        self._folder.remove([path for commit in commits for path in commit.dropped], history.files)
         return history
 
     def _within_limits(self, history: History) -> History:
@@ -109,7 +109,7 @@ class Reshaper:
         if not forgets:
             return history
         directory = self._folder.new(new_generation_name(self._clock.now_ms(), self._rng))
-        dropped, origins = [], list[int]()
+        dropped, origins, count = [], list[int](), 0
         with tempfile.TemporaryDirectory(prefix="oryx-rewrite-") as local:
             for file in history.files:
                 if not forgets.forgotten(self._read(file, Forgets.COLUMNS)).any():
@@ -119,9 +119,10 @@ class Reshaper:
                 if rows is not None and rows.num_rows:
                     self._write(rows, Path(local) / "rows.parquet", f"{directory}/{len(origins):05d}.parquet")
                     origins.append(file.origin)
+                    count += rows.num_rows
         if not dropped:
             return history
-        written = [_with_origin(file, origins) for file in self._folder.settle(directory)] if origins else []
+        written = [_with_origin(file, origins) for file in self._folder.settle(directory, count)] if origins else []
         log.info("forgotten_rows_removed", files=len(dropped))
         return self._log.append(history, written, {}, 0, self._clock.now_ms(), kind="rewrite", dropped=dropped)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from oryx_py.adapters.folded_log import FoldedLog
+from oryx_py.errors import CommitConflict
 from oryx_py.model.history import (
     History,
     HistoryCommit,
@@ -75,5 +76,10 @@ class HistoryLog:
             dropped=tuple(dropped),
         )
         history = seen.after(commit)
-        self._folded.append(history, encode_commit(commit))
+        try:
+            self._folded.append(history, encode_commit(commit))
+        except CommitConflict as taken:
+            raise CommitConflict(
+                f"{taken}: it has taken over from this one, of which nothing was added to the history; run it again"
+            ) from taken
         return history

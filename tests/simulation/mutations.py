@@ -183,7 +183,7 @@ def _checkpoints_at_any_time() -> Iterator[None]:
 def _sweeps_nothing() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(batch_layer.recovery, "sweep_halves", return_value=None))
-        stack.enter_context(mock.patch.object(HistoryFolder, "sweep", return_value=[]))
+        stack.enter_context(mock.patch.object(HistoryFolder, "uncommitted", return_value=[]))
         yield
 
 

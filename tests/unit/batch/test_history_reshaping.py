@@ -159,7 +159,7 @@ def imported(world: BatchWorld, user: str) -> History:
     local = world.folder / "local.parquet"
     pq.write_table(pa.Table.from_pylist([dict(zip(HISTORY_SCHEMA.names, row, strict=True))], HISTORY_SCHEMA), local)
     world.history_folder.put(local, f"{directory}/day=1970-01-01/part.parquet")
-    files = world.history_folder.settle(directory)
+    files = world.history_folder.settle(directory, 1)
     span = {partition_of(user, 3): (IMPORTED_FROM, IMPORTED_FROM + 1)}
     return world.history.append(world.history.read(), files, {}, 0, 5, kind="import", imported=span)
 

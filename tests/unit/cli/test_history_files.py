@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch_layer.history.describing import described
 from batch_layer.history.importing import Target, import_rows
+from batch_layer.history_folder import HistoryFolder
 from batch_layer.rows import HISTORY_SCHEMA
 from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.cli.choices import BulkFormat
 from oryx_py.cli.files import open_interactions
 from oryx_py.cli.history_files.reading import file_of, read_bulk
@@ -150,18 +151,14 @@ class Place:
         folder.mkdir(exist_ok=True)
 
     def target(self, time_ms: int = 5) -> Target:
-        made: list[str] = []
         self.count += 1
-
-        def put(local: Path, number: int) -> None:
-            made.append(f"{self.count}-{number}.parquet")
-            local.rename(self.folder / made[-1])
-
-        def settle() -> list[HistoryFile]:
-            return [described(pq.read_metadata(self.folder / name), name, 1) for name in made]
-
         return Target(
-            log=self.log, put=put, settle=settle, partitions=PARTITIONS, starts={0: 4, 1: 5, 2: 6}, time_ms=time_ms
+            log=self.log,
+            folder=HistoryFolder(LocalFiles(self.folder)),
+            name=f"{self.count}",
+            partitions=PARTITIONS,
+            starts={0: 4, 1: 5, 2: 6},
+            time_ms=time_ms,
         )
 
     def import_(self, path: Path, file_rows: int = 4, **target: int) -> History:
