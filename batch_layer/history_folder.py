@@ -69,7 +69,7 @@ class HistoryFolder:
         return open_reading(self._files, path)
 
     def remove(self, dropped: Collection[str], kept: Iterable[HistoryFile]) -> None:
-        """Remove files that commits have dropped, and directories that have no others; it is no matter if they are gone.
+        """Remove files that commits have dropped, and directories that have no others; some may be gone.
 
         Args:
             dropped: paths.

@@ -1,12 +1,13 @@
 """One run of the batch layer: from what is new in the input topic to an epoch that the other layers take.
 
 The protocol, as in docs/batch-protocol.md. Before anything else a run recovers: half generations, rows that no commit
-names and what is left of work are swept, a finished generation that the registry does not know is promoted or rejected,
-and the newest epoch's ``MODEL-REF`` is sent where the update topic lacks it. Then:
+names (after an empty commit: nobody commits them then) and what is left of work are swept, a finished generation that
+the registry does not know is promoted or rejected, and the newest epoch's ``MODEL-REF`` is sent where the update topic
+lacks it. Then:
 
 (a) write the new rows' files, from the history's offsets to the input's end as it is now;
-(b) commit the history up to there: the files, the offsets, the records left out; where a generation is to be made of
-    it, what is too old or was forgotten leaves the history, in commits of their own;
+(b) look that the files have all rows, and commit the history up to there: the files, the offsets, the records left out;
+    where a generation is to be made of it, what is too old or was forgotten leaves it, in commits of their own;
 (c) fold the history as of that commit, and train, into the generation's files, aside;
 (d) build the index, check, sum and fsync every file, and write the manifest;
 (e) commit the generation: it and its manifest appear at once;
@@ -17,7 +18,7 @@ and the newest epoch's ``MODEL-REF`` is sent where the update topic lacks it. Th
 ====================  ====================================================================
 killed after or in    the next run
 ====================  ====================================================================
-(a)                   sweeps the files and reads the same offsets again
+(a)                   makes an empty commit, sweeps the files and reads the same offsets again
 (b)                   trains from the committed history, with what has come since
 (c), (d)              sweeps the half generation, trains again, with what has come since
 (e)                   promotes the finished generation, or rejects it as damaged or outdated

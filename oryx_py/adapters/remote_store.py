@@ -3,7 +3,7 @@
 A generation is staged in a local directory and copied when it is complete. To commit:
 
 1. look at the manifest and at the sizes of the staged files;
-2. copy them to ``.staged/<name>``, the manifest last;
+2. copy them to ``.staged/<name>``, the manifest last, and look whether all have arrived and stayed;
 3. rename that to ``<name>``, which fails where it exists: the commit.
 
 Fails 1 or 2: there is no generation, and the copy is swept as incomplete. Fails 3: there is none, or a whole one. Where
@@ -13,6 +13,7 @@ Readers get a copy in `GenerationCache`, compared with the manifest in size and 
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +22,7 @@ import xxhash
 from oryx_py.adapters.generation_cache import GenerationCache
 from oryx_py.adapters.paths import GENERATION, checked_generation
 from oryx_py.adapters.staging import staged
-from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
+from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration, StoreUnavailable
 from oryx_py.model.files import REMEDY, FileEntry, check_size, make_directories, storage
 from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest, read_listing
 from oryx_py.ports.files import Files
@@ -69,7 +70,7 @@ class RemoteStore:
         Raises:
             CommitConflict: a generation of this name exists.
             CorruptGeneration: the staged directory has no manifest, or not what it states.
-            StoreUnavailable: the system does not take it.
+            StoreUnavailable: the system does not take it, or somebody has removed what was copied.
         """
         aside = self._staging / checked_generation(generation)
         if self._is_committed(generation):
@@ -82,8 +83,10 @@ class RemoteStore:
         self._files.delete(target)
         for name in (*files, MANIFEST):
             self._files.upload(aside / name, f"{target}/{name}")
-        if self._files.exclusive and not self._files.move(target, generation):
-            raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
+        if self._files.exclusive:
+            self._check_arrived(target, files)
+            if not self._files.move(target, generation):
+                raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
         self._cache.adopt(generation, aside)
 
     def local(self, uri_or_generation: str) -> Path:
@@ -165,6 +168,14 @@ class RemoteStore:
         with storage(self._staging):
             shutil.rmtree(self._staging / generation, ignore_errors=True)
         self._cache.drop(generation)
+
+    def _check_arrived(self, target: str, files: Mapping[str, FileEntry]) -> None:
+        """Look for what was copied: a process that was taken for dead and wakes up may have swept the first of it."""
+        for name in (*files, MANIFEST):
+            there = self._files.size(f"{target}/{name}")
+            if there is None or (name in files and there != files[name].bytes):
+                where = self._files.uri(f"{target}/{name}")
+                raise StoreUnavailable(f"{where} was removed while the rest was copied: the generation is made again")
 
     def _copy(self, name: str, into: Path) -> None:
         with storage(into):

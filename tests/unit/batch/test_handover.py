@@ -1,4 +1,4 @@
-"""The lock changes hands in the middle of a run or an import: each row is in the history once, or its writer is told."""
+"""The lock changes hands in the middle of a run or an import: each row is there once, or its writer is told."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
