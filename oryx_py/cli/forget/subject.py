@@ -50,10 +50,10 @@ class Subject:
 
 @dataclass(slots=True)
 class Forgotten:
-    """By input partition the newest forget of a subject.
+    """By input partition the newest forget of a subject, also one whose idempotency key was used before.
 
-    One that only repeats another, by its idempotency key, is none. Told in the order of each partition's offsets, as
-    often as one likes.
+    Whether layers ignore such a one depends on the window, and on what else came in it. Who takes it for a forget calls
+    too much old at worst, never too little. Told in the order of each partition's offsets, as often as one likes.
 
     Args:
         subject: of whom.
@@ -65,14 +65,17 @@ class Forgotten:
     offsets: dict[int, int] = field(default_factory=dict)
     at_ms: int = -1
     """Kafka's timestamp of the newest."""
+    repeated: set[int] = field(default_factory=set)
+    """Partitions whose newest forget has the key of an earlier one, so that layers may have ignored it."""
     _keys: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    """By partition and key: the offset of the first."""
 
     def add(self, partition: int, offset: int, at_ms: int, key: bytes | None) -> None:
         """Take one forget."""
-        if key and self._keys.setdefault((partition, key), offset) < offset:
-            return
+        repeats = bool(key) and self._keys.setdefault((partition, key or b""), offset) < offset
         if partition in self.home and offset > self.offsets.get(partition, -1 << 62):
             self.offsets[partition] = offset
+            (self.repeated.add if repeats else self.repeated.discard)(partition)
             self.at_ms = max(self.at_ms, at_ms)
 
     @property

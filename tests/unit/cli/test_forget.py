@@ -108,20 +108,47 @@ def test_a_table_of_ids_has_what_is_in_it(tmp_path_factory: pytest.TempPathFacto
         numbers_have(files, f"{folder.name}/users.ids.bytes.npy", np.uint8, 1)
 
 
-def test_a_forget_that_repeats_another_is_none() -> None:
+def test_every_forget_is_one_also_where_its_key_was_used_before() -> None:
+    """Layers may ignore it, by their window; who takes it for one proves too little at worst, never too much."""
     forgotten = Forgotten(Subject("item", "tea"), 2)
+    forgotten.add(0, 5, 50, b"k")
+    assert not forgotten.repeated
     for _ in range(2):
-        forgotten.add(0, 5, 50, b"k")
         forgotten.add(0, 9, 90, b"k")
-    assert forgotten.offsets == {0: 5}
+        forgotten.add(0, 5, 50, b"k")
+        assert forgotten.offsets == {0: 9}
+        assert forgotten.repeated == {0}
     assert not forgotten.complete
     assert forgotten.is_old(1, 100)
     forgotten.add(1, 7, 70, b"k")
     assert forgotten.complete
-    assert forgotten.is_covered_by({0: 6, 1: 8})
-    assert not forgotten.is_covered_by({0: 6, 1: 7})
+    assert forgotten.is_covered_by({0: 10, 1: 8})
+    assert not forgotten.is_covered_by({0: 9, 1: 8})
     forgotten.add(0, 11, 110, None)
     assert forgotten.offsets == {0: 11, 1: 7}
+    assert not forgotten.repeated
+
+
+@pytest.mark.parametrize(("window_s", "ignored"), [(0.0, False), (86_400.0, True)], ids=["no-window", "in-the-window"])
+def test_what_came_between_two_forgets_of_one_key_is_found_whether_or_not_layers_ignore_the_second(
+    tmp_path: Path, window_s: float, ignored: bool
+) -> None:
+    place = Place(tmp_path, window_s)
+    place.send("ann,tea,1", "bob,tea,1")
+    place.send("ann,,", id_=b"gdpr-ann")
+    place.send("ann,egg,1")
+    place.send("ann,,", id_=b"gdpr-ann")
+    proof = place.verify()
+    assert not proof.proven
+    assert proof.again == 0
+    assert [left.what.split()[0] for left in proof.left] == ["2"], "what came between is among it"
+    assert "has the idempotency key of an earlier one" in proof.notes[0]
+    assert place.run() is Outcome.PUBLISHED
+    assert (place.newest().users.find("ann") >= 0) == ignored
+    place.trim()
+    assert place.verify().proven != ignored
+    place.send("ann,,", id_=b"another")
+    assert not place.verify().notes
 
 
 def test_a_users_forget_counts_in_its_own_partition_alone() -> None:
@@ -134,8 +161,9 @@ def test_a_users_forget_counts_in_its_own_partition_alone() -> None:
 class Place(BatchWorld):
     """Topics, history and store of a batch layer that forgets, and the settings that lead to them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, window_s: float = 86_400.0) -> None:
         super().__init__(folder)
+        self.use(replace(self.recipe, fold=replace(self.recipe.fold, dedupe_window_s=window_s)))
         for topic in ("items", "in.dead-letter"):
             self.log.create(TopicSpec(topic, 1, 1, {}))
         self.reshape = Reshaper(
