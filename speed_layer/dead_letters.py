@@ -10,16 +10,21 @@ from oryx_py.ports import Clock, Consumer, Outgoing, Record
 from oryx_py.runtime.gaps import Gaps
 from speed_layer.outgoing import dead_letter
 
-__all__ = ["DeadLetters"]
+__all__ = ["KEEP_S", "DeadLetters"]
 
 log = structlog.get_logger("speed")
+
+KEEP_S = 86_400.0
+"""So often a position is committed though it did not move: Kafka drops those of a group without members a week after
+their last commit (``offsets.retention.minutes``), and trimming waits for them."""
 
 
 class DeadLetters:
     """Decides which unreadable records become dead letters: those at or above the group's position, each once.
 
     The position is kept in Kafka under the consumer group's name. Between a dead letter's acknowledgement and the
-    commit of the position a crash writes it again; below the committed position none is ever written twice.
+    commit of the position a crash writes it again; below the committed position none is ever written twice. So that
+    Kafka keeps it, it is committed once a day also where it stays the same.
 
     Args:
         consumer: of the group; reads the topic where no epoch does, and holds the committed positions.
@@ -57,6 +62,7 @@ class DeadLetters:
         }
         self._committed = dict(self.positions)
         self._committed_at = clock.monotonic()
+        self._all_committed_at: float | None = None
         self._scanning = False
 
     def of(self, record: Record, reason: str) -> Outgoing | None:
@@ -88,20 +94,24 @@ class DeadLetters:
         self._scanning = False
 
     def commit(self) -> None:
-        """Commit the positions that changed.
+        """Commit the positions that changed; all of them once a day, and the first time.
 
         Raises:
             BrokerUnavailable: not acknowledged; the next call tries again.
         """
-        changed = {
+        now = self._clock.monotonic()
+        all_ = self._all_committed_at is None or now - self._all_committed_at >= KEEP_S
+        due = {
             (self._topic, partition): offset
             for partition, offset in self.positions.items()
-            if offset != self._committed[partition]
+            if all_ or offset != self._committed[partition]
         }
-        if changed:
-            self._consumer.commit(changed)
+        if due:
+            self._consumer.commit(due)
             self._committed = dict(self.positions)
-        self._committed_at = self._clock.monotonic()
+        if all_:
+            self._all_committed_at = now
+        self._committed_at = now
 
     def scan(self, max_records: int, timeout_s: float) -> tuple[list[Outgoing], dict[int, int]]:
         """Read on by itself; return the dead letters found and the positions to `advance` to when they are sent."""

@@ -21,6 +21,7 @@ from oryx_py.errors import BadInteraction, BrokerUnavailable
 from oryx_py.events import parse_value
 from oryx_py.messages import Update
 from oryx_py.ports import Clock, Consumer, Outgoing, Record, TopicAdmin
+from speed_layer.dead_letters import KEEP_S
 from speed_layer.lag import LagWatch
 from speed_layer.limits import Limits, Topics
 from speed_layer.metrics import Metrics
@@ -78,7 +79,7 @@ class Oryx2SpeedLayer:
         self._lag = LagWatch(self._told, clock)
         self._sent_until: Mapping[int, int] | None = {}
         """By update partition, where what was sent ends; None until that is looked up."""
-        self._stepped_at = clock.monotonic()
+        self._stepped_at = self._all_committed_at = clock.monotonic()
         self.committed = _positions_kept(interactions, topics.input, admin)
         """By input partition: the next offset to fold, as the group has it."""
         interactions.assign({(topics.input, partition): offset for partition, offset in self.committed.items()})
@@ -96,6 +97,8 @@ class Oryx2SpeedLayer:
                 self._clock.sleep(timeout_s)
             elif self._read_updates(model, timeout_s) and not self._models.is_outdated():
                 self._follow(model, timeout_s)
+            if self._clock.monotonic() - self._all_committed_at >= KEEP_S:
+                self._commit()
             self._stepped_at = self._clock.monotonic()
         except BrokerUnavailable as trouble:
             # Only looking something up ends so; what was sent and not looked up yet is looked up in the next step.
@@ -167,15 +170,18 @@ class Oryx2SpeedLayer:
 
     def _commit(self) -> None:
         positions = {partition: offset for (_, partition), offset in self._interactions.positions().items()}
-        changed = {(self._topics.input, p): o for p, o in positions.items() if o != self.committed.get(p)}
-        if changed:
+        now = self._clock.monotonic()
+        all_ = now - self._all_committed_at >= KEEP_S
+        due = {(self._topics.input, p): o for p, o in positions.items() if all_ or o != self.committed.get(p)}
+        if due:
             try:
-                self._interactions.commit(changed)
+                self._interactions.commit(due)
             except BrokerUnavailable as trouble:
                 # Steps would be taken again after a crash; the next micro-batch commits for this one, too.
                 log.warning("positions_not_committed", reason=str(trouble))
             else:
                 self.committed = positions
+                self._all_committed_at = now if all_ else self._all_committed_at
 
 
 def _positions_kept(interactions: Consumer, topic: str, admin: TopicAdmin) -> dict[int, int]:
