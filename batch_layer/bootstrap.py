@@ -35,7 +35,7 @@ from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import Reach, open_files
+from oryx_py.adapters.places import Reach, open_files, work_of
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
 from oryx_py.errors import CommitConflict, ConfigError, Transient
@@ -227,11 +227,12 @@ def work_folder(settings: Settings) -> WorkFolder:
     Raises:
         ConfigError, MissingDependency: that place cannot be used.
     """
-    if not settings.work_uri:
-        return WorkFolder(settings.work_dir)
+    folder, uri = work_of(settings)
+    if not uri:
+        return WorkFolder(folder)
     reach = Reach(webhdfs_url=settings.hdfs.webhdfs_url, replication=settings.hdfs.replication)
-    open_files(settings.work_uri, "batch.work_dir", reach)
-    return WorkFolder(settings.work_dir, StoreExchange(settings.work_uri, reach))
+    open_files(uri, "batch.work_dir", reach)
+    return WorkFolder(folder, StoreExchange(uri, reach, folder))
 
 
 def _refuse_other_publishers(settings: Settings) -> None:

@@ -6,11 +6,10 @@ of its name, so that a task that died, or runs twice, does no harm; and any part
 
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,6 +17,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from batch_layer.scratch import scratch
 from oryx_py.adapters.places import Reach, open_files
 from oryx_py.errors import StoreUnavailable
 from oryx_py.model.files import storage
@@ -140,15 +140,17 @@ class FolderExchange:
 
 @dataclass(frozen=True, slots=True)
 class StoreExchange:
-    """Below a URI in HDFS or where fsspec reaches; files are put together in this machine's folder for temporary ones.
+    """Below a URI in HDFS or where fsspec reaches; files are put together on this machine first (`scratch`).
 
     Attributes:
         uri: of the place.
         reach: how it is reached.
+        scratch: where that is done outside of tasks.
     """
 
     uri: str
     reach: Reach
+    scratch: Path | None = field(default=None, compare=False)
 
     @property
     def gap_bytes(self) -> int:
@@ -157,12 +159,12 @@ class StoreExchange:
 
     def below(self, name: str) -> "StoreExchange":
         """See `Exchange`."""
-        return StoreExchange(f"{self.uri.rstrip('/')}/{name}", self.reach)
+        return StoreExchange(f"{self.uri.rstrip('/')}/{name}", self.reach, self.scratch)
 
     def write(self, name: str, parts: Iterable[NDArray[np.generic]]) -> int:
         """See `Exchange`."""
-        with tempfile.TemporaryDirectory(prefix="oryx-block-") as folder:
-            path = Path(folder, "block")
+        with scratch("block", self.scratch) as folder:
+            path = folder / "block"
             with storage(path):
                 written = _write(path, parts)
             _patiently(lambda: self._files.upload(path, name))

@@ -28,6 +28,11 @@ class WorkFolder:
         self._root = root.resolve()
         self._beyond = beyond
 
+    @property
+    def root(self) -> Path:
+        """Of all."""
+        return self._root
+
     def exchange(self, name: str) -> Exchange | None:
         """Return where the tasks of the run of this name leave files to each other; None: in what it is `lent`."""
         return None if self._beyond is None else self._beyond.below(name)

@@ -14,8 +14,10 @@ from batch_layer.lock import holding
 from batch_layer.locking import run_lock
 from batch_layer.recipe import recipe_of
 from batch_layer.stored import Stored, open_stored
+from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin
+from oryx_py.adapters.places import work_of
 from oryx_py.config import Settings
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.model.generation import new_generation_name
@@ -43,6 +45,7 @@ def reshaper(settings: Settings, stored: Stored) -> Reshaper:
         fold=recipe_of(settings.model, settings.batch.trainer, settings.input).fold,
         clock=SystemClock(),
         rng=np.random.default_rng(),
+        scratch=work_of(settings).folder,
     )
 
 
@@ -73,7 +76,8 @@ def import_into(
     clock = SystemClock()
     lock = run_lock(settings, clock)
     with holding(lock, clock, wait=_sleep, patient=True):
-        now_ms = clock.now_ms()
+        now_ms, scratch = clock.now_ms(), WorkFolder(work_of(settings).folder)
+        scratch.sweep()  # also where no run ever is
         target = Target(
             log=stored.history,
             folder=stored.folder,
@@ -82,6 +86,7 @@ def import_into(
             starts=admin.start_offsets(settings.input.topic),
             time_ms=now_ms,
             lost=lock.lost,
+            scratch=scratch.root,
         )
         return import_rows(batches, sources, target, again=again, on_rows=on_rows)
 

@@ -7,7 +7,6 @@
 Fails 1: the files are removed, or swept, and the import is done again. Fails 2: another process was first; the same.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from batch_layer.history.describing import day_of
 from batch_layer.history.lanes import Lanes
 from batch_layer.history_folder import HistoryFolder
+from batch_layer.scratch import scratch
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.errors import CommitConflict, UserError
 from oryx_py.model.history import History, ImportedSource
@@ -36,7 +36,8 @@ class Target:
     """Where an import goes: the history, and the name of a directory of its own.
 
     ``partitions`` is how many the input topic has; ``starts``, its first offset by partition. ``time_ms`` is now.
-    ``lost`` says whether another process has taken over the lock of runs.
+    ``lost`` says whether another process has taken over the lock of runs. Files are put together in ``scratch``, see
+    `batch_layer.scratch`.
     """
 
     log: HistoryLog
@@ -46,6 +47,7 @@ class Target:
     starts: Mapping[int, int]
     time_ms: int
     lost: Callable[[], bool] = lambda: False
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,9 @@ def import_rows(
     rows = count = 0
     with (
         target.folder.begun(target.name) as directory,
-        tempfile.TemporaryDirectory(prefix="oryx-import-") as here,
+        scratch("import", target.scratch) as here,
     ):
-        local, day = Path(here) / "rows.parquet", day_of(target.time_ms)
+        local, day = here / "rows.parquet", day_of(target.time_ms)
         for table in _filled(map(lanes.place, batches), file_rows):
             _check_alone(target)
             pq.write_table(table, local, compression="zstd", row_group_size=_GROUP_ROWS)

@@ -8,7 +8,6 @@ Fails 1: nothing is changed. Fails 2: what was written is swept, and the next ru
 is still the same. Fails 3: the next run removes them. Nothing but the commits says what counts.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -26,6 +25,7 @@ from batch_layer.history.forgetting import Forgets, Repeats
 from batch_layer.history.retention import Limits, droppable, portions
 from batch_layer.history.standing import still_needed
 from batch_layer.history_folder import HistoryFolder
+from batch_layer.scratch import scratch
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import OryxError
@@ -61,6 +61,7 @@ class Reshaper:
         limits: how much is kept.
         fold: the settings, which say what only repeats.
         clock, rng: for times and names.
+        scratch: where files are put together, see `batch_layer.scratch`.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Reshaper:
         fold: FoldSettings,
         clock: Clock,
         rng: np.random.Generator,
+        scratch: Path | None = None,
     ) -> None:
         self._log, self._folder, self._registry, self._store = log, folder, registry, store
-        self._limits, self._fold, self._clock, self._rng = limits, fold, clock, rng
+        self._limits, self._fold, self._clock, self._rng, self._scratch = limits, fold, clock, rng, scratch
 
     def __call__(self, history: History) -> History:
         """Do what is due.
@@ -110,14 +112,14 @@ class Reshaper:
             return history
         directory = self._folder.new(new_generation_name(self._clock.now_ms(), self._rng))
         dropped, origins, count = [], list[int](), 0
-        with tempfile.TemporaryDirectory(prefix="oryx-rewrite-") as local:
+        with scratch("rewrite", self._scratch) as local:
             for file in history.files:
                 if not forgets.forgotten(self._read(file, Forgets.COLUMNS)).any():
                     continue
                 rows = forgets.rewritten(self._read(file))
                 dropped.append(file.path)
                 if rows is not None and rows.num_rows:
-                    self._write(rows, Path(local) / "rows.parquet", f"{directory}/{len(origins):05d}.parquet")
+                    self._write(rows, local / "rows.parquet", f"{directory}/{len(origins):05d}.parquet")
                     origins.append(file.origin)
                     count += rows.num_rows
         if not dropped:

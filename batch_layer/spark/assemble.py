@@ -15,7 +15,7 @@ from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.compaction import count, reading, usable
 from batch_layer.spark.evaluation import Fit, evaluate
-from batch_layer.spark.fitting import fit_generation, foresee_memory, foreseen
+from batch_layer.spark.fitting import fit_generation, foresee_disk, foresee_memory, foreseen
 from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import parts_for, prepare
 from batch_layer.spark.session import spread
@@ -67,6 +67,7 @@ def train(
     spread(spark, rows)
     if parent is not None and recipe.trainer != "mllib" and (counts := foreseen(parent, rows)):
         foresee_memory(spark, parent, counts, recipe, shared=exchange is None)
+    foresee_disk(spark, into, work, rows, base, foreseen(parent, rows), recipe)
     with ExitStack() as kept:
         on_progress(Progress(step="count", of=rows))
         base = usable(spark, base, recipe, shared=exchange is None)

@@ -19,6 +19,7 @@ from batch_layer.spark.session import close_session, is_alive
 from batch_layer.spark.starting import started
 from batch_layer.spark.tracking import tracked
 from batch_layer.work_folder import WorkFolder
+from oryx_py.model.files import storage
 
 __all__ = ["SparkEngine"]
 
@@ -108,7 +109,8 @@ class SparkEngine:
             log.info("spark_starting")
             self._spark = started(self._start, self._cancelled)
         try:
-            with translated():
+            # What this process writes itself may find a full disk too; a lost connection is Spark's matter.
+            with storage(self._work.root), translated():
                 yield self._spark
         except Exception as failure:
             if self._cancelled.is_set():

@@ -12,9 +12,12 @@ A place is a folder of this machine (a path or ``file://``), one in HDFS (``hdfs
 generations alone, what fsspec reaches.
 """
 
+import hashlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from oryx_py.adapters.commit_log import FileCommitLog
@@ -34,6 +37,7 @@ from oryx_py.ports.store import ArtefactStore
 
 __all__ = [
     "Reach",
+    "Work",
     "history_log",
     "local_folder",
     "open_checkpoints",
@@ -41,6 +45,7 @@ __all__ = [
     "open_registry",
     "open_store",
     "reach_of",
+    "work_of",
 ]
 
 _HTTP_OF = {"webhdfs": "http", "swebhdfs": "https"}
@@ -76,11 +81,32 @@ def reach_of(settings: Settings) -> Reach:
     )
 
 
+class Work(NamedTuple):
+    """Where the batch layer works: ``folder`` of this host and, where tasks do not meet there, ``uri``, else ""."""
+
+    folder: Path
+    uri: str
+
+
+def work_of(settings: Settings) -> Work:
+    """Return the places below `batch.work_dir` that are this store's own: what is in them may be removed, nothing else.
+
+    They are named after the store; after this host too where that is on its disk and others may work in the same
+    place with a store of the same path.
+    """
+    identity = settings.store_uri
+    if _is_local(identity) and settings.batch.work_dir:
+        identity = f"{socket.gethostname()}:{identity}"
+    name = f"oryx-{hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()}"
+    return Work(settings.work_dir / name, _below(settings.work_uri, name) if settings.work_uri else "")
+
+
 def _staging_of(settings: Settings) -> Path | None:
     """On a cluster the executors write the generation's files, where all see the same folder."""
     if not settings.batch.work_dir or settings.work_uri:
         return None
-    return settings.work_dir.parent / f"{settings.work_dir.name}.staged"
+    own = work_of(settings).folder
+    return own.with_name(f"{own.name}.staged")
 
 
 def open_store(uri: str, reach: Reach = Reach()) -> ArtefactStore:

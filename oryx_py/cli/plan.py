@@ -1,5 +1,6 @@
 """``oryx plan``."""
 
+import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,9 @@ from oryx_py.cli.invocation import invocation
 from oryx_py.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oryx_py.config import Settings
     from oryx_py.planning.plan import Step
     from oryx_py.planning.sizes import Machines, ModelSize
 
@@ -29,7 +33,8 @@ def plan(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Else model.iterations.")] = None,
     machine: Annotated[
-        str | None, typer.Option("--machine", metavar="CORES,MEMORY", help="Like 16,64G; else this machine.")
+        str | None,
+        typer.Option("--machine", metavar="CORES,MEMORY[,DISK]", help="Like 16,64G; else this machine."),
     ] = None,
     executors: Annotated[int, typer.Option("--executors", min=1, help="How many such machines.")] = 1,
     id_bytes: Annotated[float | None, typer.Option("--id-bytes", min=1, help="Of an ID, on average.")] = None,
@@ -71,7 +76,7 @@ def plan(
         id_bytes=id_bytes or MEASURED.id_bytes,
         keyed=keyed,
     )
-    machines = _machines(machine, executors)
+    machines = _machines(machine, executors, call.settings())
     steps, refused, found = steps_of(size, machines), obstacle(size, machines), suited(size)
     if as_json:
         call.screen.line(_json(size, machines, steps, refused, found))
@@ -84,8 +89,8 @@ def plan(
     call.screen.line(f"all in memory: {_shown(alone)}" + (f", or {_shown(cluster)}" if cluster else ""))
 
 
-def _machines(text: str | None, executors: int) -> "Machines":
-    """What ``--machine`` says.
+def _machines(text: str | None, executors: int, settings: "Settings") -> "Machines":
+    """What ``--machine`` says; this machine's disk is the one that a run works on.
 
     Raises:
         UserError: it is malformed.
@@ -96,11 +101,28 @@ def _machines(text: str | None, executors: int) -> "Machines":
     from oryx_py.runtime.machine import memory_bytes
 
     if text is None:
-        return Machines(cores=cores(), memory=memory_bytes(), count=executors)
+        disk = _free(settings.work_dir) if executors == 1 else None
+        return Machines(cores=cores(), memory=memory_bytes(), count=executors, disk=disk)
     count, comma, memory = text.partition(",")
     if not comma:
         raise UserError(f"--machine is {text!r}: give cores and memory, like 16,64G")
-    return Machines(cores=count_of(count, "--machine"), memory=bytes_of(memory, "--machine"), count=executors)
+    memory, comma, disk_size = memory.partition(",")
+    return Machines(
+        cores=count_of(count, "--machine"),
+        memory=bytes_of(memory, "--machine"),
+        count=executors,
+        disk=bytes_of(disk_size, "--machine") if comma else None,
+    )
+
+
+def _free(path: "Path") -> int | None:
+    """Bytes free where a folder is, or will be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None
 
 
 def _headline(size: "ModelSize", machines: "Machines") -> str:

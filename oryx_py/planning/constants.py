@@ -17,8 +17,8 @@ class Constants:
     topic_bytes: float = 44.0
     """Of a record in the topic, uncompressed: a CSV value with short IDs, its key, 18 bytes of frame."""
     history_bytes: float = 11.0
-    """Of a row in the history's Parquet (zstd) as Spark writes it, by offsets, a quarter million in a file: a drawn world
-    of many users, with clients' times; 6.9 without these and with 30 rows of each user."""
+    """Of a row in the history's Parquet (zstd) as Spark writes it, by offsets, a quarter million in a file: of a drawn
+    world of many users, with clients' times; 6.9 without these and with 30 rows of each user."""
     history_key_bytes: float = 16.3
     """What its idempotency key adds: those of `oryx ingest` are 16 bytes that nothing compresses."""
     read_s: float = 9e-6

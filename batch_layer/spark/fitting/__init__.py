@@ -4,13 +4,14 @@ from batch_layer.spark.fitting.choice import TASK_BYTES, TRAINING_TASKS
 from batch_layer.spark.fitting.finishing import publish_items, solve_users
 from batch_layer.spark.fitting.fitted import Fitted
 from batch_layer.spark.fitting.fitting import fit_generation
-from batch_layer.spark.fitting.foreseeing import foresee_memory, foreseen
+from batch_layer.spark.fitting.foreseeing import foresee_disk, foresee_memory, foreseen
 
 __all__ = [
     "TASK_BYTES",
     "TRAINING_TASKS",
     "Fitted",
     "fit_generation",
+    "foresee_disk",
     "foresee_memory",
     "foreseen",
     "publish_items",

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from batch_layer.exchange import Exchange, FolderExchange
 from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
-from batch_layer.room import check_room
+from batch_layer.room import Wanted, check_room
 from batch_layer.spark.fitting.alone import on_one_task
 from batch_layer.spark.fitting.blocks import in_blocks, users_in_blocks
 from batch_layer.spark.fitting.choice import Way, hands_for, is_local, way_of
@@ -48,7 +48,8 @@ def fit_generation(
 
     Raises:
         Cancelled: somebody asked for it.
-        UserError: no host has the memory, with the numbers.
+        NoRoom: a host has too little memory or disk for now, with the numbers.
+        UserError: no host has as much memory at all.
     """
     timed = Stopwatch()
     recipe = recipe.fitted_to(map_array(into / "users.history.strengths.npy", np.float64, (prepared.pairs,)))
@@ -129,14 +130,19 @@ def _check_rooms(job: Job, prepared: Prepared, *, small: bool) -> None:
     """Look for the room that both sides' factors take: in the generation, and meanwhile in the working directory.
 
     Raises:
-        UserError: there is too little.
+        NoRoom: there is too little.
     """
     features = job.recipe.features
     factors = 4 * features * (prepared.users + prepared.items)
     takes = needs(prepared.users, prepared.items, prepared.pairs, features)
     rows = f"{prepared.users:,} users and {prepared.items:,} items with {features} features"
-    check_room(job.into, factors, f"the factors of {rows}")
-    check_room(job.work, 2 * factors if small else takes.work_dir, f"what training leaves to itself of {rows}")
+    left = 2 * factors if small else takes.work_dir
+    check_room(
+        [
+            Wanted(job.into, factors, f"the factors of {rows}"),
+            Wanted(job.work, left, f"what training leaves to itself of {rows}"),
+        ]
+    )
 
 
 def _metrics(outcome: Outcome[Any]) -> dict[str, Any]:

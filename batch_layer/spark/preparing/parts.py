@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from batch_layer.parts import PartCounts, in_order, write_part
+from batch_layer.scratch import scratch
 from batch_layer.spark.folding import sorted_rows
 from batch_layer.streams import fold_stream
 from oryx_py.events.fold import FoldSettings
@@ -67,10 +67,10 @@ def _spill(batches: Iterable[pa.RecordBatch], *, fold: FoldSettings, work: Path)
 
 def _hand_in(batches: Iterable[pa.RecordBatch], *, fold: FoldSettings, to: "Exchange") -> Iterator[pa.RecordBatch]:
     """The task, where the driver has its own directories."""
-    with TemporaryDirectory(prefix="oryx-part-") as folder:
-        told = list(_spill(batches, fold=fold, work=Path(folder)))
+    with scratch("part") as folder:
+        told = list(_spill(batches, fold=fold, work=folder))
         if told:
-            path = part_path(Path(folder), _number())
+            path = part_path(folder, _number())
             to.upload(path, path.name)
     yield from told
 

@@ -10,6 +10,7 @@ from batch_layer.engine import Cancelled
 from batch_layer.exchange import Exchange
 from batch_layer.history.base import Base
 from batch_layer.progress import OnProgress, Progress, unheard
+from batch_layer.room import Wanted, check_room
 from batch_layer.spark.folding import told_rows
 from batch_layer.spark.preparing.items import number_items
 from batch_layer.spark.preparing.parts import fold_into_parts, part_path
@@ -58,6 +59,7 @@ def prepare(
 
     Raises:
         Cancelled: somebody asked for it.
+        NoRoom: the disk has too little for what the fold came to.
     """
     timed = Stopwatch()
 
@@ -83,13 +85,15 @@ def prepare(
     with timed("number"):
         items, written = number_items(hands, [part_path(work, part.number) for part in counts], into, work)
         timed.wrote("number", written)
+    users, pairs = (sum(each) for each in zip(*((part.users, part.pairs) for part in counts), strict=True))
+    histories = 24 * pairs + 8 * (users + items + 2) + sum(part.user_bytes for part in counts) + 20 * users
+    check_room([Wanted(into, histories, f"the histories of {users:,} users and {items:,} items with {pairs:,} pairs")])
     begin("write")
     with timed("write"):
         timed.wrote("write", write_users(hands, counts, into, work))
     begin("transpose")
     with timed("transpose"):
         timed.wrote("transpose", write_items(into, items, cores()))
-    users, pairs = (sum(each) for each in zip(*((part.users, part.pairs) for part in counts), strict=True))
     return Prepared(users, items, pairs, timed.seconds, timed.bytes)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of
+from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of, work_of
 from oryx_py.cli.forget import files as on_files
 from oryx_py.cli.forget import topics as on_topics
 from oryx_py.cli.forget.arrays import Unreadable
@@ -99,7 +99,7 @@ class Verifier:
             left=tuple(self._left),
             again=self._again,
             looked_at=tuple(self._looked_at),
-            notes=_notes(forgotten),
+            notes=(*_notes(forgotten), *_elsewhere(settings)),
         )
 
     def _records(self, topic: str) -> Iterator[Record]:
@@ -224,15 +224,15 @@ class Verifier:
 
     def _look_at_work(self, clean_since_ms: int | None, until: Until) -> None:
         """What a run left; what was written when the history had nothing of the subject any more has nothing of it."""
-        root = self._settings.work_dir
-        old = [path for path in _files_below(root) if clean_since_ms is None or _modified_ms(path) < clean_since_ms]
-        if old:
-            self._left.append(
-                Left(str(root), f"{len(old):,} files of a run at work on what there was before, not looked into",
-                     until.work())
-            )  # fmt: skip
-        if self._settings.work_uri:
-            beyond = open_files(self._settings.work_uri, "batch.work_dir", reach_of(self._settings))
+        root, uri = work_of(self._settings)
+        for place in (root, *_spilled_to(self._settings)):
+            files = _files_below(place)
+            old = [path for path in files if clean_since_ms is None or _modified_ms(path) < clean_since_ms]
+            if old:
+                what = f"{len(old):,} files of a run at work on what there was before, not looked into"
+                self._left.append(Left(str(place), what, until.work()))
+        if uri:
+            beyond = open_files(uri, "batch.work_dir", reach_of(self._settings))
             if there := beyond.names():
                 self._left.append(
                     Left(beyond.uri(), f"{len(there):,} directories of runs at work, not looked into", until.work())
@@ -250,6 +250,19 @@ def _notes(forgotten: Forgotten) -> tuple[str, ...]:
     if missing:
         return (f"input partitions {', '.join(map(str, missing))} have no forget of this item: forget it again",)
     return ()
+
+
+def _elsewhere(settings: Settings) -> tuple[str, ...]:
+    """What cannot be looked into from here."""
+    if settings.batch.spark_master.startswith("local"):
+        return ()
+    return ("what Spark keeps in the local directories of executors, until its application ends, was not looked into",)
+
+
+def _spilled_to(settings: Settings) -> list[Path]:
+    """Where Spark on this host spills by the user's own settings, in folders of its own."""
+    named = [name for name in settings.batch.spark.get("spark.local.dir", "").split(",") if name]
+    return [path for name in named for of in ("blockmgr-*", "spark-*") for path in Path(name).glob(of)]
 
 
 def _newer(registry: Registry, generation: str) -> int:

@@ -1,5 +1,6 @@
 """What the generation before says is too large is refused before a row is folded."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +36,7 @@ def before(tmp_path: Path) -> Path:
 
 def begin(tmp_path: Path, before: Path | None, rows: int = 17) -> None:
     session: Any = Session()
+    (tmp_path / "into").mkdir(exist_ok=True)
     train(session, ["file:///nowhere"], recipe(), tmp_path / "into", tmp_path, rows=rows, parent=before)
 
 
@@ -58,6 +60,15 @@ def test_it_is_read_where_there_is_memory_or_nothing_is_known(
     for rows, parent in ((17, None), (16, before), (17, tmp_path / "missing")):
         with pytest.raises(AttributeError):
             begin(tmp_path, parent, rows)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["after-another", "first"])
+def test_a_disk_without_room_is_refused_before_a_row_is_read(
+    tmp_path: Path, before: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=17 * 40 - 1))
+    with pytest.raises(NoRoom, match="the shuffle of 17 rows" + (".*8 pairs and the generation" if known else " take")):
+        begin(tmp_path, before if known else None)
 
 
 def test_rows_that_left_the_history_may_have_taken_pairs_with_them(tmp_path: Path, before: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from batch_layer.bootstrap import work_folder
 from batch_layer.exchange import StoreExchange
 from batch_layer.work_folder import WorkFolder
-from oryx_py.adapters.places import Reach, reach_of
+from oryx_py.adapters.places import Reach, reach_of, work_of
 from oryx_py.config import Settings, load
 from oryx_py.errors import StoreUnavailable
 
@@ -81,11 +81,48 @@ def test_the_settings_say_whether_tasks_meet_in_a_folder_or_beyond(tmp_path: Pat
         return load(None, {**environ, "ORYX__BATCH__WORK_DIR": work_dir}).settings
 
     shared = settings("/mnt/work")
-    assert (shared.work_dir, shared.work_uri) == (Path("/mnt/work"), "")
-    assert reach_of(shared).staging == Path("/mnt/work.staged")
+    own = work_of(shared).folder
+    assert own.parent == Path("/mnt/work")
+    assert work_of(shared).uri == ""
+    assert reach_of(shared).staging == own.with_name(f"{own.name}.staged")
     assert work_folder(shared).exchange("run") is None
     beyond = settings("hdfs://n:8020/oryx/work")
-    assert (beyond.work_dir, beyond.work_uri) == (tmp_path / "work", "hdfs://n:8020/oryx/work")
+    assert work_of(beyond) == (tmp_path / "work" / own.name, f"hdfs://n:8020/oryx/work/{own.name}")
     assert reach_of(beyond).staging is None
     reach = Reach(webhdfs_url="http://n:9870")
-    assert work_folder(beyond).exchange("run") == StoreExchange("hdfs://n:8020/oryx/work/run", reach)
+    assert work_folder(beyond).exchange("run") == StoreExchange(f"hdfs://n:8020/oryx/work/{own.name}/run", reach)
+
+
+def test_nothing_is_swept_that_is_not_of_this_store(tmp_path: Path) -> None:
+    """Two systems may share a place, and people set what has their own files."""
+
+    def settings(store: str) -> Settings:
+        environ = {"ORYX__LOCAL__DIR": str(tmp_path), "ORYX__BATCH__WORK_DIR": str(tmp_path / "mnt")}
+        return load(None, {**environ, "ORYX__STORE__URI": store}).settings
+
+    (tmp_path / "mnt" / "photographs").mkdir(parents=True)
+    one, other = (settings(store) for store in ("hdfs://n:8020/one", "hdfs://n:8020/other"))
+    assert work_of(one) == work_of(settings("hdfs://n:8020/one"))
+    with work_folder(one).lent("run") as path:
+        (path / "part").touch()
+        assert work_folder(other).sweep() == []
+        assert (path / "part").exists()
+        assert work_folder(one).sweep() == ["run"]
+    assert (tmp_path / "mnt" / "photographs").is_dir()
+    for each in (one, other):
+        staging, own = reach_of(each).staging, work_of(each).folder
+        assert staging is not None
+        assert staging not in (own, *own.parents)
+        assert own not in staging.parents
+    assert reach_of(one).staging != reach_of(other).staging
+
+
+def test_stores_of_one_path_on_two_hosts_share_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(host: str, environ: dict[str, str]) -> Path:
+        monkeypatch.setattr(socket, "gethostname", lambda: host)
+        return work_of(load(None, {"ORYX__STORE__URI": "/var/oryx", **environ}).settings).folder
+
+    shared = {"ORYX__BATCH__WORK_DIR": str(tmp_path)}
+    assert found("a", shared) != found("b", shared)
+    own = {"ORYX__LOCAL__DIR": str(tmp_path)}  # a container's next life has another name
+    assert found("a", own) == found("b", own)

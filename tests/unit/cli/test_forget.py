@@ -23,6 +23,7 @@ from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.places import work_of
 from oryx_py.cli.forget.arrays import Unreadable, list_has, numbers_have, row_of
 from oryx_py.cli.forget.proof import Held, Proof
 from oryx_py.cli.forget.subject import Forgotten, Subject, fields_of, may_name
@@ -397,13 +398,32 @@ def test_half_a_generation_and_what_a_run_left_prove_nothing(place: Place) -> No
     (left,) = place.verify().left
     assert "no whole generation" in left.what
     shutil.rmtree(staged)
-    spilled = place.folder / "work" / "spark-1" / "blocks"
-    spilled.parent.mkdir(parents=True)
-    spilled.write_bytes(b"x")
-    assert place.verify().proven
-    os.utime(spilled, (1, 1))
+    for name in ("spark-1/blocks", "oryx-import-1/rows.parquet", "oryx-rewrite-1/rows.parquet"):
+        written = work_of(place.settings).folder / name
+        written.parent.mkdir(parents=True)
+        written.write_bytes(b"x")
+        assert place.verify().proven
+        os.utime(written, (1, 1))
+        (left,) = place.verify().left
+        assert "not looked into" in left.what
+        written.unlink()
+
+
+def test_where_spark_spills_by_the_users_settings_is_looked_at_and_where_executors_do_is_said(place: Place) -> None:
+    clean(place)
+    theirs = place.folder / "disk"
+    for name in ("spark-1", "somebody's"):
+        (theirs / name).mkdir(parents=True)
+        (theirs / name / "rows").write_bytes(b"x")
+        os.utime(theirs / name / "rows", (1, 1))
+    batch = replace(place.settings.batch, spark={"spark.local.dir": str(theirs)})
+    place.settings = replace(place.settings, batch=batch)
     (left,) = place.verify().left
-    assert "not looked into" in left.what
+    assert left.place == str(theirs / "spark-1")
+    assert place.verify().notes == ()
+    place.settings = replace(place.settings, batch=replace(batch, spark={}, spark_master="yarn"))
+    (note,) = place.verify().notes
+    assert "local directories of executors" in note
 
 
 def test_a_folder_that_nobody_knows_proves_nothing(place: Place) -> None:

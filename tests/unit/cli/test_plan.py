@@ -1,7 +1,9 @@
 """``oryx plan`` and ``oryx world`` as a user meets them."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -41,6 +43,15 @@ def test_pairs_that_nobody_gave_are_as_many_as_there_can_be() -> None:
     result = oryx("plan", "--users", "1000", "--items", "500", "--interactions", "1M")
     assert result.exit_code == 0, result.stderr
     assert "1M interactions (500K pairs)" in result.stdout
+
+
+def test_the_disk_is_part_of_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "does not fit: preparing and training write" in oryx("plan", *SIZE, "--machine", "16,64G,20G").stdout
+    assert "\nfits\n" in oryx("plan", *SIZE, "--machine", "16,64G,1T").stdout
+    small = ["--users", "1M", "--items", "10K", "--interactions", "10M", "--features", "8"]
+    for free, says in ((1 << 20, "1.0 MiB are free"), (1 << 50, "\nfits\n")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        assert says in oryx("plan", *small).stdout
 
 
 def test_as_json_it_is_bytes_and_seconds() -> None:

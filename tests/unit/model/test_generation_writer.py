@@ -1,15 +1,17 @@
 """Finishing a generation whose data files others wrote: nothing becomes one that does not hold together."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from oryx_py.adapters.exact_index import ExactIndex
-from oryx_py.errors import CorruptGeneration, UserError
+from oryx_py.errors import CorruptGeneration, StoreUnavailable, UserError
 from oryx_py.events.fold import FoldSettings
 from oryx_py.model.csr import Csr
-from oryx_py.model.files import create_array, map_array, write_span
+from oryx_py.model.files import create_array, map_array, open_array, storage, write_span
 from oryx_py.model.generation import Generation
 from oryx_py.model.generation_data import write_data
 from oryx_py.model.generation_writer import commit_generation, seal
@@ -109,6 +111,38 @@ def test_spans_meet_in_any_order_and_stay_what_they_were_when_written_again(tmp_
     np.testing.assert_array_equal(map_array(path, np.float32, (5, 2)), whole)
     np.save(tmp_path / "b.npy", whole)
     assert path.stat().st_size == (tmp_path / "b.npy").stat().st_size
+
+
+def test_an_array_has_its_room_before_it_is_mapped(tmp_path: Path) -> None:
+    """Else a full disk is a SIGBUS in the midst of a write."""
+    create_array(tmp_path / "a.npy", np.float64, (100_000,))
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 800_000
+    mapped = open_array(tmp_path / "a.npy")
+    assert not mapped.any()
+    mapped[:] = 1
+    assert map_array(tmp_path / "a.npy", np.float64, (100_000,)).all()
+
+
+def test_an_array_that_the_disk_has_no_room_for_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreUnavailable, match=r"a\.npy: No space left.*check the disk's space"), storage(tmp_path):
+        create_array(tmp_path / "a.npy", np.float64, (10,))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("unsupported", [errno.EOPNOTSUPP, errno.EINVAL], ids=["not-supported", "invalid"])
+def test_a_file_system_that_cannot_take_room_ahead_gets_the_array_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsupported: int
+) -> None:
+    def cannot(*_: int) -> None:
+        raise OSError(unsupported, "no")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    create_array(tmp_path / "a.npy", np.float64, (10,))
+    assert not map_array(tmp_path / "a.npy", np.float64, (10,)).any()
 
 
 @pytest.mark.parametrize(
