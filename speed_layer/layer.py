@@ -36,6 +36,7 @@ from speed_layer.dead_letters import DeadLetters
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.lag import LagWatch
 from speed_layer.limits import Limits, Topics
+from speed_layer.making_room import kept_beside
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.outgoing import block_records, progress_records, signed, update_records
@@ -97,6 +98,8 @@ class SpeedLayer:
         self._limits = limits
         self.runs = list(runs)
         self._coming = Coming(newest_epoch, registry, read_registry, load, limits, clock)
+        self._next: EpochRun | None = None
+        """Loaded, and not followed before there is room for it."""
         self._input_end = input_end
         self._replay_targets: dict[int, Mapping[int, int]] = {}
         self._dead_letters = dead_letters
@@ -117,7 +120,7 @@ class SpeedLayer:
         self.partitions.difference_update(lost)
         for partition in lost:
             self._dead_letters.release(partition)
-        for run in self.runs:
+        for run in self._all_runs():
             run.release(lost, self._term or 0)
 
     def step(self, timeout_s: float) -> None:
@@ -175,6 +178,8 @@ class SpeedLayer:
             reasons.append(f"nothing was done for {silent_s:.0f} s: Kafka does not answer, or there is much to solve")
         if coming.loading is not None:
             reasons.append(f"loading generation {coming.loading}")
+        if self._next is not None:
+            reasons.append(f"epoch {self._next.started.epoch}: waiting for the end of an earlier change of epoch")
         if not self.runs and not reasons:
             reasons.append("no generation is published yet")
         reasons += [
@@ -192,7 +197,7 @@ class SpeedLayer:
         self._told.close()
         self._dead_letters.close()
         self._checkpoints.close(wait=not lost)
-        for run in self.runs:
+        for run in self._all_runs():
             run.close()
 
     def _advance(self, run: EpochRun, timeout_s: float) -> None:
@@ -298,21 +303,36 @@ class SpeedLayer:
             self._replay_targets[epoch] = dict(run.positions) if run.live else self._input_end()
         return self._replay_targets[epoch]
 
+    def _all_runs(self) -> list[EpochRun]:
+        return [*self.runs, *([] if self._next is None else [self._next])]
+
     def _adopt(self) -> None:
-        """Take a generation that is loaded: beside the epoch that is live, in the place of one that is not."""
+        """Follow a generation that is loaded as soon as there is room for it; a newer one takes its place until then.
+
+        Raises:
+            LogGap: a topic no longer has what others said of it.
+        """
         run = self._coming.take()
-        if run is None:
+        if run is not None:
+            lost = set(run.positions) - self.partitions
+            if lost:
+                run.release(sorted(lost), self._term or 0)
+            if self._next is not None:
+                self._next.close()
+            self._next = run
+        if self._next is None:
             return
-        lost = set(run.positions) - self.partitions
-        if lost:
-            run.release(sorted(lost), self._term or 0)
-        live = [held for held in self.runs if held.is_live]
-        keep = (live or self.runs)[-1:]
+        if len(self.runs) > 1:
+            self._next.listen()
+        kept = kept_beside(self._next, self.runs, range(self._topics.input_partitions))
+        if kept is None:
+            return
         for held in self.runs:
-            if held not in keep:
+            if held not in kept:
                 held.close()
-        self.runs = [*keep, run]
-        self._told.epoch = run.started.epoch
+                log.info("epoch_left", epoch=held.started.epoch)
+        self.runs, self._next = [*kept, self._next], None
+        self._told.epoch = self.runs[-1].started.epoch
 
     def _scan_dead_letters(self, timeout_s: float) -> None:
         letters, positions = self._dead_letters.scan(self._limits.max_batch_records, timeout_s)

@@ -1,11 +1,13 @@
 """What must hold: during a run, and when everything has come to rest."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oryx_py.messages import Progress, decode
+from oryx_py.model.epochs import Announcements
 from oryx_py.model.state import ModelState
 from oryx_py.ports import Outgoing, Partition
 from tests.simulation.dense import Vector
@@ -72,6 +74,26 @@ class Checks:
                         f"it was to {self._covered[place]}"
                     )
                 self._covered[place] = offset
+
+    def leaves(self, process: Process, left: Collection[int], kept: Collection[int]) -> None:
+        """Nobody leaves an epoch that is served before a later one is live in all input partitions (9).
+
+        What was announced in it stays in the answers, and what comes gets there.
+        """
+        world = self._world
+        served = {model.epoch for replica in world.replicas() if (model := replica.served()) is not None}
+        if process.effects_left is not None or not served.intersection(left):
+            return
+        announcements = Announcements(world.plan.update_partitions)
+        for record in world.archive.get(world.UPDATE, []):
+            if record.key == b"PROGRESS":
+                progress = decode(record.key, record.value, record.headers)
+                assert isinstance(progress, Progress)
+                announcements.add(progress, record.timestamp_ms, record.partition)
+        live = {epoch for epoch in {*left, *kept} if announcements.of(epoch).is_live(range(world.plan.partitions))}
+        for epoch in sorted(served.intersection(left) & live):
+            if not any(later > epoch for later in live):
+                raise Failure(f"{process.name} leaves epoch {epoch}, which is served, for {sorted(kept)}: not live yet")
 
     def reads_own_write(self, replica: ServingProcess, told: Told) -> None:
         """Whoever waits for what he wrote, sees it (12), or what came after it."""

@@ -17,6 +17,7 @@ import batch_layer.recovery
 import serving_layer.epochs
 import serving_layer.registry_source
 import speed_layer.folding
+import speed_layer.layer
 import speed_layer.loading
 import speed_layer.waiting
 from batch_layer.history_folder import HistoryFolder
@@ -171,6 +172,10 @@ def _whatever_was_announced(
     return original(self, epoch, generation, None, wanted)
 
 
+def _live_here_alone(_: Any, coming: EpochRun, runs: Sequence[EpochRun], partitions: Any) -> list[EpochRun]:
+    return ([run for run in runs if run.is_live] or list(runs))[-1:]
+
+
 @contextmanager
 def _checkpoints_at_any_time() -> Iterator[None]:
     with ExitStack() as stack:
@@ -238,6 +243,7 @@ MUTATIONS = [
         _in_place_of(serving_layer.registry_source, "first_choice", _starts_with_the_oldest),
         5,
     ),
+    Mutation("leaves-what-is-served", "9", _in_place_of(speed_layer.layer, "kept_beside", _live_here_alone), SHARED),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
     Mutation(
         "no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), SHARED

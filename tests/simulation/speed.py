@@ -147,6 +147,7 @@ class SpeedProcess(Process):
 
     def _step(self) -> None:
         assert self.running is not None
+        before = self._held()
         try:
             self.running.step(0.05)
         except (ConfigError, Replaced) as replaced:
@@ -155,6 +156,14 @@ class SpeedProcess(Process):
             if self.effects_left is not None:
                 raise Killed from error  # what it needs may be gone, as nobody knows of it any more
             raise Failure(f"the speed layer stops: {error!r}") from error
+        after = self._held()
+        for layer in before.keys() & after.keys():
+            self.world.checks.leaves(self, before[layer] - after[layer], after[layer])
+
+    def _held(self) -> dict[SpeedLayer, set[int]]:
+        """The epochs that each layer keeps up to date."""
+        layers = self.running.layers if isinstance(self.running, SharedLayer) else [self.running]
+        return {layer: {run.started.epoch for run in layer.runs} for layer in layers if layer is not None}
 
     def _writer(self, taken: Mapping[int, Mapping[int, int]], ownership: Ownership, *, shares: bool) -> Checkpointing:
         self._writers.append(Loader())

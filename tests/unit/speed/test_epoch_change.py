@@ -1,0 +1,138 @@
+"""Change of epoch where several processes share the input: what is served is kept up to date until the next is live."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from oryx_py.messages import partition_of
+from speed_layer.epoch_run import EpochRun
+from speed_layer.layer import SpeedLayer
+from tests.support.answers import assert_state
+from tests.unit.speed.test_shared_checkpoints import BASE, ITEMS, PARTITIONS, World, shared, some
+
+MOST = 1000
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    for process in made.processes.values():
+        process.close()
+    made.close()
+    made.producer.close()
+
+
+def begun(world: World) -> int:
+    """Two processes follow an epoch, and notice every other at once."""
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    shared(world, epoch, "one", "two")
+    for name in world.processes:
+        looks(world, name, 0.0)
+    return epoch
+
+
+def alone(world: World, name: str, until: Callable[[], bool]) -> None:
+    """Let one process do steps while the other does none."""
+    for _ in range(MOST):
+        world.processes[name].step(0.001)
+        if until():
+            return
+    raise AssertionError([held(layer) for layer in world.processes[name].layers])
+
+
+def held(layer: SpeedLayer) -> list[int]:
+    return [run.started.epoch for run in layer.runs]
+
+
+def run_of(layer: SpeedLayer, epoch: int) -> EpochRun | None:
+    return next((run for run in layer.runs if run.started.epoch == epoch), None)
+
+
+def has(world: World, name: str, epoch: int) -> bool:
+    return all(run_of(layer, epoch) is not None for layer in world.processes[name].layers)
+
+
+def is_live(world: World, name: str, epoch: int) -> bool:
+    runs = [run_of(layer, epoch) for layer in world.processes[name].layers]
+    return all(run is not None and run.is_live for run in runs)
+
+
+def is_loaded(world: World, name: str, epoch: int) -> bool:
+    """Whether the epoch is loaded, whatever was done with it."""
+    return all(
+        layer._coming._newest >= epoch and layer._coming.loading is None for layer in world.processes[name].layers
+    )
+
+
+def looks(world: World, name: str, every_s: float) -> None:
+    for layer in world.processes[name].layers:
+        layer._coming._limits = replace(layer._coming._limits, registry_poll_s=every_s)
+
+
+def told(world: World, name: str) -> Callable[[int], bool]:
+    """Post something of one process's users; return what says whether an epoch has announced it."""
+    layers = world.processes[name].layers
+    mine = {partition for layer in layers for partition in layer.partitions}
+    world.send(*(each for each in some(5) if each.user and partition_of(each.user, PARTITIONS) in mine))
+    end = world.admin.end_offsets(world.settings.input.topic)
+
+    def announced(epoch: int) -> bool:
+        runs = [run_of(layer, epoch) for layer in layers]
+        return all(run is not None and all(o >= end[p] for p, o in run.announced.items()) for run in runs)
+
+    return announced
+
+
+def left_all_but(world: World, epoch: int) -> bool:
+    return all(held(layer) == [epoch] for layer in world.layers())
+
+
+def test_what_is_served_is_kept_while_the_next_is_live_here_alone(world: World) -> None:
+    """The operator goes back from a generation that the other process is slow with, and both come to the end."""
+    first = begun(world)
+    second = world.publish("g2", BASE, ITEMS, {}, seed=1)
+    alone(world, "one", lambda: is_live(world, "one", second))
+    third = world.begin("g1")
+    alone(world, "one", lambda: is_loaded(world, "one", third))
+    announced = told(world, "one")
+    alone(world, "one", lambda: announced(first))
+    world.rounds(lambda: left_all_but(world, third))
+    world.rest(third)
+    assert_state(world, "g1", BASE, world.reader("g1", third))
+
+
+def test_an_epoch_that_went_live_meanwhile_is_kept(world: World) -> None:
+    """Whoever announced it live for his part keeps it as long as somebody may announce the rest."""
+    begun(world)
+    second = world.publish("g2", BASE, ITEMS, {}, seed=1)
+    alone(world, "two", lambda: is_loaded(world, "two", second))
+    looks(world, "two", 1e9)
+    alone(world, "one", lambda: is_live(world, "one", second))
+    third = world.publish("g3", BASE, ITEMS, {}, seed=2)
+    alone(world, "one", lambda: is_loaded(world, "one", third))
+    alone(world, "two", lambda: is_live(world, "two", second))
+    announced = told(world, "one")
+    alone(world, "one", lambda: announced(second))
+    looks(world, "two", 0.0)
+    world.rounds(lambda: left_all_but(world, third))
+    world.rest(third)
+    assert_state(world, "g3", BASE, world.reader("g3", third))
+
+
+def test_one_that_is_not_live_here_makes_room_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was promised to nobody."""
+    first = begun(world)
+    second = world.publish("g2", BASE, ITEMS, {}, seed=1)
+    caught_up = EpochRun.caught_up
+    monkeypatch.setattr(  # there is much to replay
+        EpochRun, "caught_up", lambda self, target: self.started.epoch != second and caught_up(self, target)
+    )
+    alone(world, "one", lambda: has(world, "one", second))
+    third = world.publish("g3", BASE, ITEMS, {}, seed=2)
+    alone(world, "one", lambda: all(held(layer) == [first, third] for layer in world.processes["one"].layers))
+    world.rounds(lambda: left_all_but(world, third))
+    world.rest(third)
+    assert_state(world, "g3", BASE, world.reader("g3", third))
