@@ -4,24 +4,24 @@ A commit is a file of twelve digits and ``.json``: a line of JSON with its numbe
 random name of its writer, then the payload. To append:
 
 1. `Files.create` the number's name: written aside, durable, and named only if nobody else was first: the commit;
-2. remove what writers left aside that lost or died at this number or below.
+2. remove what writers left aside that lost or died at this number or below;
+3. after each thousandth, copy those that are in no pack into packs (`oryx_py.adapters.commit_packs`).
 
 Fails 1: there is no commit, or a whole one; reading again tells. What was written aside is hidden, and swept by the
-next commit of that number. Fails 2: the hidden leftovers stay.
+next commit of that number. Fails 2: the hidden leftovers stay. Fails 3: a first reader asks for each commit.
 """
 
 import posixpath
 import re
-import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-import xxhash
-
+from oryx_py.adapters.commit_file import Header, decode_commit_file, encode_commit_file
+from oryx_py.adapters.commit_packs import PACKED, Packs, Told
 from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.errors import CommitConflict, CorruptLog
+from oryx_py.errors import CommitConflict, CorruptLog, OryxError
 from oryx_py.ports.files import Files
 from oryx_py.ports.store import Commit
 
@@ -30,12 +30,6 @@ __all__ = ["FileCommitLog", "LocalCommitLog"]
 _NAME = re.compile(r"(\d{12})\.json")
 _KNOWN_BYTES = 16 << 20
 _TEMPORARY = re.compile(r"\.(\d{12})(?:\.json)?\.[0-9a-f]+\.tmp")
-
-
-class _Header(msgspec.Struct, frozen=True):
-    commit: int
-    xxh3_128: str
-    writer: str
 
 
 class FileCommitLog:
@@ -56,7 +50,8 @@ class FileCommitLog:
     def __init__(self, files: Files, folder: str = "") -> None:
         self._files = files
         self._folder = folder
-        self._known: dict[int, tuple[_Header, Commit]] = {}
+        self._packs = Packs(files, folder)
+        self._known: dict[int, Told] = {}
         self._known_bytes = 0
         self._known_from = 1
         """What is older is not remembered."""
@@ -75,10 +70,14 @@ class FileCommitLog:
         if after > 0 and self._files.size(self._path(after + 1)) is None:
             return []
         # By number, not by name: a listing may miss a file that was created while it ran, and show a later one.
-        listed = self._listed()
+        names = self._files.names(self._folder)
+        listed = self._listed(names)
         last = max(listed, default=0)
         numbers = range(after + 1, last + 1)
-        known = self._still_known(after, last)
+        known = dict(self._still_known(after, last))
+        for end in self._packs.among(names):
+            if after <= end - PACKED and end <= last and end - PACKED + 1 not in known:
+                known |= self._unpacked(end)
         return [known[n][1] if n in known and n in listed else self._read(n) for n in numbers]
 
     def append(self, number: int, payload: bytes) -> None:
@@ -93,11 +92,14 @@ class FileCommitLog:
         path = self._path(number)
         if number < 1 or (number > 1 and self._files.size(self._path(number - 1)) is None):
             raise ValueError(f"commit {number} does not follow the last one in {self._files.uri(self._folder)}")
-        header = _Header(number, xxhash.xxh3_128_hexdigest(payload), secrets.token_hex(8))
-        if not self._files.create(path, msgspec.json.encode(header) + b"\n" + payload):
+        commit = Commit(number, payload)
+        header, content = encode_commit_file(commit)
+        if not self._files.create(path, content):
             raise CommitConflict(f"{self._files.uri(path)} was committed by another process")
-        self._remember(header, Commit(number, payload))
+        self._remember(header, commit)
         self._sweep(number)
+        if number % PACKED == 0:
+            self._pack(number)
 
     def _sweep(self, committed: int) -> None:
         """Remove temporary files that can no longer become commits."""
@@ -106,10 +108,10 @@ class FileCommitLog:
             if found and int(found[1]) <= committed:
                 self._files.delete(posixpath.join(self._folder, name))
 
-    def _listed(self) -> set[int]:
+    def _listed(self, names: Iterable[str]) -> set[int]:
         """The numbers of the commits that the directory shows."""
         listed = set()
-        for name in self._files.names(self._folder):
+        for name in names:
             if name.startswith("."):
                 continue
             if not (found := _NAME.fullmatch(name)):
@@ -118,22 +120,34 @@ class FileCommitLog:
             listed.add(int(found[1]))
         return listed
 
+    def _unpacked(self, end: int) -> Mapping[int, Told]:
+        found = self._packs.read(end, lambda number: self._told(number)[0])
+        for header, commit in found.values():
+            self._remember(header, commit)
+        return found
+
     def _read(self, number: int) -> Commit:
         header, commit = self._told(number)
         self._remember(header, commit)
         return commit
 
-    def _told(self, number: int) -> tuple[_Header, Commit]:
+    def _told(self, number: int) -> Told:
         path = self._path(number)
         where, raw = self._files.uri(path), self._files.read(path)
         if raw is None:
             raise CorruptLog(f"{where} is missing, with later ones there: restore it from a copy")
-        header, payload = _header(raw, where), raw.partition(b"\n")[2]
-        if (header.commit, header.xxh3_128) != (number, xxhash.xxh3_128_hexdigest(payload)):
-            raise CorruptLog(f"{where} is damaged, its number or checksum is another: restore it from a copy")
-        return header, Commit(number, payload)
+        return decode_commit_file(raw, number, where)
 
-    def _remember(self, header: _Header, commit: Commit) -> None:
+    def _pack(self, last: int) -> None:
+        """Pack the commits up to this one, and those before that are in no pack."""
+        with suppress(OryxError):  # what was committed is; a later one packs them
+            packed = self._packs.among(self._files.names(self._folder))
+            for end in sorted({*range(PACKED, last, PACKED)} - {*packed} | {last}):
+                known = self._still_known(end - PACKED, last)
+                numbers = range(end - PACKED + 1, end + 1)
+                self._packs.write(end, [known.get(number) or self._told(number) for number in numbers])
+
+    def _remember(self, header: Header, commit: Commit) -> None:
         with self._changing:
             if commit.number < self._known_from or commit.number in self._known:
                 return
@@ -144,7 +158,7 @@ class FileCommitLog:
                     self._known_bytes -= len(oldest[1].payload)
                 self._known_from += 1
 
-    def _still_known(self, after: int, last: int) -> Mapping[int, tuple[_Header, Commit]]:
+    def _still_known(self, after: int, last: int) -> Mapping[int, Told]:
         """What is remembered above ``after``, unless it is of another log than the one that is there now."""
         with self._changing:
             known = {number: self._known[number] for number in range(after + 1, last + 1) if number in self._known}
@@ -165,10 +179,3 @@ class LocalCommitLog(FileCommitLog):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(LocalFiles(directory))
-
-
-def _header(raw: bytes, where: str) -> _Header:
-    try:
-        return msgspec.json.decode(raw.partition(b"\n")[0], type=_Header)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptLog(f"{where} is damaged ({error}): restore it from a copy") from None
