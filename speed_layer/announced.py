@@ -43,7 +43,7 @@ def announced_until_now(
     Raises:
         Transient: broker or store do not answer.
     """
-    known = {epoch.epoch: found for epoch in epochs if reader is not None and (found := reader.covered(epoch))}
+    known = {} if reader is None else reader.covered_of(epochs)
     with closing(new_consumer(None)) as consumer:
         while True:
             first = admin.start_offsets(topics.update)

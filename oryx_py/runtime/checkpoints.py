@@ -5,7 +5,7 @@ before is tried, and then there is none: everything is then read from the genera
 Where several processes share the input, each writes its partitions; a start takes together what it needs.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -50,13 +50,24 @@ class Checkpoints:
         self._generations = generations
         self._partitions = frozenset(partitions)
 
+    def covered_of(self, epochs: Iterable[EpochStarted]) -> dict[int, Together]:
+        """Return by epoch what its newest checkpoints cover, as `covered`; the store is listed once for all of them.
+
+        Of the epochs that a registry has only the last few have any.
+        """
+        listed = self._listed()
+        return {epoch.epoch: found for epoch in epochs if (found := self._together(epoch, listed)) is not None}
+
     def covered(self, epoch: EpochStarted) -> Together | None:
         """Return what an epoch's newest checkpoints cover, whatever their other files are like.
 
         None where they do not have all input partitions.
         """
+        return self.covered_of([epoch]).get(epoch.epoch)
+
+    def _together(self, epoch: EpochStarted, listed: Mapping[int, Sequence[str]]) -> Together | None:
         of_partition: dict[int, CheckpointManifest] = {}
-        for manifest in self._readable(epoch):
+        for manifest in self._readable(epoch, listed):
             of_partition = dict.fromkeys(self._partitions & manifest.covered.input.keys(), manifest) | of_partition
             if len(of_partition) == len(self._partitions):
                 return together(epoch.epoch, of_partition)
@@ -113,8 +124,10 @@ class Checkpoints:
             return None
         return restored(epoch.epoch, generation, len(self._partitions), taken)
 
-    def _readable(self, epoch: EpochStarted) -> Iterator[CheckpointManifest]:
-        names = self._names(epoch.epoch)
+    def _readable(
+        self, epoch: EpochStarted, listed: Mapping[int, Sequence[str]] | None = None
+    ) -> Iterator[CheckpointManifest]:
+        names = (self._listed() if listed is None else listed).get(epoch.epoch, ())
         if not names:
             return
         try:
@@ -141,13 +154,17 @@ class Checkpoints:
         foreign = manifest.covered.input.keys() - self._partitions
         return f"it has an input partition {max(foreign)}, which the topic does not have" if foreign else None
 
-    def _names(self, epoch: int) -> list[str]:
-        """Return an epoch's checkpoints, the newest first."""
+    def _listed(self) -> dict[int, list[str]]:
+        """Return by epoch the names of its checkpoints, the newest first."""
+        names: dict[int, list[str]] = {}
         try:
-            return [name for name in reversed(self._store.generations()) if epoch_of(name) == epoch]
+            for name in reversed(self._store.generations()):
+                epoch = epoch_of(name)
+                if epoch is not None:
+                    names.setdefault(epoch, []).append(name)
         except (OryxError, OSError) as trouble:
-            log.warning("checkpoints_unreadable", epoch=epoch, reason=str(trouble), hint="the start takes longer")
-            return []
+            log.warning("checkpoints_unreadable", reason=str(trouble), hint="the start takes longer")
+        return names
 
 
 def _leave_out(name: str, reason: object) -> None:

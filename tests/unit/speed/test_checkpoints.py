@@ -5,22 +5,27 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import StoreUnavailable
 from oryx_py.events import Interaction
 from oryx_py.model.checkpoint import decode_checkpoint
 from oryx_py.model.generation import Generation
+from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
-from oryx_py.runtime.checkpoints import Checkpoints
+from oryx_py.ports import ArtefactStore
+from oryx_py.runtime.checkpoints import Checkpoints, epoch_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+from speed_layer.announced import announced_until_now
 from speed_layer.checkpointing import NoCheckpoints
 from speed_layer.forking import at_once, forked
 from speed_layer.layer import SpeedLayer
+from speed_layer.limits import Topics
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld
@@ -405,3 +410,53 @@ def assert_vector(ours: Any, theirs: Any) -> None:
     assert (ours is None) == (theirs is None)
     if ours is not None:
         assert np.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+class Counted:
+    """A store of checkpoints that counts what is asked of it."""
+
+    def __init__(self, store: ArtefactStore) -> None:
+        self._store = store
+        self.lists = 0
+        self.manifests: list[str] = []
+
+    def generations(self) -> list[str]:
+        self.lists += 1
+        return self._store.generations()
+
+    def raw_manifest(self, name: str) -> bytes:
+        self.manifests.append(name)
+        return self._store.raw_manifest(name)
+
+
+def test_a_start_lists_the_checkpoints_once_however_many_epochs_there_were(world: World) -> None:
+    """And looks at those of epochs that have some; what it then knows is what each epoch says for itself."""
+    _, layer, name = begun_and_told(world)
+    layer.close()
+    entries = world.registry.read().epochs
+    old = [EpochStarted(number, "gone", {0: 0}, 0) for number in range(-500, 1)]
+    counted = Counted(world.checkpoints)
+    reader = Checkpoints(cast("ArtefactStore", counted), world.store, range(2))
+    settings = world.settings
+    announced = announced_until_now(
+        [*old, *entries],
+        Topics(
+            input=settings.input.topic,
+            input_partitions=2,
+            update=settings.update.topic,
+            update_partitions=1,
+            max_record_bytes=settings.input.max_record_bytes,
+            items=settings.items.topic,
+        ),
+        admin=world.admin,
+        new_consumer=world.new_consumer,
+        clock=SystemClock(),
+        reader=reader,
+        overlap_s=0.0,
+    )
+    assert counted.lists == 1
+    assert {epoch_of(asked) for asked in counted.manifests} == {entries[-1].epoch}
+    assert counted.manifests[0] == name
+    known = reader.covered(entries[-1])
+    assert known is not None
+    assert announced.of(entries[-1].epoch).input.items() >= known.covered.input.items()
