@@ -76,30 +76,40 @@ def _overtaken(world: "World") -> Outgoing | None:
 
 
 def _ahead(world: "World") -> Outgoing | None:
-    """What a former owner may say that has read the input to its end, of somebody of whom there was an update."""
-    highest: dict[tuple[int, int], int] = {}
+    """What a former owner may say that has read the input to its end, of somebody of whom there was an update.
+
+    Only where readers of its epoch have seen that it was replaced, since what it says is not true.
+    """
+    starts = {entry.epoch: entry.start for entry in world.registry().epochs}
+    fences: list[tuple[Record, Progress]] = []
     found: list[tuple[int, Update]] = []
     for record in world.archive.get(world.UPDATE, []):
         if dict(record.headers).get("term") is None or record.key == b"MODEL-REF":
             continue
         update = decode(record.key, record.value, record.headers)
         if isinstance(update, Progress):
-            for partition in update.partitions:
-                highest[record.partition, partition] = max(
-                    update.term or 0, highest.get((record.partition, partition), 0)
-                )
+            fences.append((record, update))
         found.append((record.partition, update))
     inputs = {p: log.end for p, log in enumerate(world.log.topic(world.INPUT).partitions)}
     world.rng.shuffle(found)
     for at, update in found:
         said = _said_ahead(update, inputs)
-        if said is not None and said[1].term < highest.get((at, said[0]), -1):  # type: ignore[union-attr, operator]
-            message = encode(said[1])
-            return Outgoing(world.UPDATE, message.value, message.key, message.headers, at)
+        if said is None:
+            continue
+        partition, message = said
+        first = starts.get(message.epoch, {}).get(at, 0)
+        spoken = [
+            fence.term or 0
+            for record, fence in fences
+            if (record.partition, record.offset >= first) == (at, True) and partition in fence.partitions
+        ]
+        if (message.term or 0) < max(spoken, default=-1):
+            encoded = encode(message)
+            return Outgoing(world.UPDATE, encoded.value, encoded.key, encoded.headers, at)
     return None
 
 
-def _said_ahead(update: Update, inputs: Mapping[int, int]) -> tuple[int, Update] | None:
+def _said_ahead(update: Update, inputs: Mapping[int, int]) -> tuple[int, Progress | UserGone | ItemVector] | None:
     """Return an input partition, and what its former owner may say of it; None for nothing."""
     match update:
         case Progress():
