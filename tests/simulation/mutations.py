@@ -246,13 +246,13 @@ MUTATIONS = [
     Mutation("leaves-what-is-served", "9", _in_place_of(speed_layer.layer, "kept_beside", _live_here_alone), SHARED),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
     Mutation(
-        "no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), SHARED
+        "no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), SHARED + 300
     ),
     Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
     Mutation(
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
-    Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 94),
+    Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 20),
     Mutation("states-of-items-are-not-heard", "13", _without(Others, "hear_state"), SHARED),
     Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED),
     Mutation(
