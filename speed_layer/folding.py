@@ -36,6 +36,8 @@ __all__ = ["EpochFold", "NewSolver"]
 Handles = NDArray[np.int64]
 SLICE_PAIRS = 1 << 17
 """Pairs of users' histories that are looked at together: many for the steps in Python, and few for the caches."""
+ROWS_A_USER = 16
+"""So many interactions for each of the users that a step takes at most, together, so that it is bounded by both."""
 NewSolver = Callable[[NDArray[np.float32], Prior, Objective], UserSolver]
 
 
@@ -109,7 +111,8 @@ class EpochFold:
         """Solve what was touched, apply it to the state, and return the messages in the order to send.
 
         Args:
-            max_users: at most so many users; the rest stays pending. None for all.
+            max_users: at most so many users, and fewer where they have many interactions; the rest stays pending. None
+                for all.
             budget: for what is stale, which is left alone as long as something is pending, and as much again for the
                 new items that the records name. None for all of it.
         """
@@ -119,7 +122,8 @@ class EpochFold:
         if forgotten:
             self._fold(nothing_but(forgotten), budget.again(), updates, said_elsewhere=True)
         if self._waiting:
-            self._fold(self._waiting.take(max_users), budget.again(), updates)
+            most = None if max_users is None else ROWS_A_USER * max_users
+            self._fold(self._waiting.take(max_users, most), budget.again(), updates)
         if not self._waiting:
             self._work_off(budget, updates)
         return updates

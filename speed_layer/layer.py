@@ -165,6 +165,11 @@ class SpeedLayer:
         return self._coming.trouble
 
     @property
+    def _is_alone(self) -> bool:
+        """Whether the loop has one epoch of all partitions, and nobody else can be kept waiting."""
+        return len(self.runs) == 1 and len(self.partitions) == self._topics.input_partitions
+
+    @property
     def announced_epochs(self) -> frozenset[int]:
         """Epochs for which this process has sent ``PROGRESS``."""
         return frozenset(self._announced_at)
@@ -201,8 +206,12 @@ class SpeedLayer:
             run.close()
 
     def _advance(self, run: EpochRun, timeout_s: float) -> None:
-        target = self._target(run)
-        records = run.read(self._limits.max_batch_records, timeout_s)
+        target, limits = self._target(run), self._limits
+        most_records, most_users = limits.max_batch_records, limits.replay_slice_users
+        if run.phase is not Phase.FOLLOW and not self._is_alone:
+            most_records = min(most_records, limits.replay_turn_records)
+            most_users = min(most_users, limits.replay_turn_users)
+        records = run.read(most_records, timeout_s)
         while run is not self.runs[0] and run.phase is Phase.FOLLOW and not run.caught_up(self.runs[0].positions):
             # The newer epoch is never announced behind the older one: whoever changes over loses nothing he has seen.
             more = run.read(self._limits.max_batch_records, timeout_s)
@@ -217,7 +226,7 @@ class SpeedLayer:
         budget = Budget(self._limits.stale_solves, self._limits.stale_pairs, self._limits.item_states)
         begun = self._clock.monotonic()
         replays = run.phase is not Phase.FOLLOW
-        updates = run.take(target, self._limits.replay_slice_users, budget)
+        updates = run.take(target, most_users, budget)
         if replays and run.phase is Phase.FOLLOW:
             log.info("input_replayed", epoch=run.started.epoch, input=dict(run.positions), records=run.replayed)
         if updates:  # an idle round solves nothing, and would make the figures those of idling

@@ -24,6 +24,10 @@ class Limits:
 
     max_batch_records: int = 10_000
     replay_slice_users: int = 2_048
+    replay_turn_records: int = 1_000
+    """Of a replay between two turns of an epoch that is followed: some milliseconds, so that this one stays fresh."""
+    replay_turn_users: int = 256
+    """Likewise of the users that it solves."""
     stale_solves: int = 2_000
     stale_pairs: int = 500_000
     item_states: int = 20_000

@@ -84,6 +84,41 @@ _NONE = np.empty(0, np.int64)
 _NO_ROWS = _Rows(_NONE, _NONE, np.empty(0, np.float64), _NONE, _NONE, _NONE)
 
 
+def _by_user(parts: Sequence[_Rows]) -> _Rows:
+    """Return the rows by user, each one's in the order of arrival."""
+    rows = _together(parts)
+    return rows.where(np.argsort(rows.users, kind="stable"))
+
+
+class _Cut:
+    """Rows by user, cut into slices from the front; where each user begins is looked up once for all of them."""
+
+    def __init__(self, rows: _Rows = _NO_ROWS) -> None:
+        self._rows = rows
+        self._begins = np.append(np.flatnonzero(np.diff(rows.users, prepend=-1)), len(rows))
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._rows) - int(self._begins[self._next])
+
+    @property
+    def rest(self) -> _Rows:
+        return self._rows.where(slice(int(self._begins[self._next]), None))
+
+    def take(self, max_users: int, max_rows: int | None) -> _Rows:
+        begin, to = int(self._begins[self._next]), min(self._next + max_users, len(self._begins) - 1)
+        if max_rows is not None:
+            fits = int(np.searchsorted(self._begins, begin + max_rows, "right")) - 1
+            to = min(to, max(fits, self._next + 1))
+        rows = self._rows.where(slice(begin, int(self._begins[to])))
+        self._next = to
+        return rows if len(self) else self._let_go(rows)
+
+    def _let_go(self, last: _Rows) -> _Rows:
+        self._rows, self._begins, self._next = _NO_ROWS, np.zeros(1, np.int64), 0
+        return last
+
+
 @dataclass
 class Waiting:
     """Takes interactions one by one, gives back micro-batches; reads the state, and names only new IDs in it.
@@ -97,16 +132,16 @@ class Waiting:
     partitions: int
     _new: list[tuple[Interaction, int, int, int]] = field(default_factory=list)
     _columns: list[_Rows] = field(default_factory=list)
-    _sorted: _Rows = _NO_ROWS
-    """By user, each one's in the order of arrival; all of them older than the columns."""
+    _cut: _Cut = field(default_factory=_Cut)
+    """All of them older than the columns."""
     _forgotten_items: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         """At least the number of users that wait, at most that of interactions."""
-        return len(self._new) + sum(map(len, self._columns)) + len(self._sorted)
+        return len(self._new) + sum(map(len, self._columns)) + len(self._cut)
 
     def __bool__(self) -> bool:
-        return bool(self._new or self._columns or len(self._sorted) or self._forgotten_items)
+        return bool(self._new or self._columns or len(self._cut) or self._forgotten_items)
 
     def add(self, interaction: Interaction, partition: int, offset: int, kafka_ms: int) -> None:
         """Take one interaction; those of a partition come in the order of its offsets."""
@@ -133,24 +168,19 @@ class Waiting:
                 self._forget_item(interactions.items[place], int(partitions[place]), int(offsets[place]))
             begin = place + 1
 
-    def take(self, max_users: int | None = None) -> MicroBatch:
-        """Cut off the interactions of so many users, all of them for None, and the items forgotten by now."""
+    def take(self, max_users: int | None = None, max_rows: int | None = None) -> MicroBatch:
+        """Cut off the interactions of so many users, all of them for None, and the items forgotten by now.
+
+        With ``max_rows`` no more users than have so many interactions together, but at least one.
+        """
         self._lay_down()
-        if not len(self._sorted) and self._columns:
-            rows = _together(self._columns)
-            self._columns = []
-            self._sorted = rows.where(np.argsort(rows.users, kind="stable"))
-        rows = self._sorted
-        if max_users is not None:
-            begins = np.flatnonzero(np.diff(rows.users, prepend=-1))
-            end = int(begins[max_users]) if len(begins) > max_users else len(rows)
-            rows, self._sorted = rows.where(slice(end)), rows.where(slice(end, None))
+        if max_users is None:
+            rows = _by_user([self._cut.rest, *self._columns])
+            self._cut, self._columns = _Cut(), []
         else:
-            self._sorted = _NO_ROWS
-            if self._columns:
-                rows = _together([rows, *self._columns])
-                self._columns = []
-                rows = rows.where(np.argsort(rows.users, kind="stable"))
+            if not len(self._cut) and self._columns:
+                self._cut, self._columns = _Cut(_by_user(self._columns)), []
+            rows = self._cut.take(max_users, max_rows)
         forgotten_items, self._forgotten_items = frozenset(self._forgotten_items), set()
         return _folded(self.state, rows, forgotten_items)
 
@@ -158,7 +188,8 @@ class Waiting:
         """Leave out what waits of a partition: it is another's to fold."""
         self._lay_down()
         self._columns = [rows.where(rows.partitions != partition) for rows in self._columns]
-        self._sorted = self._sorted.where(self._sorted.partitions != partition)
+        rest = self._cut.rest
+        self._cut = _Cut(rest.where(rest.partitions != partition))
 
     def _lay_down(self) -> None:
         """Turn what came one by one into columns."""
@@ -191,7 +222,8 @@ class Waiting:
         """Let everybody in the partition who knows the item, or will when what waits is folded, delete it."""
         item = self.state.items.intern(name)
         waiting = [rows.users[(rows.items == item) & (rows.partitions == partition)] for rows in self._columns]
-        waiting.append(self._sorted.users[(self._sorted.items == item) & (self._sorted.partitions == partition)])
+        rest = self._cut.rest
+        waiting.append(rest.users[(rest.items == item) & (rest.partitions == partition)])
         known = [
             user
             for user in self.state.histories.users_of(item)
