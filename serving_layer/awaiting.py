@@ -5,6 +5,7 @@ The layer listens before that: whoever asks learns what is waited for, and a pro
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from oryx_py.errors import BrokerUnavailable
@@ -34,6 +35,8 @@ class AwaitedModels:
         self._models: ClosableModels | None = None
         self._connected = asyncio.Event()
         self.reason = _NO_ANSWER_YET
+        self.trouble: str | None = None
+        """Why it is not ready whatever the models say; None where it may be."""
 
     def connect(self, models: ClosableModels) -> None:
         """Serve these from now on; they are closed with this."""
@@ -53,7 +56,10 @@ class AwaitedModels:
         """Say what is waited for: Kafka, to begin with."""
         if self._models is None:
             return Readiness(ready=False, waiting_for=[self.reason])
-        return self._models.readiness()
+        found = self._models.readiness()
+        if self.trouble is not None:
+            return replace(found, ready=False, waiting_for=[self.trouble, *found.waiting_for])
+        return found
 
     async def changed(self) -> None:
         """Wait until something changes."""

@@ -25,7 +25,9 @@ from oryx_py.adapters.places import open_checkpoints, open_registry, open_store,
 from oryx_py.config import Api, Settings
 from oryx_py.errors import Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
+from oryx_py.messages.partitions import homes_of
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
+from oryx_py.runtime.partition_counts import LOOK_S, changed_count
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.telemetry import json_lines
 from oryx_py.runtime.topics import check_identity, identify
@@ -37,6 +39,7 @@ from serving_layer.folding import ExactFolding, OryxFolding
 from serving_layer.listening import allow_files, listen
 from serving_layer.metrics import Metrics
 from serving_layer.model_manager import FollowSettings, ModelManager
+from serving_layer.pinned import PinnedSender
 from serving_layer.registry_source import RegistryReader
 from serving_layer.sources import open_source
 
@@ -202,7 +205,10 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def _connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: Metrics) -> None:
-    """Follow the topics and take writes, as soon as Kafka answers and the topics are those of the store."""
+    """Follow the topics and take writes, as soon as Kafka answers and the topics are those of the store.
+
+    Goes on to look whether they stay so: another count of partitions would put users where nobody has their histories.
+    """
     follow = await _follow_settings(settings, ports, awaited)
     source = open_source(
         settings,
@@ -223,7 +229,19 @@ async def _connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: 
         metrics=metrics,
     )
     models.start()
-    awaited.connect(models, AsyncProducer(ports.producer, asyncio.get_running_loop()), follow.input_partitions)
+    sender = AsyncProducer(ports.producer, asyncio.get_running_loop())
+    if settings.update.dialect != "oryx":
+        awaited.connect(models, sender, follow.input_partitions)
+        return
+    topic, partitions = settings.input.topic, follow.input_partitions
+    await asyncio.to_thread(homes_of, ["", ""], max(2, partitions))  # compiled before the loop needs it
+    pinned = PinnedSender(sender, topic, partitions)
+    awaited.connect(models, pinned, partitions)
+    while True:
+        pinned.trouble = awaited.models.trouble = await asyncio.to_thread(
+            changed_count, ports.admin, {topic: partitions}
+        )
+        await asyncio.sleep(LOOK_S)
 
 
 async def _follow_settings(settings: Settings, ports: Ports, awaited: Awaited) -> FollowSettings:

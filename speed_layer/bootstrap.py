@@ -24,6 +24,7 @@ from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.ports.membership import Membership
 from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.health import serve_health
+from oryx_py.runtime.partition_counts import PartitionCounts
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.topics import partitions_of
 from speed_layer.assembly import assemble
@@ -125,11 +126,18 @@ def run(settings: Settings, stopping: Stopping) -> int:
             settings.speed.metrics_host, settings.speed.metrics_port, ready=layer.waiting_for, registry=registry
         )
         undo.callback(health.close)
+        counts = None
+        if settings.update.dialect == "oryx":
+            topic = settings.input.topic
+            counts = PartitionCounts(admin, {topic: partitions_of(admin, topic)}, clock)
+            undo.callback(counts.close)
         settle()
         log.info("speed_started", waiting_for=layer.waiting_for())
         try:
             while not stopping.requested:
                 layer.step(IDLE_S)
+                if counts is not None:
+                    counts.check()
         except Interrupted:
             log.warning("stopped_before_all_was_acknowledged")
     return 0

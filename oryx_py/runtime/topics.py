@@ -6,8 +6,12 @@ from oryx_py.errors import LogGap, TopicsChanged
 from oryx_py.model.registry import TopicIdentity, TopicsIdentity
 from oryx_py.ports import TopicAdmin
 
-__all__ = ["check_end", "check_identity", "identify", "partitions_of"]
+__all__ = ["check_end", "check_identity", "count_changed", "identify", "partitions_of"]
 
+MIGRATION = (
+    "its users are elsewhere now, and Kafka takes no partitions back: stop the layers, and go over to new topics with "
+    "`oryx history export`, `oryx setup` and `oryx history import` (docs/operations.md, More partitions)"
+)
 REMEDY = "use new topics and an empty store and history for a fresh start, or bring the old topics back"
 
 
@@ -43,9 +47,14 @@ def check_identity(recorded: TopicsIdentity | None, found: TopicsIdentity) -> No
         if before is None:
             continue
         if before.partitions != now.partitions:
-            raise TopicsChanged(f"topic {topic} has {now.partitions} partitions, it had {before.partitions}: {REMEDY}")
+            raise TopicsChanged(count_changed(topic, now.partitions, before.partitions))
         if before.id != now.id:
             raise TopicsChanged(f"topic {topic} was created anew since the store was begun: {REMEDY}")
+
+
+def count_changed(topic: str, now: int, before: int) -> str:
+    """Say that a topic has another number of partitions, and what to do."""
+    return f"topic {topic} has {now} partitions, it had {before}: {MIGRATION}"
 
 
 def check_end(topic: str, end: Mapping[int, int], *reached: Mapping[int, int]) -> None:

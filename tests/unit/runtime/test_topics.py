@@ -33,19 +33,29 @@ def test_the_same_topics_and_topics_of_which_nothing_is_recorded_are_accepted() 
 
 
 @pytest.mark.parametrize(
-    ("recorded", "reason"),
+    ("recorded", "reason", "remedy"),
     [
-        (lambda now: TopicsIdentity("another", now.topics), "the store belongs to another"),
-        (lambda now: TopicsIdentity(now.cluster_id, {"in": TopicIdentity("other", 2)}), "was created anew"),
-        (lambda now: TopicsIdentity(now.cluster_id, {"in": TopicIdentity(now.topics["in"].id, 3)}), "it had 3"),
+        (lambda now: TopicsIdentity("another", now.topics), "the store belongs to another", "empty store"),
+        (
+            lambda now: TopicsIdentity(now.cluster_id, {"in": TopicIdentity("other", 2)}),
+            "was created anew",
+            "empty store",
+        ),
+        (
+            lambda now: TopicsIdentity(now.cluster_id, {"in": TopicIdentity(now.topics["in"].id, 3)}),
+            "it had 3",
+            "`oryx history export`, `oryx setup` and `oryx history import`",
+        ),
     ],
     ids=["cluster", "topic", "partitions"],
 )
-def test_topics_that_are_not_the_recorded_ones_are_refused_with_the_remedy(recorded: object, reason: str) -> None:
+def test_topics_that_are_not_the_recorded_ones_are_refused_with_the_remedy(
+    recorded: object, reason: str, remedy: str
+) -> None:
     now = Topics().identity
     with pytest.raises(TopicsChanged, match=reason) as refused:
         check_identity(recorded(now), now)  # type: ignore[operator]
-    assert "use new topics and an empty store" in str(refused.value)
+    assert remedy in str(refused.value)
 
 
 def test_a_log_that_ends_before_what_somebody_has_of_it_is_refused() -> None:

@@ -14,6 +14,7 @@ from oryx_py.config.groups import Api, Input, Serving, Update
 from oryx_py.errors import ConfigError, TopicsChanged
 from oryx_py.messages import Progress, UserVector
 from oryx_py.runtime.stopping import Stopping
+from oryx_py.testing.fake_broker import PartitionLog
 from oryx_py.testing.fake_log import FakeConsumer, FakeProducer
 from serving_layer.bootstrap import Ports, serve
 from tests.support.polling import until
@@ -188,3 +189,24 @@ async def test_a_body_under_a_key_is_held_to_the_records_that_the_layers_know_ag
         async with running.session.post(f"{running.url}/ingest", data="u,i\nu,j", headers=headers) as response:
             assert response.status == 413
             assert "more than 1 lines" in await response.text()
+
+
+async def test_when_the_topic_gets_more_partitions_writes_are_refused_with_the_way_out(publisher, ports, monkeypatch):
+    monkeypatch.setattr("serving_layer.bootstrap.LOOK_S", 0.05)
+    async with Running(settings(require_live=False), ports) as running:
+        publisher.publish("g1", covers={0: 0, 1: 0})
+        await until(running.is_ready)
+        publisher.log.topic("in").partitions.append(PartitionLog())
+        await until(lambda: is_not_ready(running))
+        status, told = await running.get("/ready")
+        assert status == 503
+        assert "topic in has 3 partitions, it had 2" in str(told)
+        async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
+            assert response.status == 503
+            assert "oryx history export" in await response.text()
+        assert not any(publisher.log.partition("in", partition).records for partition in range(3))
+        assert (await running.get("/recommend/user-1"))[0] != 503, "reads go on"
+
+
+async def is_not_ready(running):
+    return not await running.is_ready()
