@@ -38,7 +38,7 @@ from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import Reach, open_files, work_of
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
-from oryx_py.errors import CommitConflict, ConfigError, Transient
+from oryx_py.errors import CommitConflict, ConfigError, Stop, Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
 from oryx_py.ports import Producer
 from oryx_py.runtime.health import serve_health
@@ -51,6 +51,7 @@ log = structlog.get_logger("batch")
 
 _CANCEL_EVERY_S = 0.5
 _CONFLICTS = 10
+_TAKEN_OVER = "another process took this batch layer for dead, and has begun its work: run it again"
 
 
 def run(
@@ -124,6 +125,11 @@ def run(
                             with suppress(Transient):
                                 layer.sweep()
                         raise
+                    except Stop as trouble:
+                        # Input that was trimmed meanwhile, generations that were deleted: nobody has to act.
+                        if lock.lost():
+                            raise CommitConflict(_TAKEN_OVER) from trouble
+                        raise
 
         with _cancelled_by(stopping, engine):
             if once:
@@ -161,7 +167,7 @@ def assemble(
         if stopping.requested:
             raise Cancelled
         if lost():
-            raise CommitConflict("another batch layer took this one for dead, and has begun a run")
+            raise CommitConflict(_TAKEN_OVER)
 
     admin, stored = KafkaAdmin(bootstrap, settings.kafka.client), open_stored(settings)
     return BatchLayer(

@@ -17,6 +17,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -24,7 +25,7 @@ import structlog
 
 from batch_layer.lock import Holder
 from batch_layer.silence import Silence
-from oryx_py.errors import OryxError
+from oryx_py.errors import OryxError, StoreUnavailable
 from oryx_py.ports import Clock
 from oryx_py.ports.files import Files
 
@@ -108,7 +109,10 @@ class FileLease:
         return None
 
     def lost(self) -> bool:
-        """Whether somebody took this holder for dead."""
+        """Whether somebody took this holder for dead: as of now, where the place answers."""
+        if self._held is not None and not self._lost.is_set():
+            with suppress(StoreUnavailable):
+                self._look(self._held)
         return self._lost.is_set()
 
     def release(self) -> None:
@@ -124,14 +128,19 @@ class FileLease:
         beat = 0
         while not self._over.wait(self._beat_s):
             try:
-                if standing(self._files.names()).number > number:
-                    self._lost.set()
+                if self._look(number):
                     return
                 self._files.create(f"{number:012}.{beat + 1:012}.beat", b"")
                 self._files.delete(f"{number:012}.{beat:012}.beat")
                 beat += 1
             except OryxError as trouble:  # there is time for some more
                 log.warning("lease_not_renewed", reason=str(trouble))
+
+    def _look(self, number: int) -> bool:
+        """See whether it is lost."""
+        if standing(self._files.names()).number > number:
+            self._lost.set()
+        return self._lost.is_set()
 
     def _try(self, number: int) -> None:
         """See whether the place takes anything."""

@@ -50,7 +50,7 @@ class BatchProcess(Process):
     def actions(self) -> list[Action]:
         """Do a run, now with other settings perhaps; or the operator's part."""
         plan = self.world.plan
-        if self.world.runs >= plan.runs:
+        if self.world.runs >= plan.runs or self.effects_left is not None:  # another has its lock
             return []
         return [(plan.batch, "run", self._run), (plan.rollback, "rollback", self._roll_back)]
 
@@ -80,6 +80,9 @@ class BatchProcess(Process):
             self.world.note(self.name, "run put off", reason=repr(trouble))
             raise
         except OryxError as error:
+            if self.effects_left is not None:  # its lock says why
+                self.world.note(self.name, "was taken for dead", reason=repr(error))
+                return
             raise Failure(f"the batch layer stops: {error!r}") from error
         self.world.note(self.name, "run finished", outcome=outcome.name)
 

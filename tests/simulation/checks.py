@@ -176,6 +176,8 @@ class Checks:
         half, stray = self._world.rubbish()
         if half or stray:
             raise Failure(f"left in the store: {half}; rows that no commit names: {stray}")
+        if missing := self._world.missing():
+            raise Failure(f"the history names files that are gone: {missing}")
 
     def _state(self, replica: ServingProcess) -> None:
         world, model = self._world, replica.served()

@@ -66,6 +66,7 @@ class SimEngine:
         folder = local_path(into)
         folder.mkdir(parents=True)
         process.effect("engine writes rows")
+        folder.mkdir(exist_ok=True)  # as HDFS does where somebody has swept it
         if not batches:
             return Written(0, 0)
         table = pa.Table.from_batches(batches)

@@ -8,8 +8,10 @@ from oryx_py.events import FoldSettings
 from oryx_py.events.fold import KindSettings
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["SHARED", "K", "Plan", "draw", "draw_fold"]
+__all__ = ["ASLEEP", "SHARED", "K", "Plan", "draw", "draw_fold"]
 
+ASLEEP = 500_000
+"""From this seed on, and below the next, runs of the batch layer are taken for dead while they are paused."""
 SHARED = 1_000_000
 """From this seed on speed processes have names, and share the input."""
 
@@ -35,6 +37,8 @@ class Plan:
     pause: float
     zombie: float
     """Of a speed process that is paused: it is replaced, and wakes up."""
+    asleep: float
+    """The same of a batch process: another takes over its lock."""
     outage: float
     give_up: float
     short_poll: float
@@ -106,6 +110,7 @@ def draw(seed: int) -> Plan:
         kill=some(0.012, 0.8),
         pause=some(0.06, 0.8),
         zombie=some(0.5),
+        asleep=random.Random(f"asleep {seed}").uniform(0.2, 1.0) if ASLEEP <= seed < SHARED else 0.0,
         outage=some(0.01),
         give_up=some(0.08, 0.5),
         short_poll=some(0.7),

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from tests.simulation.plan import SHARED
+from tests.simulation.plan import ASLEEP, SHARED
 from tests.simulation.running import run_seed
 
 CHUNKS, SEEDS = 20, 25
 SHARED_CHUNKS = 4
+ASLEEP_CHUNKS = 2
 RECORDS_A_SEED, READS_A_SEED, EPOCHS_A_SEED = 10, 1, 1.5
 
 
@@ -32,6 +33,15 @@ def test_nor_where_several_speed_processes_come_and_go(chunk: int) -> None:
     failed = [f"seed {outcome.seed}: {outcome.failure}" for outcome in outcomes if outcome.failure]
     assert not failed, "\n".join([*failed, "replay: python -m tests.simulation --seed N --trace"])
     assert sum(outcome.records for outcome in outcomes) >= RECORDS_A_SEED * SEEDS
+
+
+@pytest.mark.parametrize("chunk", range(ASLEEP_CHUNKS))
+def test_nor_where_a_run_sleeps_and_another_takes_over(chunk: int) -> None:
+    first = ASLEEP + chunk * SEEDS
+    outcomes = [run_seed(seed) for seed in range(first, first + SEEDS)]
+    failed = [f"seed {outcome.seed}: {outcome.failure}" for outcome in outcomes if outcome.failure]
+    assert not failed, "\n".join([*failed, "replay: python -m tests.simulation --seed N --trace"])
+    assert sum(outcome.epochs for outcome in outcomes) >= EPOCHS_A_SEED * SEEDS, "too few epochs to say anything"
 
 
 def test_a_seed_replays_alone_in_another_process() -> None:

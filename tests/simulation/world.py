@@ -165,6 +165,11 @@ class World:
         named = {file.path.split("/")[1] for file in HistoryLog(self.history_log).read().files}
         return LocalStore(self.folder / "store").incomplete(), sorted(set(files.names("data")) - named)
 
+    def missing(self) -> list[str]:
+        """The files that the history names and does not have."""
+        named = [file.path for file in HistoryLog(self.history_log).read().files]
+        return [path for path in named if not (self.folder / "history" / path).is_file()]
+
     def append(self, record: Outgoing, process: Process) -> tuple[int, int]:
         """Store a record of a process, if it may send it."""
         self.checks.sends(process, record)
@@ -216,8 +221,8 @@ class World:
 
     def _pause(self, process: Process, what: str) -> None:
         self.note(process.name, "paused before", effect=what)
-        slot = next((slot for slot in self._speeds if slot.current is process), None)
-        if slot is not None and self.chance(self.plan.zombie):
+        slot = next((slot for slot in (*self._speeds, self._batch) if slot.current is process), None)
+        if slot is not None and self.chance(self.plan.asleep if slot is self._batch else self.plan.zombie):
             process.effects_left = self.rng.randint(1, 60)
             self._woken.append(process)
             slot.current = None

@@ -232,10 +232,24 @@ def test_a_holder_that_slept_learns_that_it_has_lost(tmp_path: Path) -> None:
     assert asleep.attempt(ME) is None
     assert other.attempt(OTHER) == ME
     (tmp_path / "000000000002.lock").write_bytes(b"{}")
-    _until(asleep.lost)
+    _until(asleep._lost.is_set)
+    assert asleep.lost()
     time_.sleep(0)
     asleep.release()
     assert asleep.attempt(ME) is not None
+
+
+def test_a_holder_that_asks_is_told_at_once(tmp_path: Path) -> None:
+    """However long it is to its next beat; where nobody answers, it goes on as it was."""
+    asleep, _, other, time_ = leases(tmp_path)
+    assert asleep.attempt(ME) is None
+    assert not asleep.lost()
+    seconds_until_taken(other, time_)
+    with outage("names"):
+        assert not asleep.lost()
+    assert asleep.lost()
+    assert not other.lost()
+    other.release()
 
 
 def test_a_place_that_does_not_answer_for_a_while_costs_no_lease(
