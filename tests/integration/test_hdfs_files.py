@@ -38,6 +38,19 @@ class TestCommitLog(CommitLogContract):
     def open_log(self, open_files: OpenFiles) -> Callable[[], CommitLog]:
         return lambda: FileCommitLog(open_files(), "registry")
 
+    def test_many_commits_are_read_from_packs(self, open_files: OpenFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One of which was there before, of a log that was put back."""
+        monkeypatch.setattr("oryx_py.adapters.commit_log.PACKED", 5)
+        monkeypatch.setattr("oryx_py.adapters.commit_packs.PACKED", 5)
+        files, log = open_files(), FileCommitLog(open_files(), "registry")
+        assert files.create("registry/.000000000010.pack", b"of another log")
+        for number in range(1, 13):
+            log.append(number, b"payload %d" % number)
+        packs = [f"registry/.{number:012d}.pack" for number in (5, 10)]
+        assert [(files.size(path) or 0) > 200 for path in packs] == [True, True]
+        assert FileCommitLog(files, "registry").read() == log.read()
+        assert [commit.number for commit in log.read()] == list(range(1, 13))
+
 
 class TestStore(ArtefactStoreContract):
     @pytest.fixture
