@@ -55,6 +55,11 @@ class Recipe(msgspec.Struct, frozen=True):
             given["alpha"] = self.alpha
         return given
 
+    @property
+    def warm_iterations(self) -> int:
+        """Sweeps of a warm start: a third, where the settings leave it to a validation how many there are."""
+        return max(1, -(-self.iterations // 3)) if self.patience else self.iterations
+
     def settings_of(self, objective: Objective) -> Objective:
         """Return an objective without what only the data tell, as it is here before `fitted_to`.
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from batch_layer.recipe import Recipe
 from batch_layer.training.job import Job
-from oryx_py.errors import CorruptGeneration
+from oryx_py.errors import CorruptGeneration, UnsupportedFormat
 from oryx_py.model.files import map_array
 from oryx_py.model.history_files import map_histories
 from oryx_py.model.ids import id_files
+from oryx_py.model.manifest import MANIFEST, read_manifest
 from oryx_py.numerics.als import SideName, start
 from oryx_py.numerics.arrays import FloatMatrix, IntVector
 from oryx_py.numerics.cg import fold_in_many
@@ -38,9 +40,9 @@ class Beginning(NamedTuple):
 def begin(job: Job, *, threads: int, make: Callable[[SideName], FloatMatrix] | None = None) -> Beginning:
     """Return factors to begin with.
 
-    From a parent: users and items that it knows as they are there, where both are in one basis; new items folded in
-    from those of their users that it knows; new users at 0, since users are improved first. Without one, or one of
-    other vectors: users at 0, items at random.
+    From a parent of the same objective: users and items that it knows as they are there, where both are in one basis;
+    new items folded in from those of their users that it knows; new users at 0, since users are improved first. Without
+    one, or one of other vectors: users at 0, items at random.
 
     ``make`` gives float32[rows, k] of zeros for a side, perhaps mapped; None: in memory.
     """
@@ -79,8 +81,8 @@ def starts_warm(job: Job) -> bool:
 
 
 def _published(job: Job) -> tuple[FloatMatrix, FloatMatrix] | None:
-    """The parent's factors; None if there is none, it is not whole, or its vectors have another length or no biases."""
-    if job.parent is None:
+    """The parent's factors; None if there is none, or it is not whole, or of other settings."""
+    if job.parent is None or not _is_for_the_same(job.parent, job.recipe):
         return None
     shape, biases = (None, job.recipe.features), job.recipe.objective.biases
     try:
@@ -88,6 +90,22 @@ def _published(job: Job) -> tuple[FloatMatrix, FloatMatrix] | None:
     except CorruptGeneration:
         return None
     return (users, items) if biases is None or biases.are_in(users, items) else None
+
+
+def _is_for_the_same(parent: Path, recipe: Recipe) -> bool:
+    """Whether a generation was trained for this objective; what has no manifest was so a moment ago, by this run.
+
+    Vectors that are good by another objective are no beginning: what came of it would hang on settings of the past for
+    as many sweeps as a start at random takes, and more than a warm start has.
+    """
+    if not (parent / MANIFEST).exists():
+        return True
+    try:
+        before = read_manifest(parent / MANIFEST)
+    except (CorruptGeneration, UnsupportedFormat):
+        return False
+    same = recipe.settings_of(before.objective) == recipe.settings_of(recipe.objective)
+    return same and before.hyperparameters.get("alpha") == recipe.alpha
 
 
 def known_rows(ours: Path, theirs: Path, side: SideName) -> tuple[IntVector, IntVector]:

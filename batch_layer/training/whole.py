@@ -1,6 +1,7 @@
 """A training from beginning to end, whoever does the sweeps.
 
-1. hold out users, where the settings ask for a validation;
+1. hold out users, where the settings ask for a validation; not in a warm start, whose vectors have seen everybody:
+   the first sweep would be the best by what it knows of them, whatever the others learn;
 2. begin, at random or with the last generation's factors;
 3. sweep until the plan is over, and go back to the best epoch;
 4. one more sweep with everybody, so that what is published has seen everything.
@@ -56,8 +57,9 @@ def train_items(
         after_epoch: is told after each epoch, and ends the training by raising.
     """
     recipe = job.recipe
-    validation = validation_of(job)
-    plan = Plan(recipe.iterations, recipe.patience if validation else 0)
+    warm = starts_warm(job)
+    validation = None if warm else validation_of(job)
+    plan = Plan(recipe.warm_iterations if warm else recipe.iterations, recipe.patience if validation else 0)
     with open_workers(validation.out if validation else None) as workers:
         if resumed is None:
             beginning = begin(job, threads=threads, make=make)
@@ -74,10 +76,9 @@ def train_items(
             after_epoch=lambda course: after_epoch(course, validation),
         )
         if validation is None:
-            return Outcome(workers.read(course.best.items), course.epochs, course.epochs[-1], starts_warm(job), None)
+            return Outcome(workers.read(course.best.items), course.epochs, course.epochs[-1], warm, None)
     with open_workers(None) as workers:
         state, _ = sweep(workers, course.best, recipe.objective)
         found = workers.read(state.items)
     best = best_of(course.epochs, plan)
-    warm = starts_warm(job)
-    return Outcome(found, course.epochs, best, warm, validation.told(best, warm=warm))
+    return Outcome(found, course.epochs, best, warm, validation.told(best))

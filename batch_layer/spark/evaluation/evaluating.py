@@ -57,7 +57,7 @@ class Evaluated:
         if recipe.trainer == "mllib":  # it always begins anew
             return recipe
         sweeps = max(1, -(-self.epochs // 3))
-        return msgspec.structs.replace(recipe, warm_start=True, iterations=sweeps)
+        return msgspec.structs.replace(recipe, warm_start=True, iterations=sweeps, patience=0)
 
 
 def evaluate(

@@ -14,16 +14,18 @@ from batch_layer.training.alone import Alone, ask_to_end, progress_of, train_alo
 from batch_layer.training.held_out import validation_of
 from batch_layer.training.job import Job
 from batch_layer.training.mapped import MappedWorkers
-from batch_layer.training.warm_start import begin, known_rows
+from batch_layer.training.warm_start import begin, known_rows, starts_warm
 from batch_layer.training.whole import train_items
 from oryx_py.model.csr import Csr
 from oryx_py.model.history_files import map_histories
 from oryx_py.model.ids import IdTable
+from oryx_py.model.manifest import MANIFEST, write_manifest
 from oryx_py.numerics.als.phases import Block, Half
 from oryx_py.numerics.als.validation import hold_out, ndcg_at_10
 from oryx_py.numerics.cg import fold_in_many
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.gram import gram
+from oryx_py.testing.generations import write_small_generation
 from tests.support.training import Tastes, prepared, recipe, tastes
 
 
@@ -178,6 +180,47 @@ def test_without_a_parent_that_fits_the_start_is_cold(tmp_path):
         assert not found.warm
         assert found.items.any()
         assert not found.users.any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "warm"),
+    [
+        ({}, True),
+        ({"iterations": 3, "seed": 7, "patience": 2}, True),
+        ({"lambda_": 0.5}, False),
+        ({"alpha": 3.0}, False),
+        ({"log_strength": True}, False),
+    ],
+    ids=["same", "none-of-the-objective", "lambda", "alpha", "log-strength"],
+)
+def test_a_generation_of_another_objective_is_no_beginning(tmp_path, settings, warm):
+    world = tastes(200, 100, 2_000)
+    parent = job_of(tmp_path, "old", world, iterations=1)
+    publish(parent)
+    (tmp_path / "any").mkdir()
+    manifest = msgspec.structs.replace(
+        write_small_generation(tmp_path / "any", "20260731T142530123-7f3a9c04"),
+        objective=parent.recipe.fitted_to(np.full(9, 2.0)).objective,  # α follows from the strengths
+        hyperparameters=parent.recipe.hyperparameters,
+    )
+    write_manifest(parent.into / MANIFEST, manifest)
+    job = job_of(tmp_path, "new", world, parent.into, warm_start=True, **settings)
+    assert begin(job, threads=1).warm is starts_warm(job) is warm
+
+
+def test_a_warm_start_holds_nobody_out_and_sweeps_a_third_as_often(tmp_path):
+    """By those whom its vectors know the first sweep would be the best."""
+    world = tastes(900, 400, 12_000)
+    parent = job_of(tmp_path, "old", world, patience=3, iterations=4)
+    publish(parent)
+    for how, sweeps in (({"patience": 3}, 3), ({"patience": 0}, 7)):
+        name = f"warm {sweeps}"
+        job = job_of(tmp_path, name, world, parent.into, warm_start=True, iterations=7, **how)
+        outcome = train_alone(Alone(job, threads=1), job.work / "items.npy")
+        assert outcome.warm
+        assert outcome.told is None
+        assert len(outcome.epochs) == outcome.best.number == sweeps
+        assert all(epoch.score is None for epoch in outcome.epochs)
 
 
 def test_rows_are_matched_by_id(tmp_path):
