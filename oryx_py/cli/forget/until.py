@@ -57,7 +57,10 @@ class Until:
 
     def checkpoint(self) -> str:
         """Of a checkpoint."""
-        return self._kept("newer ones take its place; those of the next generation have nothing of it")
+        return self._kept(
+            "the next generation's take its place (`oryx batch --once --force` makes one): newer ones "
+            "of the same epoch still have an ID that came up in it, alone"
+        )
 
     def copy(self, *, stored: bool) -> str:
         """Of a copy on this host of a generation that the store has, or no longer has."""

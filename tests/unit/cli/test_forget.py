@@ -515,6 +515,8 @@ def test_checkpoints_above_the_forget_have_an_id_at_most(place: Place) -> None:
     place.send(",pie,")
     (left,) = [left for left in place.verify("pie", "item").left if path.name in left.place]
     assert left.what == "its ID, and nothing else"
+    assert "the next generation's" in left.until, "each checkpoint of the epoch has all IDs that came up in it"
+    assert "of the same epoch still have an ID" in left.until
 
 
 def test_updates_that_say_that_somebody_is_gone_are_forgets_and_what_is_below_them_is_old(place: Place) -> None:
