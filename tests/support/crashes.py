@@ -99,19 +99,17 @@ class CrashWorld:
 
     def __post_init__(self) -> None:
         self.input, self.update = f"{self.name}-in", f"{self.name}-up"
-        self.settings = load(
-            None,
-            {
-                "ORYX__KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
-                "ORYX__INPUT__TOPIC": self.input,
-                "ORYX__UPDATE__TOPIC": self.update,
-                "ORYX__MODEL__FEATURES": "3",
-                "ORYX__MODEL__ITERATIONS": "2",
-                "ORYX__BATCH__TRIM": "false",
-                "ORYX__STORE__KEEP_GENERATIONS": "1000",
-                **self.environ,
-            },
-        ).settings
+        self.environment = {
+            "ORYX__KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
+            "ORYX__INPUT__TOPIC": self.input,
+            "ORYX__UPDATE__TOPIC": self.update,
+            "ORYX__MODEL__FEATURES": "3",
+            "ORYX__MODEL__ITERATIONS": "2",
+            "ORYX__BATCH__TRIM": "false",
+            "ORYX__STORE__KEEP_GENERATIONS": "1000",
+            **self.environ,
+        }
+        self.settings = load(None, self.environment).settings
         admin = KafkaAdmin(self.bootstrap, {})
         admin.create(TopicSpec(self.input, PARTITIONS, 1, {}))
         admin.create(TopicSpec(self.update, 2, 1, {}))
