@@ -129,7 +129,10 @@ def run(settings: Settings, stopping: Stopping) -> int:
         counts = None
         if settings.update.dialect == "oryx":
             topic = settings.input.topic
-            counts = PartitionCounts(admin, {topic: partitions_of(admin, topic)}, clock)
+            partitions = _patiently(lambda: partitions_of(admin, topic), clock, stopping)
+            if partitions is None:
+                return 0
+            counts = PartitionCounts(admin, {topic: partitions}, clock)
             undo.callback(counts.close)
         settle()
         log.info("speed_started", waiting_for=layer.waiting_for())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from oryx_py.errors import BrokerUnavailable, TopicsChanged
+from oryx_py.errors import OryxError, TopicsChanged
 from oryx_py.ports import Clock, TopicAdmin
 from oryx_py.runtime.topics import count_changed
 
@@ -15,12 +15,12 @@ LOOK_S = 5.0
 def changed_count(admin: TopicAdmin, recorded: Mapping[str, int]) -> str | None:
     """Return in one line which topic has another number of partitions, and what to do; None where none has.
 
-    A topic that is not there is others' to notice, and a broker that does not answer says nothing.
+    A topic that is not there, or a broker that refuses us, is others' to notice; one that does not answer says nothing.
     """
     for topic, before in recorded.items():
         try:
             now = admin.partitions(topic)
-        except BrokerUnavailable:
+        except OryxError:
             return None
         if now is not None and now != before:
             return count_changed(topic, now, before)
