@@ -32,9 +32,9 @@ class EpochRun:
     """Reads the input for one epoch and says what to send; owns the epoch's fold and its consumer.
 
     Begins in SILENT where the update topic has announced positions of this epoch before: up to there the input is
-    folded and nothing sent. Then, and from the beginning otherwise, it is in REPLAY: the input is folded and nothing
-    solved until the target and ``until`` are reached, and then each touched user is sent once, before anything is
-    announced.
+    folded and nothing sent. Of what that makes stale readers may not have heard, so that it is left to be sent later.
+    Then, and from the beginning otherwise, it is in REPLAY: the input is folded and nothing solved until the target and
+    ``until`` are reached, and then each touched user is sent once, before anything is announced.
 
     A process that died may have sent something of all input that there was. Whoever follows it folds the log by other
     micro-batches, of which readers would drop what is below an offset they have, and with it what only that message
@@ -169,7 +169,8 @@ class EpochRun:
     @property
     def at_rest(self) -> bool:
         """Whether the fold's state is that of the positions, and all of it acknowledged."""
-        return self.phase is Phase.FOLLOW and not self.fold.pending and self.announced == self.positions
+        fold = self.fold
+        return self.phase is Phase.FOLLOW and not (fold.pending or fold.shaken) and self.announced == self.positions
 
     def ends(self) -> dict[int, int]:
         """By input partition: where the log ends, as the broker last said; those it has not spoken of are left out."""
@@ -224,8 +225,8 @@ class EpochRun:
         if self.phase is Phase.SILENT:
             if not self.caught_up(self._silent_until):
                 return []
-            self.fold.step(max_users, budget)
-            if self.busy:
+            self.fold.step(max_users, Budget(0, 0, 0))
+            if self.fold.pending:
                 return []
             self.phase = Phase.REPLAY
             self._assign()

@@ -38,6 +38,11 @@ class Fold(Protocol):
         ...
 
     @property
+    def shaken(self) -> int:
+        """How many of these are users who are behind what is announced, since an item that they knew is forgotten."""
+        ...
+
+    @property
     def nbytes(self) -> int:
         """About how many bytes this holds beside the generation's files."""
         ...

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from oryx_py.events import Interaction, InteractionColumns
 from oryx_py.messages import ItemGone, ItemVector, Update, UserVector
-from oryx_py.messages.blocks import Updates, UserVectors, expanded
+from oryx_py.messages.blocks import Blocks, PairsGone, Updates, UserVectors, expanded
 from oryx_py.messages.item_state import ItemState
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.cg import chunks
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
-from speed_layer.batch_messages import block_of, gone_from, without_vector
+from speed_layer.batch_messages import block_of, gone_from, swept_from, without_vector
 from speed_layer.budget import Budget
 from speed_layer.levels import Levels
 from speed_layer.others import Others
@@ -49,7 +49,8 @@ class EpochFold:
 
     What a micro-batch's own records touch is solved with it: its users, and the new items that it names. What follows
     from that for others (new items whose users moved, users of level 3 whose items moved) is *stale*: coalesced in the
-    order in which it became so, and worked off within a budget a step, so that nobody's interaction waits for it.
+    order in which it became so, and worked off within a budget a step, so that nobody's interaction waits for it. So it
+    is with who knew an item that is forgotten: his pair is gone with the record, and his vector follows.
 
     Args:
         state: the epoch's state, as the generation has it or as an earlier fold left it.
@@ -72,8 +73,8 @@ class EpochFold:
         self.solver = new_solver(state.item_vectors.base, self._items_prior, generation.manifest.objective)
         """Solves users, and whatever else there is to solve."""
         self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
-        self._waiting = Waiting(state, partitions)
         self._levels = Levels(state)
+        self._waiting = Waiting(state, partitions, self._levels.knowing)
         self.others = None if share is None else Others(state, share, self._levels)
         """What other processes say of the epoch, and are told; None where there are none."""
 
@@ -86,6 +87,11 @@ class EpochFold:
     def stale(self) -> int:
         """How many items and users are to be solved again for what others did."""
         return self._levels.stale + (0 if self.others is None else len(self.others.untold))
+
+    @property
+    def shaken(self) -> int:
+        """How many of these are users who are behind what is announced, since an item that they knew is forgotten."""
+        return len(self._levels.shaken)
 
     @property
     def nbytes(self) -> int:
@@ -161,23 +167,35 @@ class EpochFold:
     def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates], *, said_elsewhere: bool = False) -> None:
         for removal in gone_from(self.state, batch):
             self._publish(removal, updates)
-        disturbed = self._forget_items(batch, updates, said_elsewhere=said_elsewhere)
+        if batch.swept.any():
+            self._publish(swept_from(self.state, batch), updates)
+        self._forget_items(batch, updates, said_elsewhere=said_elsewhere)
         owners = batch.owners()
+        swept = batch.swept[owners]
         new = ~self._levels.is_level0(batch.items)
         if self.others is not None:
-            gone = new & np.isnan(batch.strengths)
+            gone = new & np.isnan(batch.strengths) & ~swept
             pairs = owners[gone], batch.items[gone], batch.strengths[gone]
             updates += states_of(self.state, batch.users, batch.inputs, np.zeros(len(batch), np.bool_), pairs)
+            self.others.untold.add_gone(batch.users[owners[swept]], batch.inputs[owners[swept]], batch.items[swept])
         self._levels.track(batch.users[owners[new]], batch.items[new], batch.strengths[new])
         known = ~np.isnan(batch.strengths)
         # Before they are sent: the systems are gathered from the histories.
         self.state.histories.put_many(batch.users[owners[known]], batch.items[known], batch.strengths[known])
-        touched = self._solve_users(batch, np.setdiff1d(disturbed, batch.users), budget, updates)
+        self._levels.stale_items |= dict.fromkeys(np.unique(batch.items[swept]).tolist())
+        self._levels.shaken |= dict.fromkeys(batch.users[batch.swept].tolist())
+        batch = batch.unswept()
+        if self._levels.shaken:
+            for user in batch.users.tolist():
+                self._levels.shaken.pop(user, None)
+        touched = self._solve_users(batch, np.empty(0, np.int64), budget, updates)
         self._solve_items(budget.affordable(touched.tolist(), self._weight), updates)
         self._solve_level3(batch, updates)
 
-    def _publish(self, update: Update | UserVectors, updates: list[Updates]) -> None:
-        if isinstance(update, UserVectors):
+    def _publish(self, update: Update | Blocks, updates: list[Updates]) -> None:
+        if isinstance(update, PairsGone):
+            self.state.drop_pairs(update)
+        elif isinstance(update, UserVectors):
             self.state.apply_users(update, knows_pairs=True)  # from `_fold`
         else:
             self.state.apply(update)
@@ -188,30 +206,30 @@ class EpochFold:
         state = self.state
         return UserVector(state.users.id(user), vector, epoch=state.epoch, input=state.user_input(user))
 
-    def _forget_items(self, batch: MicroBatch, updates: list[Updates], *, said_elsewhere: bool) -> Handles:
-        """Publish the items forgotten for the first time; return the users to be solved again for it.
+    def _forget_items(self, batch: MicroBatch, updates: list[Updates], *, said_elsewhere: bool) -> None:
+        """Publish the items forgotten for the first time; who still knows one is to be solved again for it.
 
         Where another process has said so, the vector is gone already, or is what the item's owner has said since.
         """
-        disturbed: set[int] = set()
         share = None if self.others is None else self.others.share
         if share is not None:  # whoever else has heard of it already
             forgotten = self.state.items.ids(np.array(sorted(batch.forgotten_items), np.int64))
             updates += [ItemState(name, "", self.state.epoch, 0) for name in forgotten]
         for item in sorted(batch.forgotten_items - self.state.forgotten_items):
             name = self.state.items.id(item)
+            users = batch.knew[item] if item in batch.knew else self._levels.knowing(item)
+            users = users[~np.isnan(self.state.histories.strengths(users, np.full(len(users), item, np.int64)))]
+            holders = set(users.tolist()) if share is None else share.own_users(self.state, users.tolist())
             if self._owns(name):
                 self._publish(ItemGone(name, self.state.epoch), updates)
             elif said_elsewhere:
                 self.state.forgotten_items.add(item)
             else:
                 self.state.apply(ItemGone(name, self.state.epoch))
-            users = self.state.histories.users_of(item)
-            self._levels.holders[item] = set(users) if share is None else share.own_users(self.state, users)
-            disturbed |= self._levels.holders[item]
+            self._levels.holders[item] = holders
+            self._levels.shaken |= dict.fromkeys(sorted(holders))
             if share is not None and share.foreign.weight(name):
                 self._levels.stale_items[item] = None
-        return np.array(sorted(disturbed), np.int64)
 
     def _solve_users(self, batch: MicroBatch, disturbed: Handles, budget: Budget, updates: list[Updates]) -> Handles:
         """Solve and publish the users of level 1, and sort all users by levels.
@@ -321,17 +339,38 @@ class EpochFold:
         vectors = self.solver.solve_with(starts, rows, strengths[usable], factors, self._items_prior)
         return vectors, np.diff(starts) > 0
 
+    def _settle(self, budget: Budget, updates: list[Updates]) -> None:
+        """Solve users who knew an item that is forgotten, the longest waiting first, until the budget is used."""
+        shaken = self._levels.shaken
+        activity = self.state.histories.activity(len(self.state.users))
+        some, _ = budget.affordable(shaken, lambda user: int(activity[user]))
+        for user in some:
+            del shaken[user]
+        users = np.array(some, np.int64)
+        nobody = self.state.histories.activity(len(self.state.users))[users] == 0
+        self._solve_users(nothing_but(frozenset()), users, budget, updates)
+        for user in users[nobody].tolist():
+            self._publish(self._message(user, None), updates)
+
     def _work_off(self, budget: Budget, updates: list[Updates]) -> None:
         """Solve stale items, and then stale users, the longest waiting first, until the budget is used.
 
         What others have yet to be told goes first: theirs is stale because of it.
         """
+        levels = self._levels
         if self.others is not None:
             updates += self.others.untold.take(budget)
-        while self._levels.stale_items and not budget.spent:
-            some, _ = budget.affordable(self._levels.stale_items, self._weight)
+        if levels.shaken:
+            self._settle(budget.again(), updates)  # their own, or new items' followers would wait for all of them
+        # Whom a forgotten item's system takes moves in the steps to come: it is solved when they are through.
+        later = self.state.forgotten_items if levels.shaken else ()
+        while not budget.spent:
+            some, _ = budget.affordable((item for item in levels.stale_items if item not in later), self._weight)
+            if not some:
+                break
             self._solve_items((some, []), updates)
-        while self._levels.stale_users and not self._levels.stale_items and not budget.spent:
+        waits = any(item not in later for item in levels.stale_items)
+        while levels.stale_users and not waits and not budget.spent:
             some, _ = budget.affordable(self._levels.stale_users, lambda _: 1)
             for user in some:
                 del self._levels.stale_users[user]

@@ -24,7 +24,7 @@ from concurrent.futures import Future
 import structlog
 
 from oryx_py.errors import BrokerUnavailable
-from oryx_py.messages.blocks import Updates, UserVectors
+from oryx_py.messages.blocks import Blocks, Updates
 from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.messages.item_state import AllSaid, ItemState
 from oryx_py.model.registry import EpochStarted, Registry
@@ -269,7 +269,7 @@ class SpeedLayer:
         records = list(letters)
         for update in signed(updates, self._term):
             where = topics.update, topics.update_partitions, topics.max_record_bytes
-            if isinstance(update, UserVectors):
+            if isinstance(update, Blocks):
                 records += block_records(update, *where)
             elif not isinstance(update, ItemState | AllSaid):
                 records += update_records(update, *where)

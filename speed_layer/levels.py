@@ -31,17 +31,28 @@ class Levels:
         self.stale_items: dict[int, None] = dict.fromkeys(self.holders)
         """To be solved again for what others did, the longest waiting first; as ``stale_users``."""
         self.stale_users: dict[int, None] = dict.fromkeys(sorted(self.level3))
+        self.shaken: dict[int, None] = {}
+        """Users of any level who knew an item that was forgotten, to be solved again; the longest waiting first."""
+        for item in sorted(state.forgotten_items):  # of another partition's forget, that of theirs may yet come
+            self.shaken |= dict.fromkeys(sorted(self.holders.get(item, ())))
 
     @property
     def stale(self) -> int:
         """How many items and users are to be solved again."""
-        return len(self.stale_items) + len(self.stale_users)
+        return len(self.stale_items) + len(self.stale_users) + len(self.shaken)
 
     def is_level0(self, items: NDArray[Any]) -> NDArray[np.bool_]:
         """Return bool[n]: which items have their vector of the generation."""
         level0: NDArray[np.bool_] = items < self._state.items.base
         forgotten = self._state.forgotten_items
         return level0 & ~np.isin(items, list(forgotten)) if forgotten else level0
+
+    def knowing(self, item: int) -> NDArray[np.int64]:
+        """Return int64[n]: who knows an item; of one of level 0 the histories have to be gone through."""
+        if item < self._state.items.base and item not in self._state.forgotten_items:
+            return self._state.histories.users_of(item)
+        users = self.holders.get(item, set())
+        return np.fromiter(users, np.int64, len(users))
 
     def feeding(self, item: int) -> set[int]:
         """Return the users of level 1 who know an item of level 2."""
@@ -85,7 +96,7 @@ def level_sets(state: ModelState) -> tuple[dict[int, set[int]], set[int]]:
     is_level0 = (rows.items < state.items.base) & ~np.isin(rows.items, forgotten)
     holders: dict[int, set[int]] = {item: set() for item in range(state.items.base, len(state.items))}
     old_items = forgotten[forgotten < state.items.base].tolist()
-    holders |= {item: set(state.histories.users_of(item)) for item in old_items}
+    holders |= {item: set(state.histories.users_of(item).tolist()) for item in old_items}
     of_level2 = rows.known & ~is_level0
     for item, who in _grouped(rows.items[of_level2], rows.user_of_pairs()[of_level2]):
         holders[item].update(who)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from oryx_py.messages.blocks import Updates, UserVectors
+from oryx_py.messages.blocks import Blocks, Updates
 from oryx_py.ports import Record
 from speed_layer.gauges import Gauges
 
@@ -95,7 +95,7 @@ class Metrics:
 
     def observe_batch(self, records: Sequence[Record], updates: Sequence[Updates], now_ms: int) -> None:
         """Count one micro-batch whose updates are acknowledged."""
-        self.updates.inc(sum(len(update) if isinstance(update, UserVectors) else 1 for update in updates))
+        self.updates.inc(sum(len(update) if isinstance(update, Blocks) else 1 for update in updates))
         if records:
             self.interactions.inc(len(records))
             self.batch_records.observe(len(records))

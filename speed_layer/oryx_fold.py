@@ -109,6 +109,11 @@ class OryxFold:
         """Nothing: a step moves the vectors of its own user and item alone."""
         return 0
 
+    @property
+    def shaken(self) -> int:
+        """Nobody: see `stale`."""
+        return 0
+
     def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:  # noqa: ARG002
         """Publish what has moved, users with the time of what they did."""
         times_ms, self._times_ms = self._times_ms, {}
@@ -153,7 +158,7 @@ class OryxFold:
     def _is_known(self, item: int) -> bool:
         pairs = self._pending.pairs
         waiting = any(known.get(item) is not None for known in pairs.values())
-        return waiting or any(item not in pairs.get(user, {}) for user in self.state.histories.users_of(item))
+        return waiting or any(item not in pairs.get(user, {}) for user in self.state.histories.users_of(item).tolist())
 
 
 def _solvers(state: ModelState) -> Solvers | None:

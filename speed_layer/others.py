@@ -126,6 +126,8 @@ class Others:
         levels.level3 = share.own_users(state, levels.level3)
         self.untold.keep(share.own_users(state, self.untold.users))
         levels.stale_users = {user: None for user in levels.stale_users if user in levels.level3}
+        shaken = share.own_users(state, levels.shaken)
+        levels.shaken = {user: None for user in levels.shaken if user in shaken}
 
     def _said_of(self, item: int, users: Iterable[int]) -> list[ItemState]:
         """Return what users of level 1 say of an item."""

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
-from oryx_py.messages.blocks import Updates, UserVectors, encode_block
+from oryx_py.messages.blocks import Blocks, PairsGone, Updates, UserVectors, encode_block, encode_gone
 from oryx_py.messages.item_state import AllSaid, ItemState, encode_state
 from oryx_py.messages.partitions import homes_of
 from oryx_py.ports import Outgoing, Record
@@ -57,9 +57,9 @@ def signed(updates: Sequence[Updates], term: int | None) -> list[Updates]:
     return [msgspec.structs.replace(update, term=term) for update in updates]
 
 
-def block_records(block: UserVectors, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:
+def block_records(block: Blocks, topic: str, partitions: int, max_bytes: int) -> list[Outgoing]:
     """Return a block's updates as records: for each what `update_records` returns."""
-    values, headers = encode_block(block)
+    values, headers = encode_gone(block) if isinstance(block, PairsGone) else encode_block(block)
     homes = homes_of(block.users, partitions).tolist()
     # Headers and the key are short but for the strengths, of which each has an item in the value, no shorter than four
     # bytes; so what is far below the bound needs no exact look.

@@ -114,5 +114,5 @@ class Pending:
         self.forgotten_items.add(item)
 
     def _holders(self, item: int) -> Iterable[int]:
-        yield from list(self._state.histories.users_of(item))
+        yield from self._state.histories.users_of(item).tolist()
         yield from [user for user, pairs in self.pairs.items() if pairs.get(item) is not None]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from oryx_py.messages import partition_of
 from oryx_py.messages.item_state import ItemState
+from oryx_py.messages.partitions import homes_of
 from oryx_py.model.generation import Generation
 from oryx_py.model.item_states import ItemStates
 from oryx_py.model.state import ModelState
@@ -66,7 +67,11 @@ class Share:
 
     def own_users(self, state: ModelState, users: Iterable[int]) -> set[int]:
         """Return those of the users, by handle, who are this fold's."""
-        return set(users) if self.is_whole else {user for user in users if self.owns(state.users.id(user))}
+        if self.is_whole:
+            return set(users)
+        handles = np.fromiter(users, np.int64)
+        homes = homes_of(state.users.ids(handles), self.partitions)
+        return set(handles[np.isin(homes, list(self.owned))].tolist())
 
 
 def states_of(

@@ -1,5 +1,7 @@
 """Users of whom others have yet to hear what they say of new items: a step says so much of it, and the rest later."""
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,9 +9,12 @@ from oryx_py.messages.item_state import ItemState
 from oryx_py.model.state import ModelState
 from speed_layer.budget import Budget
 from speed_layer.levels import Levels
-from speed_layer.share import inputs_of, states_of
+from speed_layer.share import Handles, inputs_of, states_of
 
 __all__ = ["Untold"]
+
+Gone = tuple[Handles, Handles, Handles]
+"""Pairs of users and items that are gone: int64[n] users, their inputs, and items."""
 
 
 class Untold:
@@ -28,9 +33,10 @@ class Untold:
         """How many of each one's new items are through."""
         self._moved: set[int] = set()
         """Of these, who has moved since the first of them was."""
+        self._gone: deque[Gone] = deque()
 
     def __len__(self) -> int:
-        return len(self._users)
+        return len(self._users) + sum(len(users) for users, _, _ in self._gone)
 
     def add(self, users: list[int]) -> None:
         """Let users wait; of one who does already, all is said once more."""
@@ -38,19 +44,28 @@ class Untold:
             if self._users.setdefault(user, 0):
                 self._moved.add(user)
 
+    def add_gone(self, users: Handles, inputs: Handles, items: Handles) -> None:
+        """Let pairs wait that are gone since their item is forgotten; each with its user's input at that time."""
+        if len(users):
+            self._gone.append((users, inputs, items))
+
     def keep(self, users: set[int]) -> None:
         """Leave out all users but these."""
+        for _ in range(len(self._gone)):
+            gone = self._gone.popleft()
+            kept = np.isin(gone[0], list(users))
+            self.add_gone(*(column[kept] for column in gone))
         self._users = {user: through for user, through in self._users.items() if user in users}
         self._moved &= users
 
     @property
     def users(self) -> set[int]:
         """Who waits."""
-        return set(self._users)
+        return set(self._users).union(*(users.tolist() for users, _, _ in self._gone))
 
     def take(self, budget: Budget) -> list[ItemState]:
         """Return what is said next, as much as the budget allows."""
-        said: list[ItemState] = []
+        said = self._take_gone(budget)
         while self._users and (most := budget.grant_states(1 << 62)):
             user, through = next(iter(self._users.items()))
             some, left = self._of(user, through, most)
@@ -63,6 +78,19 @@ class Untold:
             if user in self._moved:
                 self._moved.discard(user)
                 self._users[user] = 0
+        return said
+
+    def _take_gone(self, budget: Budget) -> list[ItemState]:
+        said: list[ItemState] = []
+        while self._gone and (most := budget.grant_states(1 << 62)):
+            gone = self._gone.popleft()
+            users, inputs, items = (column[:most] for column in gone)
+            pairs = np.arange(len(users)), items, np.full(len(users), np.nan)
+            said += states_of(self._state, users, inputs, np.zeros(len(users), np.bool_), pairs)
+            budget.give_back(most - len(users))
+            if len(users) < len(gone[0]):
+                users, inputs, items = (column[most:] for column in gone)
+                self._gone.appendleft((users, inputs, items))
         return said
 
     def _of(self, user: int, through: int, most: int) -> tuple[list[ItemState], bool]:

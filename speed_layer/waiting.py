@@ -1,6 +1,6 @@
 """Interactions that wait to be folded, and the micro-batches cut from them: pairs, before anything is solved."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from oryx_py.events import FoldSettings, Interaction, InteractionColumns
 from oryx_py.events.fold import fold_columns
 from oryx_py.events.weighing import times_of, weigh_columns
-from oryx_py.messages import partition_of
+from oryx_py.messages.partitions import homes_of
 from oryx_py.model.state import ModelState
 
 __all__ = ["MicroBatch", "Waiting", "nothing_but"]
@@ -19,6 +19,8 @@ Handles = NDArray[np.int64]
 
 _WHOLE_USER = -1
 """In an item's place: the user is forgotten."""
+_SWEPT = -2
+"""In a time's place: an item that the user knows is forgotten, and he has done nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +36,8 @@ class MicroBatch:
         items: int64[n] handles, ascending within a user.
         strengths: float64[n], each pair's now; NaN for what is not known (any more).
         forgotten_items: handles.
+        swept: bool[m], who is here only because an item is forgotten; all of such a user's pairs are NaN.
+        knew: by item forgotten, where it was looked up: int64[n], who knew it before this.
     """
 
     users: Handles
@@ -43,10 +47,30 @@ class MicroBatch:
     indptr: Handles
     items: Handles
     strengths: NDArray[np.float64]
-    forgotten_items: frozenset[int] = frozenset()
+    forgotten_items: frozenset[int]
+    swept: NDArray[np.bool_]
+    knew: Mapping[int, Handles] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def unswept(self) -> "MicroBatch":
+        """Return it without those who are swept."""
+        if not self.swept.any():
+            return self
+        kept, pairs = ~self.swept, ~self.swept[self.owners()]
+        indptr = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[kept])])
+        return replace(
+            self,
+            users=self.users[kept],
+            inputs=self.inputs[kept],
+            at_ms=self.at_ms[kept],
+            forgotten=self.forgotten[kept],
+            indptr=indptr,
+            items=self.items[pairs],
+            strengths=self.strengths[pairs],
+            swept=self.swept[kept],
+        )
 
     def owners(self) -> Handles:
         """Return int64[n], by pair the position of its user."""
@@ -126,15 +150,19 @@ class Waiting:
     Args:
         state: the epoch's, as of the last micro-batch.
         partitions: of the input topic.
+        knowing: returns who knows an item; asked once of each that is forgotten, however many partitions say so.
     """
 
     state: ModelState
     partitions: int
+    knowing: Callable[[int], Handles]
     _new: list[tuple[Interaction, int, int, int]] = field(default_factory=list)
     _columns: list[_Rows] = field(default_factory=list)
     _cut: _Cut = field(default_factory=_Cut)
     """All of them older than the columns."""
     _forgotten_items: set[int] = field(default_factory=set)
+    _knew: dict[int, tuple[Handles, NDArray[np.int32]]] = field(default_factory=dict)
+    """By item forgotten since the last micro-batch: who knew it then, and these users' partitions."""
 
     def __len__(self) -> int:
         """At least the number of users that wait, at most that of interactions."""
@@ -182,7 +210,9 @@ class Waiting:
                 self._cut, self._columns = _Cut(_by_user(self._columns)), []
             rows = self._cut.take(max_users, max_rows)
         forgotten_items, self._forgotten_items = frozenset(self._forgotten_items), set()
-        return _folded(self.state, rows, forgotten_items)
+        knew = {item: users for item, (users, _) in self._knew.items()}
+        self._knew = {}  # the state is another when this is folded
+        return replace(_folded(self.state, rows, forgotten_items), knew=knew)
 
     def drop(self, partition: int) -> None:
         """Leave out what waits of a partition: it is another's to fold."""
@@ -224,23 +254,23 @@ class Waiting:
         waiting = [rows.users[(rows.items == item) & (rows.partitions == partition)] for rows in self._columns]
         rest = self._cut.rest
         waiting.append(rest.users[(rest.items == item) & (rest.partitions == partition)])
-        known = [
-            user
-            for user in self.state.histories.users_of(item)
-            if partition_of(self.state.users.id(user), self.partitions) == partition
-        ]
-        users = np.unique(np.concatenate([np.array(known, np.int64), *waiting]))
+        if item not in self._knew:
+            known = self.knowing(item)
+            self._knew[item] = known, homes_of(self.state.users.ids(known), self.partitions)
+        known, homes = self._knew[item]
+        users = np.unique(np.concatenate([known[homes == partition], *waiting]))
         if len(users):
             same = np.full(len(users), 1, np.int64)
             nothing = np.full(len(users), np.nan)
-            self._columns.append(_Rows(users, item * same, nothing, offset * same, -same, partition * same))
+            self._columns.append(_Rows(users, item * same, nothing, offset * same, _SWEPT * same, partition * same))
         self._forgotten_items.add(item)
 
 
 def nothing_but(forgotten_items: frozenset[int]) -> MicroBatch:
     """Return what touches nobody, and says that these items are forgotten."""
     none = np.empty(0, np.int64)
-    return MicroBatch(none, none, none, np.empty(0, bool), np.zeros(1, np.int64), none, np.empty(0), forgotten_items)
+    nobody, indptr = np.empty(0, np.bool_), np.zeros(1, np.int64)
+    return MicroBatch(none, none, none, nobody, indptr, none, np.empty(0), forgotten_items, nobody)
 
 
 def _folded(state: ModelState, rows: _Rows, forgotten_items: frozenset[int]) -> MicroBatch:
@@ -285,4 +315,6 @@ def _folded(state: ModelState, rows: _Rows, forgotten_items: frozenset[int]) -> 
     )
     indptr = np.zeros(len(users) + 1, np.int64)
     np.cumsum(np.bincount(pair_owner, minlength=len(users)), out=indptr[1:])
-    return MicroBatch(users, inputs, at_ms, forgotten, indptr, pair_items, folded, forgotten_items)
+    swept = at_ms == _SWEPT
+    at_ms = np.maximum(at_ms, -1)
+    return MicroBatch(users, inputs, at_ms, forgotten, indptr, pair_items, folded, forgotten_items, swept)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from oryx_py.errors import BadMessage
 from oryx_py.messages.item_state import AllSaid, ItemState
-from oryx_py.messages.update import Update, UserVector
+from oryx_py.messages.update import Update, UserGone, UserVector
 
-__all__ = ["Updates", "UserVectors", "encode_block", "expanded"]
+__all__ = ["Blocks", "PairsGone", "Updates", "UserVectors", "encode_block", "encode_gone", "expanded"]
 
 _TOGETHER = 256
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
@@ -70,7 +70,37 @@ class UserVectors(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-Updates: TypeAlias = Update | UserVectors | ItemState | AllSaid
+class PairsGone(msgspec.Struct, frozen=True, eq=False):
+    """`UP` `XD` of many pairs of a user and an item.
+
+    Attributes:
+        users: the IDs, which follow the rule for IDs; a user with several pairs is there several times.
+        handles: int64[m], theirs in the sender's state.
+        items: of each one the item's ID.
+        item_handles: int64[m], theirs in the sender's state.
+        epoch: the epoch.
+        inputs: int64[m], offset of the newest interaction.
+        term: of the sender's ownership; None for none.
+    """
+
+    users: Sequence[str]
+    handles: NDArray[np.int64]
+    items: Sequence[str]
+    item_handles: NDArray[np.int64]
+    epoch: int
+    inputs: NDArray[np.int64]
+    term: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def update(self, at: int) -> UserGone:
+        """Return one of them as a message of its own."""
+        return UserGone(self.users[at], (self.items[at],), self.epoch, int(self.inputs[at]), self.term)
+
+
+Blocks: TypeAlias = UserVectors | PairsGone
+Updates: TypeAlias = Update | Blocks | ItemState | AllSaid
 """What a fold says: messages of the update topic, many of them at once, and states for the item topic."""
 
 
@@ -79,7 +109,7 @@ def expanded(updates: Sequence[Updates]) -> Iterator[Update]:
     for update in updates:
         if isinstance(update, ItemState | AllSaid):
             continue
-        if isinstance(update, UserVectors):
+        if isinstance(update, Blocks):
             yield from map(update.update, range(len(update)))
         else:
             yield update
@@ -115,6 +145,18 @@ def encode_block(block: UserVectors) -> tuple[list[bytes], list[Headers]]:
             headers[at] += (("strengths", b"[%b]" % b",".join(numbers[places])),)
     columns = zip(_texts(block.users), _rows(vectors), tails, strict=True)
     return [b'["X","%b",[%b]%b]' % texts for texts in columns], headers
+
+
+def encode_gone(block: PairsGone) -> tuple[list[bytes], list[Headers]]:
+    """Return the values and headers of a block's records, as `encode_block` does."""
+    if not len(block):
+        return [], []
+    columns: list[Iterable[tuple[str, bytes]]] = [repeat(("epoch", b"%d" % block.epoch))]
+    columns.append(zip(repeat("input"), _integers(block.inputs), strict=False))
+    if block.term is not None:
+        columns.append(repeat(("term", b"%d" % block.term)))
+    texts = zip(_texts(block.users), _texts(block.items), strict=True)
+    return [b'["XD","%b",["%b"]]' % names for names in texts], list(zip(*columns, strict=False))
 
 
 def _headers(block: UserVectors) -> list[Headers]:

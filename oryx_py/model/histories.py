@@ -1,6 +1,5 @@
 """Who knows what: the generation's folded histories, and what changed since."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,14 +118,20 @@ class Histories:
         self._delta.forget(user)
         self.version += 1
 
-    def users_of(self, item: int) -> Iterator[int]:
-        """Iterate over the users who know an item; goes through everything that changed, so for rare use."""
+    def users_of(self, item: int) -> NDArray[np.int64]:
+        """Return int64[n], ascending: the users who know an item; may go through everything that changed, so be rare.
+
+        What nobody knows, or only those whose pair is the generation's, is found at once.
+        """
+        known = int(self._delta.popularity(item + 1)[item])
+        if not known:
+            return _NOBODY
         base = self._items.row(item)[0].astype(np.int64) if item < len(self._items.indptr) - 1 else _NOBODY
         if len(base):
             base = base[~np.isnan(self._delta.strengths(base, np.full(len(base), item, np.int64)))]
-        users, known = self._delta.holders(item)
-        yield from base.tolist()
-        yield from np.setdiff1d(users[known], base).tolist()
+        if len(base) == known:
+            return base
+        return np.union1d(base, self._delta.holders(item, known))
 
     def changed(self) -> list[int]:
         """Return the handles of users of whom something has changed; in no order."""

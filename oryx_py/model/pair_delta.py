@@ -152,22 +152,13 @@ class PairDelta:
         live = items >= 0
         return np.repeat(users, lengths)[live], items[live].astype(np.int64), table.values[places[live]]
 
-    def holders(self, item: int) -> tuple[Handles, NDArray[np.bool_]]:
-        """Return int64[n]: users whose pair with an item has changed, and bool[n]: whether it is known now.
+    def holders(self, item: int, at_most: int) -> Handles:
+        """Return int64[n], ascending: the users, that many at most, whose changed pair with an item is known.
 
         Goes through everything that has changed, as fast as memory is read.
         """
-        places = np.flatnonzero(self._table.entries[: self._table.used[pair_table.POOL], 0] == item)
-        places = places[pair_table.close(self._table)[places]]
-        count = int(self._table.used[pair_table.RUNS])
-        starts = self._table.runs[:count, pair_table.START]
-        lengths = self._table.runs[:count, pair_table.LENGTH]
-        order = np.argsort(np.where(lengths > 0, starts, np.iinfo(np.int64).max), kind="stable")
-        runs = order[np.searchsorted(starts[order][: np.count_nonzero(lengths)], places, side="right") - 1]
-        users = np.flatnonzero(self._table.run_of)
-        of_run = np.empty(count, np.int64)
-        of_run[self._table.run_of[users] - 1] = users
-        return of_run[runs], ~np.isnan(self._table.values[places])
+        users = np.empty(at_most, np.int64)
+        return users[: pair_table.holding(self._table, item, users)]
 
     def cleared(self) -> Handles:
         """Return int64[n]: the users who were forgotten, ascending."""
@@ -232,7 +223,7 @@ def compile_steps() -> None:
     delta.put(np.zeros_like(items), items, np.ones(len(items)))
     delta.split(items[:1], 1, items[:1])
     delta.strengths(items[:1], items[:1])
-    delta.holders(0)
+    delta.holders(0, 1)
     delta.forget(0)
     delta.load(ChangedRows(items[1:2], np.arange(2), items[:1].astype(np.int32), np.ones(1)))
 

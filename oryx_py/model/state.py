@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, partition_of
-from oryx_py.messages.blocks import UserVectors
+from oryx_py.messages.blocks import PairsGone, UserVectors
 from oryx_py.model.generation import Generation
 from oryx_py.model.histories import Histories
 from oryx_py.model.id_space import IdSpace
@@ -109,6 +109,11 @@ class ModelState:
             self.histories.put_many(users, block.item_handles, block.strengths)
         known = block.inputs >= 0
         self._user_input.update(zip(block.handles[known].tolist(), block.inputs[known].tolist(), strict=True))
+
+    def drop_pairs(self, block: PairsGone) -> None:
+        """Apply a block that was made from this very state, as `apply_users` does."""
+        self.histories.put_many(block.handles, block.item_handles, np.full(len(block), np.nan))
+        self._user_input.update(zip(block.handles.tolist(), block.inputs.tolist(), strict=True))
 
     def user_vector(self, user: int) -> NDArray[np.float32] | None:
         """Return float32[k], None for a user who has no vector."""

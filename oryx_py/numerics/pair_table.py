@@ -19,8 +19,8 @@ from oryx_py.numerics.compiling import compiled, lean, lean_part
 __all__ = [
     "Base",
     "Table",
-    "close",
     "forget",
+    "holding",
     "load",
     "mark",
     "measure",
@@ -325,11 +325,17 @@ def repack(
 
 
 @compiled
-def close(table: Table) -> BoolVector:
-    """bool[pool]: which entries are of a run and not dropped."""
-    live = np.zeros(len(table.values), dtype=np.bool_)
-    for run in range(table.used[RUNS]):
+def holding(table: Table, item: int, rows: IntVector) -> int:
+    """Write the rows whose changes make a pair with the item known, ascending; returns how many there are."""
+    count = 0
+    for row in range(len(table.run_of)):
+        run = table.run_of[row] - 1
+        if run < 0:
+            continue
         start = table.runs[run, START]
         for at in range(start, start + table.runs[run, LENGTH]):
-            live[at] = table.entries[at, 0] >= 0
-    return live
+            if table.entries[at, 0] == item and not np.isnan(table.values[at]):
+                rows[count] = row
+                count += 1
+                break
+    return count

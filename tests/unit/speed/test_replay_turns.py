@@ -16,6 +16,7 @@ from oryx_py.model.state import ModelState
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.folding import EpochFold
+from speed_layer.levels import Levels
 from speed_layer.waiting import Waiting
 from tests.support.answers import assert_state
 from tests.support.speed import SpeedWorld
@@ -41,7 +42,8 @@ def world(tmp_path: Path) -> Iterator[SpeedWorld]:
 
 def waiting_with(world: SpeedWorld, users: int, each: int) -> Waiting:
     world.publish("g1", BASE, ITEMS, {})
-    waiting = Waiting(ModelState(Generation.open(world.store.local("g1")), 1), 1)
+    state = ModelState(Generation.open(world.store.local("g1")), 1)
+    waiting = Waiting(state, 1, Levels(state).knowing)
     told = [Interaction(f"u{n}", item, 1.0) for item in ITEMS for n in range(users) for _ in range(each)]
     rows = len(told)
     waiting.add_many(InteractionColumns.of(told), np.zeros(rows, np.int64), np.arange(rows), np.full(rows, -1))

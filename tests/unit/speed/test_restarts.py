@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -189,3 +190,27 @@ def test_a_start_survives_that_the_update_topic_is_trimmed_meanwhile(world: Spee
     admin.before = {0: world.registry.read().epochs[1].start[0]}
     world.settle(world.start(), 2)
     assert admin.start_offsets(world.settings.update.topic)[0] > 0
+
+
+def test_who_knew_a_forgotten_item_is_sent_though_the_process_died_between(world: SpeedWorld, producer: Mortal) -> None:
+    """Announced is that the pairs are gone; whose vectors were yet to follow, whoever goes on sends."""
+    settings = world.settings
+    world.settings = replace(settings, speed=replace(settings.speed, stale_solves=1))
+    base: Pairs = {user: {"p": 1.0, "q": 2.0} for user in "abc"}
+    world.publish("g1", base, ITEMS, {})
+    layer = world.start()
+    world.settle(layer, 1)
+    world.send(add("", "p", None), add("b", "r"))
+    producer.dies_before = b'["X","c"'
+    with pytest.raises(Died):
+        world.run(layer, lambda: False)
+    producer.dies_before = None
+    assert world.reader("g1", 1).progress()[0] == 2
+    world.settle(world.start(), 1)
+    reader = world.reader("g1", 1)
+    trained = world.reader("g1", 0)
+    for user in "abc":
+        assert known(reader, user) == ({"q": 2.0, "r": 1.0} if user == "b" else {"q": 2.0})
+        found = reader.user_vector(reader.users.find(user))
+        before = trained.user_vector(trained.users.find(user))
+        assert not np.array_equal(found, before), user
