@@ -184,7 +184,7 @@ def assemble(
             metrics=metrics,
             build_index=ExactIndex().build,
             tidy=_housekeeping(settings, stored, bootstrap, admin, metrics),
-            reshape=reshaper(settings, stored),
+            reshape=reshaper(settings, stored, engine),
             find_base=base_finder(settings, stored) or no_base,
             on_progress=on_progress,
         ),

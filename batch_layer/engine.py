@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from batch_layer.history.base import Base
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["Cancelled", "Engine", "Ranges", "Trained", "Written"]
+__all__ = ["Cancelled", "Engine", "Ranges", "Rewritten", "Trained", "Written"]
 
 Ranges = Mapping[int, tuple[int, int]]
 """By input partition the offsets ``[from, to)``."""
@@ -24,6 +26,15 @@ class Written:
 
     rows: int
     rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Files that had something forgotten, by their URIs, the rows in them, and those in the files in their place."""
+
+    replaced: Sequence[str] = ()
+    read: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +72,36 @@ class Engine(Protocol):
         Raises:
             BrokerUnavailable: the broker went away.
             LogGap: the topic no longer has these offsets.
+            Cancelled: by `cancel`.
+        """
+
+    def find_forgets(
+        self, told: Sequence[str], keyed: Sequence[str], starts: Mapping[int, tuple[int, int]]
+    ) -> pa.Table:
+        """Return by partition the newest forget of each user and item that repeats no other row; `Forgets.COLUMNS`.
+
+        Args:
+            told: URIs of files; the forgets.
+            keyed: files with all rows that these may repeat, themselves among them.
+            starts: by partition from where rows of ``keyed`` are looked at, and the clock before; all where it is
+                not among these.
+
+        Raises:
+            Cancelled: by `cancel`.
+        """
+
+    def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
+        """Write what is left of the files that have something forgotten.
+
+        Files are Parquet, below ``origin=<number>/`` of a directory that does not exist yet, and of one day of arrival
+        each; nothing need be there where no row is left.
+
+        Args:
+            files: by URI the number that stands for the commit of its rows.
+            forgets: what `find_forgets` returned.
+            into: the directory's URI.
+
+        Raises:
             Cancelled: by `cancel`.
         """
 

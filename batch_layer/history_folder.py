@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
@@ -63,10 +62,6 @@ class HistoryFolder:
             StoreUnavailable: the system does not take it.
         """
         self._files.upload(local, path)
-
-    def opened(self, path: str) -> BinaryIO:
-        """Open a file for reading; the caller closes it."""
-        return open_reading(self._files, path)
 
     def remove(self, dropped: Collection[str], kept: Iterable[HistoryFile]) -> None:
         """Remove files that commits have dropped, and directories that have no others; some may be gone.

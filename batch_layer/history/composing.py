@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from batch_layer.engine import Engine
 from batch_layer.history.finding import BaseFinder
 from batch_layer.history.importing import Imported, Target, import_rows
 from batch_layer.history.reshaping import Reshaper
@@ -34,11 +35,12 @@ def base_finder(settings: Settings, stored: Stored) -> BaseFinder | None:
     return BaseFinder(registry=stored.registry, store=stored.store, history=stored.history, folder=stored.folder)
 
 
-def reshaper(settings: Settings, stored: Stored) -> Reshaper:
+def reshaper(settings: Settings, stored: Stored, engine: Engine) -> Reshaper:
     """Return what is done to the history before a generation is made of it."""
     return Reshaper(
         log=stored.history,
         folder=stored.folder,
+        engine=engine,
         registry=stored.registry,
         store=stored.store,
         limits=Limits(settings.history.max_age_days, settings.history.max_rows),

@@ -1,7 +1,8 @@
 """What a commit says of a file of rows, from the file's own footer. Pure."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeVar
 
 import pyarrow.parquet as pq
 
@@ -9,27 +10,41 @@ from oryx_py.model.history import HistoryFile
 
 __all__ = ["day_of", "described"]
 
+T = TypeVar("T", int, str)
+
 
 def described(footer: pq.FileMetaData, path: str, size: int) -> HistoryFile:
-    """Return the entry of a file, with its oldest and newest Kafka timestamp where the footer has them.
+    """Return the entry of a file, as far as the footer says it: its oldest and newest Kafka timestamp, and forgets.
 
     Args:
         footer: of the Parquet file.
         path: below the history's root.
         size: in bytes.
     """
-    column = footer.schema.names.index("kafka_ms")
-    bounds = [_bounds(footer.row_group(number).column(column)) for number in range(footer.num_row_groups)]
-    known = [bound for bound in bounds if bound is not None]
-    if not known or len(known) < len(bounds):
-        return HistoryFile(path, footer.num_rows, size)
+    forgets = _has_forgets(footer)
+    times = list(_bounds(footer, "kafka_ms", int))
+    known = [bound for bound in times if bound is not None]
+    if not known or len(known) < len(times):
+        return HistoryFile(path, footer.num_rows, size, forgets=forgets)
     first, last = min(first for first, _ in known), max(last for _, last in known)
-    return HistoryFile(path, footer.num_rows, size, first_ms=first, last_ms=last)
+    return HistoryFile(path, footer.num_rows, size, first_ms=first, last_ms=last, forgets=forgets)
 
 
-def _bounds(column: pq.ColumnChunkMetaData) -> tuple[int, int] | None:
-    found = column.statistics
-    return (cast("int", found.min), cast("int", found.max)) if found is not None and found.has_min_max else None
+def _has_forgets(footer: pq.FileMetaData) -> bool | None:
+    """Whether a row has an empty user or item, which sorts before all others; None where the footer leaves it open."""
+    least = [bound and bound[0] for name in ("user", "item") for bound in _bounds(footer, name, str)]
+    return True if "" in least else None if None in least else False
+
+
+def _bounds(footer: pq.FileMetaData, name: str, kind: type[T]) -> Iterator[tuple[T, T] | None]:
+    """By row group the least and the most of a column, None where the footer does not say it."""
+    column = footer.schema.names.index(name)
+    for number in range(footer.num_row_groups):
+        found = footer.row_group(number).column(column).statistics
+        if found is not None and found.has_min_max and isinstance(found.min, kind) and isinstance(found.max, kind):
+            yield found.min, found.max
+        else:
+            yield None
 
 
 def day_of(time_ms: int) -> str:

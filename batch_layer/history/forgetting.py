@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batch_layer.rows import HISTORY_SCHEMA
 from oryx_py.events import FoldSettings, SeenIds
 
 __all__ = ["NOBODYS_ITEM", "Forgets", "Repeats"]
@@ -34,6 +33,16 @@ class Forgets:
     def __bool__(self) -> bool:
         return bool(self._users or self._items)
 
+    @property
+    def users(self) -> list[str]:
+        """Those forgotten, in any partition; ascending."""
+        return sorted({user for _, user in self._users})
+
+    @property
+    def items(self) -> list[str]:
+        """The same of items."""
+        return sorted({item for _, item in self._items})
+
     def add(self, rows: pa.Table) -> None:
         """Take in the forgets among these rows, none of which only repeats; `COLUMNS` are read."""
         found = rows.filter(pa.array(_empty(rows, "user") | _empty(rows, "item"))).select(self.COLUMNS)
@@ -53,7 +62,7 @@ class Forgets:
         return rows.filter(pa.array(~gone)) if gone.any() else rows
 
     def rewritten(self, rows: pa.Table) -> pa.Table | None:
-        """Return a file's rows, of `HISTORY_SCHEMA`, without what was forgotten; None where nothing in it was.
+        """Return rows of `HISTORY_SCHEMA`, and columns beyond, without what was forgotten; None where nothing was.
 
         The fold, with and without repeats, is that of the rows as they were, as long as the forgets are kept.
         """
@@ -63,11 +72,11 @@ class Forgets:
         keyed = gone & pc.is_valid(_column(rows, "id")).to_numpy(zero_copy_only=False)
         users = self._below("user", self._users, rows)
         items = np.where(users, "", NOBODYS_ITEM)
-        columns = {name: _column(rows, name) for name in HISTORY_SCHEMA.names}
+        columns = {name: _column(rows, name) for name in rows.schema.names}
         columns["item"] = pc.if_else(pa.array(keyed), pa.array(items, pa.string()), columns["item"])
         for name in ("strength", "timestamp_ms", "kind"):
             columns[name] = pc.if_else(pa.array(keyed), pa.scalar(None, columns[name].type), columns[name])
-        return pa.table(list(columns.values()), schema=HISTORY_SCHEMA).filter(pa.array(~gone | keyed))
+        return pa.table(list(columns.values()), schema=rows.schema).filter(pa.array(~gone | keyed))
 
     def _below(self, name: str, forgotten: dict[tuple[int, str], int], rows: pa.Table) -> NDArray[np.bool_]:
         """Bool[rows]: whether a forget of the row's user or item comes after it, in its partition."""

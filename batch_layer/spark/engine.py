@@ -1,19 +1,21 @@
 """The engine on Spark."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pyarrow as pa
 import structlog
 from pyspark.sql import SparkSession
 
-from batch_layer.engine import Cancelled, Ranges, Trained, Written
+from batch_layer.engine import Cancelled, Ranges, Rewritten, Trained, Written
 from batch_layer.history.base import Base
-from batch_layer.progress import OnProgress, unheard
+from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.assemble import train
 from batch_layer.spark.failures import translated
+from batch_layer.spark.forgetting import find_forgets, rewrite
 from batch_layer.spark.reader import Source, write_rows
 from batch_layer.spark.session import close_session, is_alive
 from batch_layer.spark.starting import started
@@ -62,6 +64,19 @@ class SparkEngine:
         offsets = sum(stop - start for start, stop in ranges.values())
         with self._working() as spark, tracked(spark, "read", offsets, self._on_progress):
             return write_rows(spark, self._source, ranges, partitions, into)
+
+    def find_forgets(
+        self, told: Sequence[str], keyed: Sequence[str], starts: Mapping[int, tuple[int, int]]
+    ) -> pa.Table:
+        """See the port."""
+        self._on_progress(Progress(step="forget"))
+        with self._working() as spark:
+            return find_forgets(spark, told, keyed, starts, self._recipe.fold)
+
+    def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
+        """See the port."""
+        with self._working() as spark:
+            return rewrite(spark, files, forgets, into)
 
     def train(
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None

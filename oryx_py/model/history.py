@@ -30,8 +30,8 @@ __all__ = [
     "encode_commit",
 ]
 
-FORMAT = "2.0"
-_PLAIN_FORMAT = "1.1"
+FORMAT = "2.1"
+_PLAIN_FORMAT = "1.2"
 """Of commits that an earlier version reads as well; it would read the rows of the others wrongly."""
 
 IMPORTED_FROM = -(1 << 40)
@@ -47,7 +47,8 @@ class HistoryFile(msgspec.Struct, frozen=True):
 
     ``first_ms`` and ``last_ms``: the oldest and the newest Kafka timestamp in it, since 1970; None where the file was
     committed by a version that did not say. ``origin`` is the commit whose rows it has, where it stands in the place of
-    another file; 0 in a commit means this commit itself.
+    another file; 0 in a commit means this commit itself. ``forgets``: whether forgets are among its rows; None where
+    nobody said.
     """
 
     path: str
@@ -56,6 +57,7 @@ class HistoryFile(msgspec.Struct, frozen=True):
     first_ms: int | None = None
     last_ms: int | None = None
     origin: int = 0
+    forgets: bool | None = None
 
 
 class ImportedSource(msgspec.Struct, frozen=True):

@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prometheus_client import CollectorRegistry
 
-from batch_layer.engine import Cancelled, Ranges, Trained, Written
+from batch_layer.engine import Cancelled, Ranges, Rewritten, Trained, Written
 from batch_layer.history.base import Base
+from batch_layer.history.describing import day_of
+from batch_layer.history.forgetting import NOBODYS_ITEM, Forgets
 from batch_layer.history.reshaping import Reshape, as_it_is
 from batch_layer.history_folder import HistoryFolder
 from batch_layer.layer import BatchLayer
@@ -21,13 +23,13 @@ from batch_layer.metrics import Metrics
 from batch_layer.publish import Publisher
 from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.repeats import Stretch, window_start
-from batch_layer.rows import Slice, read_slices
+from batch_layer.rows import HISTORY_SCHEMA, Slice, read_slices
 from batch_layer.steps import Outcome, Parts, Step
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Input, Model
-from oryx_py.events import FoldSettings, time_of, weigh
+from oryx_py.events import FoldSettings, SeenIds, time_of, weigh
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.model.csr import Csr
 from oryx_py.model.generation import Generation
@@ -87,6 +89,9 @@ def slow_fold(rows: Sequence[Row], fold: FoldSettings, as_of_ms: int | None = No
     return {user: known for user, known in pairs.items() if known}
 
 
+FORGETS_SCHEMA = pa.schema([HISTORY_SCHEMA.field(name) for name in Forgets.COLUMNS])
+
+
 @dataclass
 class SlowEngine:
     """The engine in plain loops; ``recipe.iterations`` sweeps of dense solves in the place of MLlib."""
@@ -113,6 +118,46 @@ class SlowEngine:
         kept = table.filter(pa.array(~table.column("rejected").to_numpy())).drop_columns(["rejected"])
         pq.write_table(kept, folder / "part-0.parquet", compression="zstd")
         return Written(kept.num_rows, rejected)
+
+    def find_forgets(
+        self, told: Sequence[str], keyed: Sequence[str], starts: Mapping[int, tuple[int, int]]
+    ) -> pa.Table:
+        self.calls.append("find_forgets")
+        clocks = {partition: clock for partition, (_, clock) in starts.items()}
+        seen: dict[int, SeenIds] = {}
+        ignored = set()
+        rows = read_history([local_path(file) for file in keyed]) if self.recipe.fold.dedupes else []
+        for row in sorted(rows, key=lambda row: (row["partition"], row["offset"])):
+            partition, offset, key = row["partition"], row["offset"], row["id"]
+            if key and offset >= starts.get(partition, (offset, -1))[0]:
+                known = seen.setdefault(partition, SeenIds(self.recipe.fold, clocks.get(partition, -1)))
+                if known.is_repeat(row["user"], key, row["kafka_ms"]):
+                    ignored.add((partition, offset))
+        newest: dict[tuple[int, str, str], int] = {}
+        for row in read_history([local_path(file) for file in told]):
+            place = row["partition"], row["offset"]
+            if not (row["user"] and row["item"]) and place not in ignored:
+                who = row["partition"], row["user"], row["item"]
+                newest[who] = max(row["offset"], newest.get(who, row["offset"]))
+        forgets = [dict(zip(("partition", "user", "item"), who, strict=True), offset=at) for who, at in newest.items()]
+        return pa.Table.from_pylist(forgets, FORGETS_SCHEMA)
+
+    def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
+        self.calls.append("rewrite")
+        told, replaced, read, written = forgets.to_pylist(), list[str](), 0, 0
+        for number, (uri, origin) in enumerate(files.items()):
+            rows = read_history([local_path(uri)])
+            left = [row for row in (left_of(row, told) for row in rows) if row is not None]
+            if left == rows:
+                continue
+            replaced.append(uri)
+            read, written = read + len(rows), written + len(left)
+            for day in {day_of(row["kafka_ms"]) for row in left}:
+                folder = local_path(into) / f"origin={origin}" / f"day={day}"
+                folder.mkdir(parents=True, exist_ok=True)
+                of_day = [row for row in left if day_of(row["kafka_ms"]) == day]
+                pq.write_table(pa.Table.from_pylist(of_day, HISTORY_SCHEMA), folder / f"part-{number}.parquet")
+        return Rewritten(replaced, read, written)
 
     def train(
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
@@ -171,6 +216,19 @@ def _half(histories: Csr, factors: np.ndarray[Any, np.dtype[np.float32]], object
         indices, strengths = histories.row(row)
         solved.append(fold_in(strengths, factors[indices], prior, objective))
     return np.array(solved, np.float32)
+
+
+def left_of(row: Row, forgets: Sequence[Row]) -> Row | None:
+    """Return what stays of a row when these forgets, which count, are carried out: it, its husk, or nothing."""
+    later = [one for one in forgets if one["partition"] == row["partition"] and one["offset"] > row["offset"]]
+    of_user = any(one["user"] == row["user"] and not one["item"] for one in later)
+    of_item = any(one["item"] == row["item"] and not one["user"] for one in later)
+    if not row["user"] or not row["item"] or not (of_user or of_item):
+        return row
+    if row["id"] is None:
+        return None
+    nothing = dict.fromkeys(("strength", "timestamp_ms", "kind"))
+    return {**row, **nothing, "item": "" if of_user else NOBODYS_ITEM}
 
 
 def local_path(uri: str) -> Path:

@@ -2,17 +2,18 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
 from batch_layer.bootstrap import assemble
-from batch_layer.engine import Base, Engine, Ranges, Trained, Written
+from batch_layer.engine import Base, Engine, Ranges, Rewritten, Trained, Written
 from batch_layer.metrics import Metrics
 from batch_layer.recipe import recipe_of
 from batch_layer.steps import Outcome, Step
@@ -48,6 +49,21 @@ class UploadingEngine(SlowEngine):
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
     ) -> Trained | None:
         return super().train(self.fetched(files), rows, into, parent, base)
+
+    def find_forgets(
+        self, told: Sequence[str], keyed: Sequence[str], starts: Mapping[int, tuple[int, int]]
+    ) -> pa.Table:
+        return super().find_forgets(self.fetched(told), self.fetched(keyed), starts)
+
+    def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
+        there, root = self._files()
+        copies = dict(zip(self.fetched(list(files)), files, strict=True))
+        with tempfile.TemporaryDirectory() as work:
+            here = Path(work, "rows")
+            found = super().rewrite({copy: files[uri] for copy, uri in copies.items()}, forgets, here.as_uri())
+            for path in here.rglob("*.parquet"):
+                there.upload(path, f"{into.removeprefix(root)}/{path.relative_to(here).as_posix()}")
+        return replace(found, replaced=[copies[copy] for copy in found.replaced])
 
     def fetched(self, uris: Sequence[str]) -> list[str]:
         """Return local URIs of copies, which are kept: a file of the history is written once."""

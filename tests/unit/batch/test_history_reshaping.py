@@ -75,6 +75,7 @@ def reshaper(world: BatchWorld, limits: Limits = NO_LIMITS) -> Reshaper:
     return Reshaper(
         log=world.history,
         folder=world.history_folder,
+        engine=world.engine,
         registry=world.registry,
         store=world.store,
         limits=limits,

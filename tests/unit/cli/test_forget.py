@@ -170,6 +170,7 @@ class Place(BatchWorld):
         self.reshape = Reshaper(
             log=self.history,
             folder=self.history_folder,
+            engine=self.engine,
             registry=self.registry,
             store=self.store,
             limits=Limits(),

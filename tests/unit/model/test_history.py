@@ -175,4 +175,4 @@ def test_an_earlier_version_is_told_to_upgrade_only_where_it_would_misread_the_r
         json.loads(encode_commit(each))["format"]
         for each in (commit(1, 1), imported(1, 1, rows=1), replacing(1, 1), replacing(1, 1, kind="retention"))
     ]
-    assert formats == ["1.1", "2.0", "2.0", "2.0"]
+    assert formats == ["1.2", "2.1", "2.1", "2.1"]
