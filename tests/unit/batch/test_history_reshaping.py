@@ -16,13 +16,15 @@ from batch_layer.history.finding import BaseFinder
 from batch_layer.history.forgetting import Forgets, Repeats
 from batch_layer.history.reshaping import Reshaper
 from batch_layer.history.retention import Limits
+from batch_layer.history_folder import HistoryFolder
 from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
 from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile
-from tests.support.batch import BatchWorld, pairs_of, slow_fold
+from tests.support.batch import BatchWorld, SlowEngine, local_path, pairs_of, read_history, slow_fold
 
 _IDS = st.sampled_from(["a", "b", "c"])
 _TOLD = st.lists(
@@ -267,3 +269,70 @@ def test_a_kind_that_nobody_knew_counts_when_the_settings_name_it(world: BatchWo
     world.run()
     assert pairs_of(world.newest()) == {"ann": {"tea": 2.0, "jam": 10.0, "egg": 2.0}}
     assert world.newest().manifest.fold == fold
+
+
+class Asked(SlowEngine):
+    """Writes down what it is asked of forgets, in rows of the files that it is given."""
+
+    def __init__(self, world: BatchWorld) -> None:
+        super().__init__(world.log, "in", world.recipe)
+        self.asked: list[tuple[str, int]] = []
+
+    def find_forgets(self, told: Any, keyed: Any, starts: Any) -> pa.Table:
+        found = super().find_forgets(told, keyed, starts)
+        self.asked.append(("told", self._rows(told)))
+        self.asked.append(("keyed", self._rows(keyed)))
+        self.asked.append(("found", len(found)))
+        return found
+
+    def rewrite(self, files: Any, forgets: pa.Table, into: str) -> Any:
+        rewritten = super().rewrite(files, forgets, into)
+        self.asked.append(("replaced", len(rewritten.replaced)))
+        return rewritten
+
+    def _rows(self, files: Any) -> int:
+        return len(read_history([local_path(file) for file in files]))
+
+
+class ReadFiles(LocalFiles):
+    """Writes down which files of rows this process reads."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.read_paths: list[str] = []
+
+    def read(self, path: str, start: int = 0, length: int | None = None) -> bytes | None:
+        if path.startswith("data/"):
+            self.read_paths.append(path)
+        return super().read(path, start, length)
+
+
+def test_a_forget_costs_what_is_new_and_brings_no_rows_into_this_process(world: BatchWorld) -> None:
+    """Every row has a key, and so has the forget."""
+    world.use(
+        msgspec.structs.replace(
+            world.recipe, fold=msgspec.structs.replace(world.recipe.fold, dedupe_window_s=3600.0, dedupe_records=10)
+        )
+    )
+    engine = world.engine = Asked(world)
+    files = ReadFiles(world.folder / "history")
+    world.history_folder = HistoryFolder(files)
+    world.reshape = reshaper(world)
+    for number in range(6):
+        for each in range(20):
+            world.send(f"u{each},i{number},1", id_=b"%d-%d" % (number, each))
+        world.run()
+    assert engine.asked == [], "no commit says that there are forgets"
+    files.read_paths.clear()
+    world.send("u3,,", id_=b"forget")
+    world.run()
+    counted = dict(engine.asked)
+    assert (counted["told"], counted["found"], counted["replaced"]) == (1, 1, 6)
+    assert 1 < counted["keyed"] <= 1 + 3 * 20 < world.history.read().rows, "the window before, not all rows"
+    written = [file.path for file in world.history.read().files if "origin=" in file.path]
+    assert len(written) == 6
+    assert set(files.read_paths) <= {*written, world.history.commits(after=6)[0].files[0].path}, "footers of new files"
+    engine.asked.clear()
+    world.send("u4,jam,1", id_=b"later")
+    world.run()
+    assert engine.asked == []
