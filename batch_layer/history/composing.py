@@ -47,7 +47,6 @@ def reshaper(settings: Settings, stored: Stored, engine: Engine) -> Reshaper:
         fold=recipe_of(settings.model, settings.batch.trainer, settings.input).fold,
         clock=SystemClock(),
         rng=np.random.default_rng(),
-        scratch=work_of(settings).folder,
     )
 
 

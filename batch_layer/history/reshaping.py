@@ -58,7 +58,6 @@ class Reshaper:
         limits: how much is kept.
         fold: the settings, which say what only repeats.
         clock, rng: for times and names.
-        scratch: where files are put together, see `batch_layer.scratch`.
     """
 
     def __init__(
