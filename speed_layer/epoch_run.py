@@ -239,10 +239,11 @@ class EpochRun:
         if self.phase is Phase.FOLLOW:
             return self.fold.step(None, budget)
         updates = self.fold.step(max_users, budget)
+        if self._resumes and not self.fold.pending:
+            self._resumes = False
+            updates += self.fold.resend()
         if not self.busy:
             self.phase = Phase.FOLLOW
-            if self._resumes:
-                updates += self.fold.resend()
             if isinstance(self.fold, EpochFold) and self.fold.others is not None:
                 updates += self.fold.others.all_said()
         return unstamped(updates)

@@ -82,5 +82,5 @@ class Fold(Protocol):
         ...
 
     def resend(self) -> list[Updates]:
-        """Return what readers may have missed before a restart, and would not be sent otherwise."""
+        """Return what readers may have missed before a restart, and would not be sent otherwise, or let it be stale."""
         ...

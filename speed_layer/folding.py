@@ -75,6 +75,8 @@ class EpochFold:
         self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
         self._levels = Levels(state)
         self._waiting = Waiting(state, partitions, self._levels.knowing)
+        self._again: set[int] = set()
+        """Items of level 2 to be sent once more, also where they have no vector."""
         self.others = None if share is None else Others(state, share, self._levels)
         """What other processes say of the epoch, and are told; None where there are none."""
 
@@ -135,21 +137,17 @@ class EpochFold:
         return updates
 
     def resend(self) -> list[Updates]:
-        """Return once more every vector of levels 2 and 3, for readers that may have missed some."""
-        state, levels = self.state, self._levels
-        updates: list[Updates] = []
-        for item in levels.holders:
-            name = state.items.id(item)
-            if not self._owns(name):
-                continue
-            if self.others is not None and item in state.forgotten_items:
-                # The forget may have come of another partition, whose owner has seen it before it was sent.
-                updates.append(ItemGone(name, state.epoch))
-            updates.append(ItemVector(item=name, vector=state.item_vector(item), users=(), epoch=state.epoch))
-        updates += [self._message(user, state.user_vector(user)) for user in sorted(levels.level3)]
+        """Have every vector of levels 2 and 3 come once more, for readers that may have missed some.
+
+        They are stale from now on, as is what others are told: all of it is through when nothing is stale any more.
+        """
+        levels = self._levels
+        self._again = set(levels.holders) if self.others is None else self.others.own_items(levels.holders)
+        levels.stale_items |= dict.fromkeys(sorted(self._again))
+        levels.stale_users |= dict.fromkeys(sorted(levels.level3))
         if self.others is not None:
-            updates += self.others.said()
-        return updates
+            self.others.say_again()
+        return []
 
     def release(self, terms: Mapping[int, int]) -> None:
         """Let go of partitions: their users are others' from now on, and so are their items.
@@ -287,9 +285,10 @@ class EpochFold:
         state = self.state
         items, later = parts
         self._levels.stale_items |= dict.fromkeys(later)
-        for item in [item for item in items if not self._owns(state.items.id(item))]:
+        elsewhere = {item for item in items if not self._owns(state.items.id(item))}
+        for item in elsewhere:
             self._levels.stale_items.pop(item, None)
-            items.remove(item)
+        items = [item for item in items if item not in elsewhere]
         if not items:
             return
         feeding = [sorted(self._levels.feeding(item)) for item in items]
@@ -305,7 +304,12 @@ class EpochFold:
         for item, vector, count in zip(items, vectors, np.diff(indptr).tolist(), strict=True):
             self._levels.stale_items.pop(item, None)
             new = vector if count else None
-            if new is not None or state.item_vector(item) is not None:
+            again = item in self._again
+            if again and self.others is not None and item in state.forgotten_items:
+                # The forget may have come of another partition, whose owner has seen it before it was sent.
+                self._publish(ItemGone(state.items.id(item), state.epoch), updates)
+            if again or new is not None or state.item_vector(item) is not None:
+                self._again.discard(item)
                 self._publish(ItemVector(state.items.id(item), new, (), state.epoch), updates)
                 self._levels.follow(item)
 

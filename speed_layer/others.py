@@ -62,9 +62,16 @@ class Others:
             self.untold.add([user for user in users[np.unique(owners[:whole])].tolist() if user in waiting])
         return states_of(self._state, users, inputs, level1, (owners[:whole], items[:whole], strengths[:whole]))
 
-    def said(self) -> list[ItemState]:
-        """Return all that this fold's users say of new items."""
-        return [state for item in self._levels.holders for state in self._said_of(item, self._levels.feeding(item))]
+    def say_again(self) -> None:
+        """Let all that this fold's users say of new items be said once more, within the budgets of steps to come."""
+        levels = self._levels
+        self.untold.add(sorted(set[int]().union(*levels.holders.values()) - levels.level3))
+
+    def own_items(self, items: Iterable[int]) -> set[int]:
+        """Return those of the items, by handle, that are this fold's."""
+        handles = np.fromiter(items, np.int64)
+        homes = homes_of(self._state.items.ids(handles), self.share.partitions)
+        return set(handles[np.isin(homes, list(self.share.owned))].tolist())
 
     def all_said(self) -> list[AllSaid]:
         """Return that all is said that the users of these partitions say of new items."""

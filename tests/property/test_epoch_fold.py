@@ -167,7 +167,8 @@ def test_a_restart_that_sends_again_changes_nothing(base: Pairs, rows: list, cut
     for partition, offset, interaction in log[:cut]:
         again.add(interaction, partition, offset)
     again.flush()
-    read(reader, again.resend())
+    again.resend()
+    read(reader, again.flush())
     for partition, offset, interaction in log[cut:]:
         again.add(interaction, partition, offset)
     read(reader, again.flush())

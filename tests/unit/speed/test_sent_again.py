@@ -1,0 +1,72 @@
+"""What a start sends once more goes out within the budgets, all of it, and that all is said comes last."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from oryx_py.events import Interaction
+from oryx_py.messages import ItemVector, UserVector, partition_of
+from oryx_py.messages.blocks import Updates, expanded
+from oryx_py.messages.item_state import ItemState
+from oryx_py.model.state import ModelState
+from oryx_py.numerics.objective import Objective
+from speed_layer.budget import Budget
+from speed_layer.folding import EpochFold
+from speed_layer.share import Share
+from tests.support.generations import Pairs, generation_of
+
+PARTITIONS, NEW, BOUND = 3, 12, 2
+BASE: Pairs = {user: {"p": 1.0} for user in "abcdef"}
+
+
+def folded(owned: set[int] | None) -> EpochFold:
+    """A fold of a log in which old users know new items, one of which nobody knows any more, and new users know one."""
+    factors = {"p": np.ones(3, np.float32), "q": np.array([1, 2, 3], np.float32)}
+    objective = Objective.mllib_implicit(lambda_=0.1, alpha=2.0)
+    generation = generation_of(BASE, factors, objective, dict.fromkeys(range(PARTITIONS), (0, 0)))
+    share = None if owned is None else Share(generation, owned, PARTITIONS)
+    fold = EpochFold(ModelState(generation, 1), PARTITIONS, share=share)
+    rows = [(user, f"x{number}", 1.0) for user in BASE for number in range(NEW)]
+    rows += [(user, "x0", None) for user in BASE]
+    rows += [(f"new{number}", "x1", 1.0) for number in range(6)]
+    for offset, (user, item, strength) in enumerate(rows):
+        home = partition_of(user, PARTITIONS)
+        if owned is None or home in owned:
+            fold.add(Interaction(user, item, strength), home, offset)
+    fold.flush()
+    return fold
+
+
+def in_steps(fold: EpochFold) -> list[Sequence[Updates]]:
+    steps = []
+    while fold.pending or fold.stale:
+        steps.append(fold.step(None, Budget(BOUND, None, BOUND)))
+        assert len(steps) < 1_000
+    return steps
+
+
+@pytest.mark.parametrize("owned", [None, {0, 1, 2}, {0, 1}], ids=["alone", "all", "some"])
+def test_all_comes_once_more_and_little_of_it_in_a_step(owned: set[int] | None) -> None:
+    fold = folded(owned)
+    state = fold.state
+    mine = set(range(PARTITIONS)) if owned is None else owned
+    assert fold.resend() == []
+    steps = in_steps(fold)
+    for said in steps:
+        vectors = [each for each in expanded(said) if isinstance(each, ItemVector | UserVector)]
+        assert len(vectors) <= BOUND
+        assert sum(isinstance(each, ItemState) for each in said) <= BOUND
+    said = [each for step in steps for each in step]
+    sent = list(expanded(said))
+    items = {f"x{number}" for number in range(NEW) if partition_of(f"x{number}", PARTITIONS) in mine}
+    vectors = {each.item: each.vector for each in sent if isinstance(each, ItemVector)}
+    assert set(vectors) == items
+    assert "x0" not in items or vectors["x0"] is None
+    level3 = {f"new{number}" for number in range(6) if partition_of(f"new{number}", PARTITIONS) in mine}
+    assert {each.user for each in sent if isinstance(each, UserVector)} == level3
+    feeding = {user for user in BASE if partition_of(user, PARTITIONS) in mine}
+    pairs = {(user, f"x{number}") for user in feeding for number in range(1, NEW)} if owned is not None else set()
+    told = [(each.user, each.item) for each in said if isinstance(each, ItemState)]
+    assert set(told) == pairs
+    assert state.item_vector(state.items.find("x1")) is not None
