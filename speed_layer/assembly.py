@@ -34,6 +34,7 @@ from speed_layer.limits import Limits, Topics
 from speed_layer.loading import EpochLoader
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
+from speed_layer.repeats import Repeats
 from speed_layer.solving import UserSolver
 
 __all__ = ["assemble", "compile_kernel"]
@@ -124,8 +125,8 @@ def assemble(
         gaps,
     )
 
-    def load_aside(started: EpochStarted) -> "Future[EpochRun]":
-        return loader.submit(opened.load, started)
+    def load_aside(started: EpochStarted, known: Repeats | None) -> "Future[EpochRun]":
+        return loader.submit(opened.load, started, known)
 
     held = epochs_to_hold(
         known.epochs,

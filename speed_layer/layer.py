@@ -20,6 +20,7 @@ killed after step  then the next start …
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 
 import structlog
 
@@ -40,6 +41,7 @@ from speed_layer.making_room import kept_beside
 from speed_layer.metrics import Metrics
 from speed_layer.outbox import Outbox
 from speed_layer.outgoing import block_records, progress_records, signed, update_records
+from speed_layer.repeats import Repeats
 from speed_layer.telling import tell
 
 __all__ = ["SpeedLayer"]
@@ -57,7 +59,8 @@ class SpeedLayer:
         newest_epoch: the newest epoch known; only later ones are taken.
         registry: as it was read last.
         read_registry: reads it on from there.
-        load: begins to load an epoch aside and returns its run when it is ready to be followed.
+        load: begins to load an epoch aside and returns its run when it is ready to be followed; given what the oldest
+            epoch held knows of repeats, if there is one.
         input_end: looks up the input topic's end offsets.
         dead_letters: their position and scan.
         outbox: where records go.
@@ -78,7 +81,7 @@ class SpeedLayer:
         newest_epoch: int,
         registry: Registry,
         read_registry: Callable[[Registry], Registry],
-        load: Callable[[EpochStarted], "Future[EpochRun]"],
+        load: Callable[[EpochStarted, Repeats | None], "Future[EpochRun]"],
         input_end: Callable[[], Mapping[int, int]],
         dead_letters: DeadLetters,
         outbox: Outbox,
@@ -97,7 +100,7 @@ class SpeedLayer:
         self._checkpoints = checkpoints or NoCheckpoints()
         self._limits = limits
         self.runs = list(runs)
-        self._coming = Coming(newest_epoch, registry, read_registry, load, limits, clock)
+        self._coming = Coming(newest_epoch, registry, read_registry, partial(self._load, load), limits, clock)
         self._next: EpochRun | None = None
         """Loaded, and not followed before there is room for it."""
         self._input_end = input_end
@@ -311,6 +314,12 @@ class SpeedLayer:
         if epoch not in self._replay_targets:
             self._replay_targets[epoch] = dict(run.positions) if run.live else self._input_end()
         return self._replay_targets[epoch]
+
+    def _load(
+        self, load: Callable[[EpochStarted, Repeats | None], "Future[EpochRun]"], started: EpochStarted
+    ) -> "Future[EpochRun]":
+        known = self.runs[0].repeats.copy(self.runs[0].positions) if self.runs else None
+        return load(started, known)
 
     def _all_runs(self) -> list[EpochRun]:
         return [*self.runs, *([] if self._next is None else [self._next])]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from oryx_py.config import Settings
 from oryx_py.model.epochs import Announcements
 from oryx_py.model.generation import Generation
+from oryx_py.model.manifest import Manifest
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.state import ModelState
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Record, TopicAdmin
@@ -62,11 +63,12 @@ class EpochLoader:
     gaps: Gaps | None = None
     begun: dict[int, Mapping[int, int]] = field(default_factory=dict)
 
-    def load(self, started: EpochStarted, *, at_start: bool = False) -> EpochRun:
+    def load(self, started: EpochStarted, known: Repeats | None = None, *, at_start: bool = False) -> EpochRun:
         """Return an epoch's run, ready to be followed.
 
         Args:
             started: the epoch.
+            known: what another epoch's run has been told, a copy; None for nothing.
             at_start: whether the process just begins, so that one before it may have announced something.
 
         Raises:
@@ -109,7 +111,7 @@ class EpochLoader:
             run = EpochRun(
                 started,
                 fold,
-                self._repeats(generation, restored, consumer),
+                self._repeats(state, restored, consumer, known),
                 consumer,
                 topic=self.topics.input,
                 announced=announced.input,
@@ -150,21 +152,44 @@ class EpochLoader:
             fold.state, fold.others, self.admin, self.new_consumer, topics.items, topics.update, sent_from, said_from
         )
 
-    def _repeats(self, generation: Generation, restored: Restored | None, consumer: Consumer) -> Repeats:
-        manifest = generation.manifest
-        known: Mapping[int, int] = {} if restored is None else restored.known.covered.input
-        repeats = read_back(
+    def _repeats(
+        self, state: ModelState, restored: Restored | None, consumer: Consumer, known: Repeats | None
+    ) -> Repeats:
+        manifest = state.generation.manifest
+        covered: Mapping[int, int] = {} if restored is None else restored.known.covered.input
+        begins = {p: offset for p, offset in state.progress().items() if p in self.owned}
+        decides = {} if known is None else known.decides(manifest.fold, begins)
+        decides = {p: to for p, to in decides.items() if p not in covered}
+        rest = {
+            p: at for p, at in manifest.dedupe_from.items() if p in begins and p not in covered and p not in decides
+        }
+        repeats = self._read_back(consumer, manifest, rest)
+        if known is not None and decides:
+            repeats.adopt(known, decides)
+            # The other epoch may be behind where this one begins.
+            repeats = self._read_back(consumer, manifest, {p: (to, -1) for p, to in decides.items()}, repeats)
+        if restored is not None:
+            repeats.take(restored.ids)
+        repeats.begin(begins)
+        return repeats
+
+    def _read_back(
+        self,
+        consumer: Consumer,
+        manifest: Manifest,
+        start: Mapping[int, tuple[int, int]],
+        told: Repeats | None = None,
+    ) -> Repeats:
+        return read_back(
             consumer,
             self.topics.input,
             manifest.fold,
-            {p: begin for p, begin in manifest.dedupe_from.items() if p in self.owned and p not in known},
+            start,
             manifest.next_offsets,
             partitions=self.topics.input_partitions,
             clock=self.clock,
+            told=told,
         )
-        if restored is not None:
-            repeats.take(restored.ids)
-        return repeats
 
     def _sent_since(self, start: Mapping[int, int]) -> Iterator[Record]:
         with closing(self.new_consumer(None)) as consumer:

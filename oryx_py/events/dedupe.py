@@ -99,6 +99,15 @@ class SeenIds:
         seen._sweep_at = len(seen._clocks) + max(_SWEEP_RECORDS, len(seen._clocks) // 4)
         return seen
 
+    def copy(self) -> "SeenIds":
+        """Return another that remembers the same; what was loaded at once is shared."""
+        other = SeenIds(self._settings, self._clock_ms)
+        other._earlier = self._earlier
+        other._last = self._last.copy()
+        other._clocks = self._clocks[:]
+        other._first, other._sweep_at = self._first, self._sweep_at
+        return other
+
     def dump(self) -> IdWindow:
         """Return all that is remembered, in arrays of their own."""
         raw = b"".join(key.to_bytes(16, "big") for key in self._last)

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from oryx_py.messages import partition_of
+from oryx_py.ports import Consumer, Record
 from speed_layer.epoch_run import EpochRun
 from speed_layer.layer import SpeedLayer
+from speed_layer.loading import EpochLoader
 from tests.support.answers import assert_state
 from tests.unit.speed.test_shared_checkpoints import BASE, ITEMS, PARTITIONS, World, shared, some
 
@@ -136,3 +139,44 @@ def test_one_that_is_not_live_here_makes_room_at_once(world: World, monkeypatch:
     world.rounds(lambda: left_all_but(world, third))
     world.rest(third)
     assert_state(world, "g3", BASE, world.reader("g3", third))
+
+
+def test_a_new_epoch_reads_no_window_of_keys_that_the_older_one_has(world: World) -> None:
+    """Whatever came under a key is counted once all the same, before and after the generation's offsets."""
+    first = begun(world)
+    world.send(*some(3)[:20], key="first")
+    world.rest(first)
+    covers = world.admin.end_offsets(world.settings.input.topic)
+    world.send(*some(4)[:20], key="second")
+    world.send(*some(4)[:20], key="second")
+    world.rest(first)
+    read = 0
+    new_consumer = world.new_consumer
+
+    def counting(group: str | None) -> Consumer:
+        consumer = new_consumer(group)
+        poll = consumer.poll
+
+        def polled(most: int, timeout_s: float) -> Any:
+            nonlocal read
+            events = poll(most, timeout_s)
+            for event in events:
+                if isinstance(event, Record) and event.topic == world.settings.input.topic:
+                    read += event.offset < covers[event.partition]
+            return events
+
+        consumer.poll = polled  # type: ignore[method-assign]
+        return consumer
+
+    for layer in world.layers():
+        loader = layer._coming._load.args[0].__closure__  # type: ignore[attr-defined]
+        (opened,) = [cell.cell_contents for cell in loader if isinstance(cell.cell_contents, EpochLoader)]
+        opened.new_consumer = counting
+    second = world.publish("g2", BASE, ITEMS, covers, seed=1)
+    world.rounds(lambda: left_all_but(world, second))
+    world.rest(second)
+    assert read == 0
+    world.send(*some(3)[:20], key="first")
+    world.send(*some(4)[:20], key="second")
+    world.rest(second)
+    assert_state(world, "g2", BASE, world.reader("g2", second))
