@@ -23,6 +23,8 @@ __all__ = ["Checks"]
 
 _STRENGTH = 1e-9
 _VECTOR = 1e-4
+_CANCELLED = 1e-6
+"""What the rounding of vectors to float32 leaves where targets cancel, and the vector would be 0."""
 """Relative; each level rounds to float32, and the next one builds upon it."""
 
 
@@ -233,7 +235,7 @@ def _wrong_vectors(found: Mapping[str, NDArray[np.float32] | None], wanted: Mapp
             wrong.append(f"{name} has {'no' if vector is None else 'a'} vector")
         elif vector is not None and right is not None:
             off = float(np.linalg.norm(vector - right))
-            if off > _VECTOR * float(np.linalg.norm(right)) + 1e-9:
+            if off > _VECTOR * float(np.linalg.norm(right)) + _CANCELLED:
                 wrong.append(f"{name} has the vector {vector.tolist()}, not {right.tolist()}")
     return wrong
 
