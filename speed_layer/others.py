@@ -126,7 +126,7 @@ class Others:
         for partition, term in terms.items():
             share.foreign.end(AllSaid(partition, state.epoch, term))
         for item, holders in levels.holders.items():
-            gone = {user for user in holders if not share.owns(state.users.id(user))}
+            gone = holders - share.own_users(state, holders)
             holders -= gone
             for said in self._said_of(item, gone - levels.level3):
                 share.foreign.put(replace(said, term=terms[partition_of(said.user, share.partitions)]))

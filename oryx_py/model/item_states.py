@@ -56,10 +56,13 @@ class ItemStates:
         """Term and input, also of pairs that are gone: what is older must not bring them back."""
         self._parts: dict[str, dict[str, Part]] = {}
         """Strength and the user's vector, of those that count."""
+        self._items_of: dict[int, dict[str, dict[str, None]]] = {}
+        """By input partition and user the items of which he has said something: what ends with a partition's owner."""
         self._count = self._known = 0
         """Of the pairs that count, and of all of which something was said."""
         self._ended: dict[int, int] = {}
         """By input partition: below this term nothing counts."""
+        self._highest_ended = -1
 
     def put(self, state: ItemState) -> bool:
         """Take a user's state in; say whether the item's system may be another now."""
@@ -76,20 +79,19 @@ class ItemStates:
         if said.term <= self._ended.get(said.partition, -1):
             return []
         self._ended[said.partition] = said.term
-        touched = []
-        for item, ranks in self._ranks.items():
-            gone = [
-                user
-                for user, (term, _) in ranks.items()
-                if term < said.term and partition_of(user, self._partitions) == said.partition
-            ]
-            for user in gone:
-                del ranks[user]
+        self._highest_ended = max(said.term, self._highest_ended)
+        touched: dict[str, None] = {}
+        users = self._items_of.get(said.partition, {})
+        for user, items in list(users.items()):
+            gone = [item for item in items if self._ranks[item][user][0] < said.term]
+            for item in gone:
+                del self._ranks[item][user], items[item]
+                if self._set(item, user, None):
+                    touched[item] = None
             self._known -= len(gone)
-            counted = [self._set(item, user, None) for user in gone]
-            if any(counted):
-                touched.append(item)
-        return touched
+            if not items:
+                del users[user]
+        return list(touched)
 
     @property
     def ended(self) -> Mapping[int, int]:
@@ -143,16 +145,22 @@ class ItemStates:
     @property
     def nbytes(self) -> int:
         """About how many bytes this holds: the vectors, and names, ranks and places by their usual size."""
-        return self._count * (4 * self._features + 200) + self._known * 250
+        return self._count * (4 * self._features + 200) + self._known * 350
 
     def _rank(self, item: str, user: str, rank: tuple[int, int]) -> bool:
         """Note what is said of a pair now, if nothing newer was; say whether."""
-        if self._ended and rank[0] < self._ended.get(partition_of(user, self._partitions), -1):
-            return False
+        home = -1
+        if rank[0] < self._highest_ended:
+            home = partition_of(user, self._partitions)
+            if rank[0] < self._ended.get(home, -1):
+                return False
         ranks = self._ranks.setdefault(item, {})
         if rank < ranks.get(user, rank):
             return False
-        self._known += user not in ranks
+        if user not in ranks:
+            home = partition_of(user, self._partitions) if home < 0 else home
+            self._items_of.setdefault(home, {}).setdefault(user, {})[item] = None
+            self._known += 1
         ranks[user] = rank
         return True
 

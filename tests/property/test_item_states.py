@@ -3,10 +3,14 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from oryx_py.messages.item_state import ItemState, decode_state, encode_state
+from oryx_py.messages import partition_of
+from oryx_py.messages.item_state import AllSaid, ItemState, decode_state, encode_state
+from oryx_py.model import item_states
 from oryx_py.model.item_states import ItemStates
 from oryx_py.numerics.objective import Objective
 from tests.support.interactions import ids
@@ -80,3 +84,51 @@ def test_a_record_says_what_was_put_into_it(state: ItemState) -> None:
         assert getattr(found, name) == getattr(state, name)
     assert (found.vector is None) == (state.vector is None)
     assert state.vector is None or np.array_equal(found.vector, state.vector)
+
+
+PARTITIONS = 3
+USERS = ["u", "v", "w", "x", "y"]
+terms = st.integers(-1, 4)
+of_terms = st.tuples(states(st.sampled_from(["i", "j"]), st.sampled_from(USERS)), terms).map(
+    lambda both: replace(both[0], term=both[1])
+)
+ends = st.builds(AllSaid, st.integers(0, PARTITIONS - 1), st.just(1), terms)
+
+
+@given(st.lists(st.one_of(of_terms, of_terms, ends), max_size=25))
+def test_what_was_said_with_a_lower_term_ends_in_the_partition_whose_owner_has_said_all(
+    told: list[ItemState | AllSaid],
+) -> None:
+    made, ended = ItemStates(OBJECTIVES[0], K, PARTITIONS), dict.fromkeys(range(PARTITIONS), -1)
+    for said in told:
+        if isinstance(said, AllSaid):
+            before = {item: list(map(str, made.of(item))) for item in ("i", "j")}
+            touched = made.end(said)
+            assert sorted(touched) == [item for item in before if list(map(str, made.of(item))) != before[item]]
+            ended[said.partition] = max(said.term, ended[said.partition])
+        else:
+            made.put(said)
+    for item in ("i", "j"):
+        wanted = []
+        for user in USERS:
+            theirs = [
+                (state.term, state.input, number, state)
+                for number, state in enumerate(told)
+                if isinstance(state, ItemState)
+                and (state.item, state.user) == (item, user)
+                and state.term >= ended[partition_of(user, PARTITIONS)]
+            ]
+            if theirs and (last := max(theirs)[-1]).vector is not None:
+                wanted.append((user, last.vector.tolist()))
+        assert [(user, x.tolist()) for user, _, x in made.of(item)] == wanted
+
+
+def test_the_end_of_a_partition_looks_at_no_user_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, hashed = ItemStates(OBJECTIVES[0], K, 64), []
+    for number in range(2_000):
+        made.put(ItemState("i", f"u{number}", 1, 0, 1.0, 1.0, np.ones(K, np.float32), term=1))
+    monkeypatch.setattr(item_states, "partition_of", lambda user, _: hashed.append(user))
+    for partition in range(64):
+        made.end(AllSaid(partition, 1, 5))
+    assert len(made) == 0
+    assert not hashed
