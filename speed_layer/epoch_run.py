@@ -18,6 +18,9 @@ from speed_layer.repeats import Repeats
 
 __all__ = ["EpochRun", "Phase"]
 
+_WAITING_BYTES = 48
+"""Of an interaction that is read and not yet folded."""
+
 
 class Phase(Enum):
     """What an epoch's run is doing."""
@@ -165,6 +168,11 @@ class EpochRun:
         if self._hearing is None and self._listens is not None:
             self._hearing = self._listens()
         self._assign()
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the epoch takes, what waits and the window of keys included, its files not."""
+        return self.fold.nbytes + _WAITING_BYTES * self.fold.pending + self.repeats.nbytes
 
     @property
     def at_rest(self) -> bool:

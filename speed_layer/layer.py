@@ -243,7 +243,7 @@ class SpeedLayer:
                 self._told.announced(run.announced)
                 self._metrics.observe_batch(records, updates, self._clock.now_ms())
         if updates or records:
-            self._told.state_bytes = sum(held.fold.nbytes for held in self.runs)
+            self._told.state_bytes = sum(held.nbytes for held in self.runs)
         if first:
             self._lag.done(records, run.announced if run.phase is Phase.FOLLOW else run.positions, run.ends)
 

@@ -33,6 +33,12 @@ class Repeats:
         self._seen = {partition: SeenIds(settings, clock_ms) for partition, clock_ms in clocks_ms.items()}
         self._decided: dict[int, _Decided] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes this holds."""
+        decided = sum(8 * len(decided.ignored) for decided in self._decided.values())
+        return decided + sum(seen.nbytes for seen in self._seen.values())
+
     def begin(self, positions: Mapping[int, int]) -> None:
         """Note at which offsets the partitions begin of which nothing is decided yet."""
         for partition, offset in positions.items():

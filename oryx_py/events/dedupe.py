@@ -22,6 +22,7 @@ __all__ = ["IdWindow", "SeenIds", "reaches"]
 
 _Integers = TypeVar("_Integers", int, NDArray[np.int64])
 
+_KEY_BYTES = 200
 _SWEEP_RECORDS = 4096
 
 
@@ -88,6 +89,13 @@ class SeenIds:
 
     def __len__(self) -> int:
         return len(self._last) + (0 if self._earlier is None else len(self._earlier.high))
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes this holds: a key and its number by their usual size."""
+        earlier = self._earlier
+        arrays = 0 if earlier is None else sum(a.nbytes for a in (earlier.high, earlier.low, earlier.numbers))
+        return _KEY_BYTES * len(self._last) + 8 * len(self._clocks) + arrays
 
     @classmethod
     def of(cls, settings: FoldSettings, window: IdWindow) -> "SeenIds":

@@ -1,5 +1,7 @@
 """The window of idempotency keys: its edges, its scope, and how much is remembered."""
 
+import tracemalloc
+
 import pytest
 
 from oryx_py.events import FoldSettings, SeenIds
@@ -52,3 +54,17 @@ def test_memory_is_bounded_by_time_and_by_number() -> None:
     for number in range(40_000):
         crowd.is_repeat("u", b"%d" % number, 0)
     assert len(crowd) <= 14_096
+
+
+def test_its_bytes_are_about_those_that_it_takes() -> None:
+    tracemalloc.start()
+    try:
+        seen = SeenIds(FoldSettings(feedback="implicit", dedupe_window_s=86_400.0))
+        for number in range(20_000):
+            seen.is_repeat("u", b"%d" % number, number)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.5 * taken < seen.nbytes < 2 * taken
+    loaded = SeenIds.of(FoldSettings(feedback="implicit", dedupe_window_s=86_400.0), seen.dump())
+    assert loaded.nbytes == 20_000 * (3 * 8 + 8)
