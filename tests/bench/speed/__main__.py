@@ -75,6 +75,9 @@ def main() -> int:
     parser.add_argument("--interactions", type=int, default=200_000)
     parser.add_argument("--active", type=int, default=0, help="so many users have all the traffic (0: everybody)")
     parser.add_argument("--alike", action="store_true", help="all users come equally often")
+    parser.add_argument(
+        "--keyed", action="store_true", help="every interaction has an idempotency key, not 2 %% of them"
+    )
     parser.add_argument("--batch", type=int, help="speed.max_batch_records, its default otherwise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sample", type=int, default=300, help="users whose vectors are compared (300)")
@@ -89,7 +92,14 @@ def main() -> int:
         settings["ORYX__SPEED__MAX_BATCH_RECORDS"] = str(asked.batch)
     world = World(asked.users, asked.items, asked.pairs, asked.features, asked.seed)
     options = Options(
-        world, asked.interactions, asked.sample, settings, pin=True, active=asked.active, alike=asked.alike
+        world,
+        asked.interactions,
+        asked.sample,
+        settings,
+        pin=True,
+        active=asked.active,
+        alike=asked.alike,
+        keyed=asked.keyed,
     )
     with tempfile.TemporaryDirectory(prefix="oryx-speed-") as folder:
         result = (
@@ -101,6 +111,7 @@ def main() -> int:
         "topics": "in memory" if asked.fake else "Kafka",
         "active": asked.active,
         "alike": asked.alike,
+        "keyed": asked.keyed,
         **{name: getattr(world, name) for name in ("users", "items", "pairs", "features", "seed")},
         "cores": os.cpu_count(),
         "machine": platform.machine(),

@@ -36,6 +36,7 @@ class Options:
     patience_s: float = 280.0
     active: int = 0
     alike: bool = False
+    keyed: bool = False
 
 
 def measure(
@@ -54,7 +55,7 @@ def measure(
     store.mkdir(parents=True)
     (store / NAME).symlink_to(path, target_is_directory=True)
     generation = Generation.open(path, verify="sizes")
-    log = draw_log(world, generation, options.interactions, options.active, alike=options.alike)
+    log = draw_log(world, generation, options.interactions, options.active, alike=options.alike, keyed=options.keyed)
     speed = SpeedWorld(
         folder,
         "bench",

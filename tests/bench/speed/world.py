@@ -144,8 +144,12 @@ def draw_histories(world: World) -> Csr:
     return Csr(indptr, indices, strengths)
 
 
-def draw_log(world: World, generation: Generation, count: int, active: int = 0, *, alike: bool = False) -> Log:
+def draw_log(
+    world: World, generation: Generation, count: int, active: int = 0, *, alike: bool = False, keyed: bool = False
+) -> Log:
     """Draw interactions: 1 % of new users, 1 % of new items, 1 % deletes, 2 % with a key, of which half are repeats.
+
+    With ``keyed`` all others have a key of their own, too.
 
     They are of all users, or of so many ``active`` ones, as within some minutes; in both cases by their activity, so
     that long histories are met more often than short ones, or of all ``alike``.
@@ -169,11 +173,13 @@ def draw_log(world: World, generation: Generation, count: int, active: int = 0, 
     for at in np.flatnonzero((kind >= 0.02) & (kind < 0.03)):
         known = generation.user_histories.row(int(users[at]))[0]
         items[at], strengths[at] = known[rng.integers(len(known))], np.nan
-    keyed = np.flatnonzero((kind >= 0.03) & (kind < 0.04))
-    keys[keyed] = keyed
-    again = keyed[keyed + 100 < count]
+    some = np.flatnonzero((kind >= 0.03) & (kind < 0.04))
+    keys[some] = some
+    again = some[some + 100 < count]
     for name in (users, items, strengths, keys):
         name[again + 100] = name[again]
+    if keyed:
+        keys = np.where(keys < 0, count + np.arange(count), keys)
     return Log(users, items, strengths, keys)
 
 

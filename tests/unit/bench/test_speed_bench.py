@@ -45,6 +45,9 @@ def test_a_log_has_new_users_and_items_deletes_and_repeats(tmp_path: Path) -> No
     assert np.isnan(log.strengths).any()
     keys = log.keys[log.keys >= 0]
     assert len(np.unique(keys)) < len(keys)
+    keyed = draw_log(WORLD, generation, 5000, keyed=True).keys
+    assert (keyed >= 0).all()
+    assert len(np.unique(keyed)) > 4900
     records = list(log.records())
     assert len(records) == 5000
     assert all(value.startswith(key + b",item-") for key, value, _ in records)
