@@ -11,6 +11,10 @@ Beside it stands what the serving layer measured in-band: from Kafka's timestamp
 either side. The two agree where the time from outside is that of the histogram and, at most, a write's, a read's and
 the wait between two questions more. What each process took of the cores is printed too, and what all others of the
 machine took, with whom they were shared. Figures are of all rounds together; beside them stands what each round gave.
+
+With --change the generation changes in the middle of each round, under the load (``oryx rollback``: everything since
+the other generation is replayed onto it). Four times a second somebody new posts, and for some seconds it is looked
+every 50 ms whether the service knows it: when it first did, and whether it ever did not any more, and for how long.
 """
 
 import argparse
@@ -21,6 +25,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,6 +46,10 @@ from tests.support.system import System
 PATIENCE_S = 5.0
 PAUSE_S = 0.001
 CONNECTIONS = 128
+WATCHES = 4.0
+"""A second."""
+WATCHED_S = 4.0
+LOOK_S = 0.05
 IN_BAND = "oryx_serving_event_to_visible_seconds"
 OnAnswer = Callable[[Answered], None]
 
@@ -54,6 +63,10 @@ class Times:
     reads: list[float] = field(default_factory=list)
     posted: int = 0
     """Interactions."""
+    appeared: list[float] = field(default_factory=list)
+    """Until what was watched was known first."""
+    gone: list[float] = field(default_factory=list)
+    """For how long something watched was not known after it had been."""
     lost: int = 0
     refused: list[str] = field(default_factory=list)
 
@@ -95,7 +108,7 @@ class Load:
         self._asked = self._posted = 0
         self.times = Times()
 
-    async def run(self, seconds: float, posts: float, reads: float, probes: float) -> Times:
+    async def run(self, seconds: float, posts: float, reads: float, probes: float, watches: float = 0.0) -> Times:
         """Go on for so long, and until every answer is there.
 
         Args:
@@ -103,13 +116,17 @@ class Load:
             posts: a second, probes among them.
             reads: a second, the probes' among them.
             probes: a second.
+            watches: a second.
         """
-        begun, probe = time.perf_counter(), 0
+        begun, probe, watch = time.perf_counter(), 0, 0
         free = list(self._rng.permutation(self._probed))
         while (passed := time.perf_counter() - begun) < seconds:
             while probe < probes * passed:
                 self._probe(str(free[probe % len(free)]), begun + probe / probes)
                 probe += 1
+            while watch < watches * passed:
+                self._watch(f"watched-{begun:.0f}-{watch}")
+                watch += 1
             while self._posted < posts * passed:
                 self._post_some(begun + self._posted / posts)
             while self._asked < reads * passed:
@@ -178,6 +195,40 @@ class Load:
 
         self._read(user, at, has_before)
 
+    def _watch(self, user: str) -> None:
+        """Post something, and look again and again whether it is known."""
+        self._under_way += 1
+        item, begun = self._one_of(self._items), time.perf_counter()
+        was_there, gone_at = False, 0.0
+
+        def look() -> None:
+            self._connections.ask(request_of("GET", f"/knownItems/{user}"), time.perf_counter(), looked)
+
+        def posted(answer: Answered) -> None:
+            self._written(answer)
+            look()
+
+        def looked(answer: Answered) -> None:
+            nonlocal was_there, gone_at
+            is_there = answer.status == 200 and f'"{item}"'.encode() in answer.body
+            if is_there and not was_there:
+                self.times.appeared.append(answer.at - begun)
+            elif is_there and gone_at:
+                self.times.gone.append(answer.at - gone_at)
+            if is_there:
+                was_there, gone_at = True, 0.0
+            elif was_there and not gone_at:
+                gone_at = answer.asked_at
+            if answer.at - begun < WATCHED_S or (not is_there and answer.at - begun < WATCHED_S + PATIENCE_S):
+                self._loop.call_later(LOOK_S, look)
+                return
+            self.times.lost += not is_there
+            self._under_way -= 1
+
+        self._posted += 1
+        path = f"/pref/{user}/{quote(item, safe='')}"
+        self._connections.ask(request_of("POST", path, b"1"), begun, posted)
+
 
 async def load(port: int, world: World, options: argparse.Namespace, seconds: float, seed: int) -> Times:
     """Put the load on a service."""
@@ -188,7 +239,7 @@ async def load(port: int, world: World, options: argparse.Namespace, seconds: fl
     others = sorted(set(users) - set(probed))
     items = [str(item) for item in np.unique(world.items)]
     found = await Load(connections, probed, others, items, options.lines, np.random.default_rng(seed)).run(
-        seconds, options.rate, options.reads, options.probes
+        seconds, options.rate, options.reads, options.probes, WATCHES if options.change else 0.0
     )
     connections.close()
     assert not connections.failures, connections.failures[:3]
@@ -241,6 +292,7 @@ def main() -> int:
     parser.add_argument("--interactions", type=int, default=50_000, help="of the history")
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--change", action="store_true", help="change the generation in the middle of each round")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     world = make_world(options.seed, options.users, options.items, options.interactions)
@@ -280,9 +332,16 @@ class Round:
 
 def one_round(system: System, world: World, options: argparse.Namespace, processes: dict[str, int], seed: int) -> Round:
     """Put the load on for some seconds."""
+    served = system.get("/ready").generation
     before, taken = in_band(system), CoreTime(processes)
+    change = threading.Timer(options.seconds / 2, system.oryx, ("rollback",))
+    if options.change:
+        change.start()
     times = uvloop.run(load(system.port, world, options, options.seconds, seed))
     cores = taken.cores()
+    if options.change:
+        change.join()
+        assert system.get("/ready").generation != served, "the load ended before the change"
     return Round(times, {bound: count - before.get(bound, 0.0) for bound, count in in_band(system).items()}, cores)
 
 
@@ -298,6 +357,10 @@ def measure(system: System, world: World, options: argparse.Namespace, broker: i
     system.oryx("batch", "--once")
     system.wait_ready()
     uvloop.run(load(system.port, world, options, 3, options.seed + 1))
+    if options.change:
+        first = system.get("/ready").generation
+        system.oryx("batch", "--once")
+        system.wait_generation(first)
     print(f"measuring: serving {serving.pid}, speed {speed.pid}, broker {broker}", file=sys.stderr, flush=True)
     processes = {"serving": serving.pid, "speed": speed.pid, "broker": broker}
     rounds = [one_round(system, world, options, processes, options.seed + 2 + at) for at in range(options.rounds)]
@@ -323,6 +386,7 @@ def measure(system: System, world: World, options: argparse.Namespace, broker: i
         "outside_histogram": _histogram({b: float(np.sum(np.array(times.visible) <= b)) for b in counts}),
         **_milliseconds("write", times.writes),
         **_milliseconds("read", times.reads),
+        **(_watched(times) if options.change else {}),
         "cores_taken": {name: round(count, 2) for name, count in cores.items()},
         "cores_taken_rounds": [{name: round(count, 2) for name, count in found.cores.items()} for found in rounds],
         "quality": "every user's known items and scores equal the dense recomputation from the input topic",
@@ -343,6 +407,16 @@ def _milliseconds(name: str, seconds: list[float]) -> dict[str, float]:
     return {
         f"{name}_{what}_ms": round(float(value), 2)
         for what, value in (("p50", p50), ("p90", p90), ("p99", p99), ("max", worst))
+    }
+
+
+def _watched(times: Times) -> dict[str, object]:
+    """What was seen of single interactions around the changes."""
+    return {
+        "watched": len(times.appeared),
+        **_milliseconds("appeared", times.appeared),
+        "gone": len(times.gone),
+        "gone_max_ms": round(max(times.gone, default=0.0) * 1000, 2),
     }
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.bench import freshness
 from tests.bench.freshness import Times, agrees, quantile
 from tests.support.open_load import Answered, Connections, request_of
 from tests.support.polling import until
@@ -93,3 +94,32 @@ def test_rounds_are_put_together() -> None:
     one, other = Times(visible=[0.01], posted=3, refused=["503"]), Times(visible=[0.02, 0.03], posted=4, lost=1)
     together = Times.of_all([one, other])
     assert together == Times(visible=[0.01, 0.02, 0.03], posted=7, lost=1, refused=["503"])
+
+
+async def test_what_is_known_and_then_not_any_more_is_counted_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "WATCHED_S", 0.3)
+    monkeypatch.setattr(freshness, "LOOK_S", 0.01)
+    looks = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal looks
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if head.startswith(b"POST"):
+                await reader.readexactly(1)
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+                continue
+            looks += 1
+            body = b'["i1"]' if 3 <= looks < 6 or looks >= 9 else b'["i11"]'
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connections = Connections(server.sockets[0].getsockname()[1], 1)
+    await connections.connect()
+    load = freshness.Load(connections, ["u"], ["u"], ["i1"], 1, np.random.default_rng(0))
+    found = await load.run(0.05, 0, 0, 0, watches=10)
+    connections.close()
+    server.close()
+    assert len(found.appeared) == len(found.gone) == 1
+    assert 0.02 <= found.appeared[0] < found.gone[0] + 1
+    assert found.gone[0] >= 0.03
+    assert found.lost == 0
