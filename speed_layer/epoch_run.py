@@ -116,17 +116,15 @@ class EpochRun:
         """Whether every input partition of every process was announced live."""
         return self.is_live and (self._hearing is None or self._hearing.is_live(partitions))
 
-    def took_the_place_of(self, older: "EpochRun", partitions: Collection[int]) -> bool:
-        """Whether an owner of input partitions announces this epoch, and had not announced the older one live."""
-        if self._hearing is None or older._hearing is None:
+    def is_passed_over(self, partitions: Collection[int]) -> bool:
+        """Whether an owner of input partitions announces a later epoch, and has not announced this one live."""
+        if self._hearing is None:
             return False
-        # In this order: who hears the one has heard all that its sender said before.
-        heard = self._hearing.updates_reached
-        older.listen()
-        if any(older._hearing.updates_reached.get(p, 0) < offset for p, offset in heard.items()):
-            return False
-        announced = self._hearing.announcements.of(self.started.epoch).input
-        return any(p in announced and not older._hearing.is_live([p]) for p in set(partitions) - set(older.positions))
+        others = set(partitions) - set(self.positions)
+        return any(
+            p in others and not self._hearing.is_live([p])
+            for p in self._hearing.announcements.announced_after(self.started.epoch)
+        )
 
     @property
     def is_whole(self) -> bool:

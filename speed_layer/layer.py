@@ -340,9 +340,7 @@ class SpeedLayer:
             self._next = run
         if self._next is None:
             return
-        if len(self.runs) > 1:
-            self._next.listen()
-        kept = kept_beside(self._next, self.runs, range(self._topics.input_partitions))
+        kept = kept_beside(self.runs, range(self._topics.input_partitions))
         if kept is None:
             return
         for held in self.runs:

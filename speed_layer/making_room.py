@@ -12,16 +12,16 @@ from speed_layer.epoch_run import EpochRun
 __all__ = ["kept_beside"]
 
 
-def kept_beside(coming: EpochRun, runs: Sequence[EpochRun], partitions: Collection[int]) -> list[EpochRun] | None:
-    """Return the runs to go on with beside the coming one, at most one; None where that one has to wait.
+def kept_beside(runs: Sequence[EpochRun], partitions: Collection[int]) -> list[EpochRun] | None:
+    """Return the runs to go on with beside one that is loaded, at most one; None where that one has to wait.
 
     Of two, the older goes if it is not live, and the newer if it is not live here. If both are, the older goes when
     the newer has been live everywhere for the overlap, which is not for this to say; and the newer goes when it cannot
-    become so any more, since the owner of a partition that is not live in it announces the coming one. Until then it
-    waits: it cannot be live everywhere either before that owner announces it.
+    become so any more, since the owner of a partition that is not live in it announces a later one: the coming one, or
+    one between that this process never followed. Until then the coming one waits: it cannot be live everywhere either
+    before that owner announces it.
 
     Args:
-        coming: loaded, and not followed yet.
         runs: held, oldest first.
         partitions: of the input topic.
     """
@@ -30,6 +30,6 @@ def kept_beside(coming: EpochRun, runs: Sequence[EpochRun], partitions: Collecti
     older, newer = runs
     if not older.is_live:
         return [newer]
-    if not newer.is_live or coming.took_the_place_of(newer, partitions):
+    if not newer.is_live or newer.is_passed_over(partitions):
         return [older]
     return None

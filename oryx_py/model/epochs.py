@@ -74,6 +74,11 @@ class Announcements:
             max(since) if live else None,
         )
 
+    def announced_after(self, epoch: int) -> set[int]:
+        """Return the input partitions of which later epochs were announced."""
+        later = {other for of_partition in self._epochs for other in of_partition if other > epoch}
+        return {partition for other in later for partition in self.of(other).input}
+
     def _add(self, progress: Progress, timestamp_ms: int, update_partition: int) -> None:
         terms = self._terms[update_partition]
         terms.note(progress.term, progress.partitions, 0)

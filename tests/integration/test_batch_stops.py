@@ -81,4 +81,5 @@ def check(system: System) -> None:
     assert open_registry(str(system.folder / "store")).read().epochs == ()
     history = history_log(str(system.folder / "history")).read()
     assert (history.number, history.rows) == (1, 400)
-    assert [path.name for path in (system.folder / "work").iterdir() if not path.name.startswith("spark-")] == []
+    (work,) = (system.folder / "work").iterdir()
+    assert [path.name for path in work.iterdir() if not path.name.startswith("spark-")] == []

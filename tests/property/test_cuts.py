@@ -39,15 +39,20 @@ def test_a_reader_of_two_processes_has_what_the_log_says(
     generation = generation_of(BASE, factors, Objective.mllib_implicit(lambda_=0.1, alpha=2.0), {0: (0, 0)})
     log = [(0, offset, interaction) for offset, interaction in enumerate(told)]
 
+    def all_of(fold: EpochFold) -> Iterator[Update]:
+        """What it has to say, and once more what readers may have missed."""
+        yield from expanded(fold.step())
+        yield from expanded(fold.resend())
+        while fold.stale:
+            yield from expanded(fold.step())
+
     def messages(until: int, cuts: set[int]) -> Iterator[Update]:
         fold = EpochFold(ModelState(generation, 1), 1)
         for _, offset, interaction in log[:until]:
             if offset in cuts:
-                yield from expanded(fold.step())
-                yield from expanded(fold.resend())
+                yield from all_of(fold)
             fold.add(interaction, 0, offset)
-        yield from expanded(fold.step())
-        yield from expanded(fold.resend())
+        yield from all_of(fold)
 
     reader = ModelState(generation, 1)
     for update in (*islice(messages(seen, cuts), sent), *messages(len(log), {cut for cut in cuts if cut >= seen})):

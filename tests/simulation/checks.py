@@ -86,16 +86,21 @@ class Checks:
         served = {model.epoch for replica in world.replicas() if (model := replica.served()) is not None}
         if process.effects_left is not None or not served.intersection(left):
             return
-        announcements = Announcements(world.plan.update_partitions)
-        for record in world.archive.get(world.UPDATE, []):
-            if record.key == b"PROGRESS":
-                progress = decode(record.key, record.value, record.headers)
-                assert isinstance(progress, Progress)
-                announcements.add(progress, record.timestamp_ms, record.partition)
-        live = {epoch for epoch in {*left, *kept} if announcements.of(epoch).is_live(range(world.plan.partitions))}
+        starts = {entry.epoch: entry.start for entry in world.registry().epochs if entry.epoch in {*left, *kept}}
+        live = {epoch for epoch, start in starts.items() if self._is_live(epoch, start)}
         for epoch in sorted(served.intersection(left) & live):
             if not any(later > epoch for later in live):
                 raise Failure(f"{process.name} leaves epoch {epoch}, which is served, for {sorted(kept)}: not live yet")
+
+    def _is_live(self, epoch: int, start: Mapping[int, int]) -> bool:
+        """Whether an epoch was announced live in all partitions, as who reads it from its start knows it."""
+        world, announcements = self._world, Announcements(self._world.plan.update_partitions)
+        for record in world.archive.get(world.UPDATE, []):
+            if record.key == b"PROGRESS" and record.offset >= start.get(record.partition, 0):
+                progress = decode(record.key, record.value, record.headers)
+                assert isinstance(progress, Progress)
+                announcements.add(progress, record.timestamp_ms, record.partition)
+        return announcements.of(epoch).is_live(range(world.plan.partitions))
 
     def reads_own_write(self, replica: ServingProcess, told: Told) -> None:
         """Whoever waits for what he wrote, sees it (12), or what came after it."""

@@ -16,7 +16,6 @@ import batch_layer.layer
 import batch_layer.recovery
 import serving_layer.epochs
 import serving_layer.registry_source
-import speed_layer.folding
 import speed_layer.layer
 import speed_layer.loading
 import speed_layer.waiting
@@ -158,10 +157,6 @@ def _always(_: EpochRun) -> bool:
     return True
 
 
-def _only_who_knows(original: Any, *args: Any) -> Any:
-    return [state for state in original(*args) if state.vector is not None]
-
-
 def _needs_no_letters(_: Any, self: Any) -> dict[int, int]:
     return dict(self._admin.end_offsets(self._input))
 
@@ -172,7 +167,7 @@ def _whatever_was_announced(
     return original(self, epoch, generation, None, wanted)
 
 
-def _live_here_alone(_: Any, coming: EpochRun, runs: Sequence[EpochRun], partitions: Any) -> list[EpochRun]:
+def _live_here_alone(_: Any, runs: Sequence[EpochRun], partitions: Any) -> list[EpochRun]:
     return ([run for run in runs if run.is_live] or list(runs))[-1:]
 
 
@@ -255,12 +250,6 @@ MUTATIONS = [
     Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 20),
     Mutation("states-of-items-are-not-heard", "13", _without(Others, "hear_state"), SHARED),
     Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED),
-    Mutation(
-        "pairs-that-are-gone-are-not-told",
-        "13",
-        _in_place_of(speed_layer.folding, "states_of", _only_who_knows),
-        SHARED,
-    ),
     Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
     Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 0),

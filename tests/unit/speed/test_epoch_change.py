@@ -125,6 +125,23 @@ def test_an_epoch_that_went_live_meanwhile_is_kept(world: World) -> None:
     assert_state(world, "g3", BASE, world.reader("g3", third))
 
 
+def test_two_that_passed_over_each_others_epoch_do_not_wait_for_each_other(world: World) -> None:
+    """One follows the second generation and never saw the third, the other the third and never saw the second."""
+    begun(world)
+    looks(world, "two", 1e9)
+    second = world.publish("g2", BASE, ITEMS, {}, seed=1)
+    alone(world, "one", lambda: is_live(world, "one", second))
+    looks(world, "one", 1e9)
+    looks(world, "two", 0.0)
+    third = world.publish("g3", BASE, ITEMS, {}, seed=2)
+    alone(world, "two", lambda: is_live(world, "two", third))
+    looks(world, "one", 0.0)
+    fourth = world.publish("g4", BASE, ITEMS, {}, seed=3)
+    world.rounds(lambda: left_all_but(world, fourth))
+    world.rest(fourth)
+    assert_state(world, "g4", BASE, world.reader("g4", fourth))
+
+
 def test_one_that_is_not_live_here_makes_room_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was promised to nobody."""
     first = begun(world)
