@@ -31,6 +31,7 @@ from oryx_py.adapters.remote_store import RemoteStore
 from oryx_py.adapters.webhdfs import WebHdfsFiles
 from oryx_py.adapters.webhdfs_client import WebHdfs
 from oryx_py.config import Settings
+from oryx_py.config.groups import LOCAL_HDFS
 from oryx_py.errors import ConfigError
 from oryx_py.ports.files import Files
 from oryx_py.ports.store import ArtefactStore
@@ -38,6 +39,7 @@ from oryx_py.ports.store import ArtefactStore
 __all__ = [
     "Reach",
     "Work",
+    "check_places",
     "history_log",
     "local_folder",
     "open_checkpoints",
@@ -107,6 +109,22 @@ def _staging_of(settings: Settings) -> Path | None:
         return None
     own = work_of(settings).folder
     return own.with_name(f"{own.name}.staged")
+
+
+def check_places(settings: Settings) -> None:
+    """Look whether these settings' places can hold what they are to hold; asks none of them.
+
+    Raises:
+        ConfigError, MissingDependency: as the functions below say.
+    """
+    reach = reach_of(settings)
+    for uri, opened in (
+        (settings.registry_uri, open_registry),
+        (settings.store_uri, open_store),
+        (settings.history_uri, history_log),
+    ):
+        if not uri.startswith(f"hdfs://{LOCAL_HDFS}/"):  # this machine's own, whose address is known when it runs
+            opened(uri, reach)
 
 
 def open_store(uri: str, reach: Reach = Reach()) -> ArtefactStore:

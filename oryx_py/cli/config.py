@@ -38,14 +38,18 @@ def show(context: typer.Context) -> None:
 def check(context: typer.Context) -> None:
     """Check the settings; ends with 2 and one line if something is wrong.
 
+    Nothing is asked of Kafka or HDFS: `oryx setup --check` and `oryx status` do.
+
     Example:
 
       oryx config check && systemctl restart oryx
     """
+    from oryx_py.adapters.places import check_places
     from oryx_py.config import check as advice
 
     call = invocation(context)
     loaded = call.load()
+    check_places(loaded.settings)
     read = ", ".join(loaded.sources) or "nothing is set, all defaults"
     for line in advice(loaded):
         call.screen.note(f"note: {line}")

@@ -43,7 +43,9 @@ def generations(context: typer.Context) -> None:
     registry = open_registry(settings.registry_uri, reach).read()
     rows = generation_rows(registry, open_store(settings.store_uri, reach))
     if not rows:
-        call.screen.note("there is no generation yet: `oryx batch --once` trains one from what was ingested")
+        call.screen.note(
+            f"there is no generation in {settings.store_uri} yet: `oryx batch --once` trains one from what was ingested"
+        )
         return
     call.screen.table(COLUMNS, rows, right=(3, 4, 5))
     if deleted := sum(map(registry.is_deleted, registry.generations)):

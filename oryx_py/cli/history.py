@@ -61,7 +61,9 @@ def _show(call: Invocation, commits: bool) -> None:
     stored = open_stored(settings)
     history, told = stored.history.read(), stored.history.commits()
     if not history.number:
-        call.screen.note("there is no history yet: the batch layer begins it, or `oryx history import`")
+        call.screen.note(
+            f"there is no history in {settings.history_uri} yet: the batch layer begins it, or `oryx history import`"
+        )
         return
     if commits:
         call.screen.table(COMMITS, commit_rows(told), right=(0, 3, 4, 5))
@@ -94,6 +96,7 @@ def import_(
     again: Annotated[
         bool, typer.Option("--again", help="Also files that were imported before: they count twice.")
     ] = False,
+    forgets: Annotated[bool, typer.Option("--forgets", help="Rows may forget users and items for good.")] = False,
 ) -> None:
     """Add old data to the history, before everything that the input topic has.
 
@@ -109,9 +112,11 @@ def import_(
     which partition is whose; a run of the batch layer is waited for.
 
     csv: user, item, strength, timestamp, kind; what comes last may be left
-    out, a first line with names gives the order. An empty strength deletes.
-    parquet: columns of these names. movielens: u.data, ratings.dat,
-    ratings.csv. lastfm: user_artists.dat of HetRec 2011.
+    out, a first line with names gives the order. An empty strength deletes; a
+    row that has nothing but a user, or an item, forgets it, and is refused
+    unless --forgets says that it is meant. parquet: columns of these names.
+    movielens: u.data, ratings.dat, ratings.csv. lastfm: user_artists.dat of
+    HetRec 2011.
 
     Examples:
 
@@ -129,7 +134,7 @@ def import_(
     settings = located(call.settings())
     files = [file_of(path, format) for path in files]
     sources = [ImportedSource(path.name, digest_of(path)) for path in files]
-    reading = _Reading(files, format, timestamps, call.screen)
+    reading = _Reading(files, format, timestamps, forgets, call.screen)
     with call.screen.progress("importing", None, "rows") as bar:
         done = import_into(
             settings, reading.batches(), sources, again=again, on_rows=lambda rows: bar.update(rows, f"{rows:,} rows")
@@ -181,8 +186,10 @@ def export(
 class _Reading:
     """Reads files one after the other; lists what is wrong with them, the first of it."""
 
-    def __init__(self, files: "Sequence[Path]", format_: BulkFormat, unit: Unit, screen: "Screen") -> None:
-        self._files, self._format, self._unit, self._screen = files, format_, unit, screen
+    def __init__(
+        self, files: "Sequence[Path]", format_: BulkFormat, unit: Unit, forgets: bool, screen: "Screen"
+    ) -> None:
+        self._files, self._format, self._unit, self._forgets, self._screen = files, format_, unit, forgets, screen
         self.refused = 0
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
@@ -190,7 +197,7 @@ class _Reading:
 
         listed = 0
         for path in self._files:
-            for checked in read_bulk(path, self._format, self._unit):
+            for checked in read_bulk(path, self._format, self._unit, forgets=self._forgets):
                 self.refused += checked.refused
                 for reason in checked.reasons[: max(0, _LISTED - listed)]:
                     self._screen.note(f"{visible(path.name)}: {visible(reason, 200)}", style="yellow")

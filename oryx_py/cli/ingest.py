@@ -16,7 +16,7 @@ from oryx_py.cli.visible import visible
 from oryx_py.errors import BadInteraction, OryxError, UserError
 
 if TYPE_CHECKING:
-    from oryx_py.cli.files import InteractionFile
+    from oryx_py.cli.files import InteractionFile, Row
     from oryx_py.cli.progress_file import ProgressFile, Sent
     from oryx_py.cli.sending import Line, Refused, Sender
 
@@ -42,6 +42,7 @@ def ingest(
     chunk: Annotated[int, typer.Option("--chunk", min=1, max=5_000, help="Lines a request.")] = 5_000,
     from_line: Annotated[int, typer.Option("--from-line", min=1, help="Begin there, leave out what is above.")] = 1,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, not where an interrupted run ended.")] = False,
+    forgets: Annotated[bool, typer.Option("--forgets", help="Lines may forget users and items for good.")] = False,
     url: Url = None,
 ) -> None:
     """Send a file of interactions to the service, in its order.
@@ -60,7 +61,9 @@ def ingest(
     CSV and TSV: user, item, strength, timestamp, kind. What comes last may be
     left out; a first line with the names of the columns gives their order. An
     empty strength deletes. JSON lines: an object a line, with user, item,
-    strength, timestamp, event. Parquet: columns of these names.
+    strength, timestamp, event. Parquet: columns of these names. A line without
+    an item and a strength forgets the user, one without a user the item, and
+    all that was ever done: it is refused unless --forgets says that it is meant.
 
     Examples:
 
@@ -77,7 +80,8 @@ def ingest(
     with open_interactions(file, format, timestamps) as source, connect(call, url, patience_s=_PATIENCE_S) as service:
         service.ready()  # that there is a service is seen at once, and not with the first chunk's patience
         name = digest_of(file) if named else uuid4().hex
-        progress = _progress_file(call, url, [name, format, timestamps, from_line]) if named else None
+        what = [name, format, timestamps, from_line, *(["forgets"] if forgets else [])]
+        progress = _progress_file(call, url, what) if named else None
         before = progress.read() if progress and not restart else Sent()
         if before.up_to:
             call.screen.note(
@@ -90,7 +94,7 @@ def ingest(
         started = time.monotonic()
         try:
             with call.screen.progress(f"ingesting {visible(file.name)}", source.size_bytes) as bar:
-                for lines, up_to in _chunks(source, report, chunk, max(from_line, before.up_to + 1)):
+                for lines, up_to in _chunks(_rows(source, forgets), report, chunk, max(from_line, before.up_to + 1)):
                     sender.send(lines)
                     progress = _kept(progress, Sent(up_to, before.stored + sender.accepted, report.count), call.screen)
                     bar.update(source.position_bytes(), _rate(sender, before, report, started))
@@ -145,16 +149,24 @@ class _Refusals:
             self._screen.note("further refused lines are counted, not listed", style="yellow")
 
 
-def _chunks(
-    source: "InteractionFile", report: _Refusals, lines: int, from_line: int
-) -> "Iterator[tuple[list[Line], int]]":
+def _rows(source: "InteractionFile", forgets: bool) -> "Iterator[Row]":
+    """Yield the file's rows; what forgets is refused unless it may, as a join that found nothing writes it, too."""
+    for number, row in source.rows():
+        if forgets or isinstance(row, BadInteraction) or (row.user and row.item):
+            yield number, row
+        else:
+            whom = f"user {row.user}" if row.user else f"item {row.item}"
+            yield number, BadInteraction(f"forgets {whom} for good: say --forgets if that is meant")
+
+
+def _chunks(rows: "Iterator[Row]", report: _Refusals, lines: int, from_line: int) -> "Iterator[tuple[list[Line], int]]":
     """Yield lines to be sent together, and the number up to which the file is read with them."""
     from oryx_py.cli.sending import Line, Refused, block_of
     from oryx_py.events import encode_csv
 
     chunk: list[Line] = []
     size = number = 0
-    for number, row in source.rows():
+    for number, row in rows:
         if number < from_line:
             continue
         if chunk and block_of(number) != block_of(chunk[0].number):

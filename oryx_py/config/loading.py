@@ -11,7 +11,7 @@ import msgspec
 from oryx_py.config.checks import conflict
 from oryx_py.config.groups import Settings
 from oryx_py.config.schema import checked, member, open_table
-from oryx_py.config.sources import Entry, entries_of_environment, entries_of_file
+from oryx_py.config.sources import Entry, entries_of_environment, entries_of_file, unread_variables
 from oryx_py.errors import ConfigError
 
 __all__ = ["DEFAULT_FILE", "Loaded", "load"]
@@ -27,11 +27,13 @@ class Loaded:
         settings: all of them.
         origins: `file:line`, or the name of the environment's variable.
         sources: the file and the variables that were read.
+        unread: a line for each variable that may have been meant for a setting.
     """
 
     settings: Settings
     origins: Mapping[str, str]
     sources: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     def origin(self, key: str) -> str:
         """Return where a key's value came from: `default`, `file:line`, or the environment's variable."""
@@ -62,7 +64,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     wrong = conflict(settings)
     if wrong:
         raise ConfigError(wrong)
-    return Loaded(settings, origins, _sources(path, of_environment))
+    return Loaded(settings, origins, _sources(path, of_environment), tuple(unread_variables(environ)))
 
 
 def _sources(path: Path | None, entries: Iterable[Entry]) -> tuple[str, ...]:

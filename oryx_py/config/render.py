@@ -27,7 +27,7 @@ def rows(loaded: Loaded) -> list[Row]:
 
 def check(loaded: Loaded) -> list[str]:
     """Return what is allowed but probably not meant, a line each; what is wrong has kept `load` from returning."""
-    return list(advice(loaded.settings, loaded.origins))
+    return [*loaded.unread, *advice(loaded.settings, loaded.origins)]
 
 
 def reference() -> str:

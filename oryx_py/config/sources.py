@@ -10,7 +10,7 @@ from oryx_py.config.masking import one_line
 from oryx_py.config.schema import KEYS, NAMED_TABLES, OPEN_TABLES, TABLES, member, open_table, takes_text, unknown
 from oryx_py.errors import ConfigError
 
-__all__ = ["PREFIX", "Entry", "entries_of_environment", "entries_of_file"]
+__all__ = ["PREFIX", "Entry", "entries_of_environment", "entries_of_file", "unread_variables"]
 
 PREFIX = "ORYX__"
 
@@ -61,8 +61,11 @@ def entries_of_environment(environ: Mapping[str, str]) -> list[Entry]:
     and what cannot be written so goes into `ORYX__BATCH__SPARK`, all in one: `{ "spark.driver.maxResultSize" = "2g" }`.
 
     Raises:
-        ConfigError: there is no such setting.
+        ConfigError: there is no such setting, or a variable with two underscores is a setting's, written otherwise.
     """
+    for variable, meant in _nearly(environ):
+        if "__" in variable:
+            raise ConfigError(f"{one_line(variable)}: there is no setting of this name; did you mean {meant}?")
     entries: list[Entry] = []
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
@@ -79,6 +82,33 @@ def entries_of_environment(environ: Mapping[str, str]) -> list[Entry]:
         else:
             raise unknown(key, variable, written=_variable)
     return entries
+
+
+def unread_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Iterate over a line for each variable that may be meant for a setting, and is none's.
+
+    `ORYX_SERVING_PORT` may also be what Kubernetes sets for a service that is called `oryx-serving`, so it is no error.
+    """
+    for variable, meant in _nearly(environ):
+        if "__" not in variable:
+            yield f"{one_line(variable)} is not read: the setting's variable is {meant}"
+
+
+def _nearly(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables that are a setting's but for underscores and the size of letters, and how it is written."""
+    settings = {_plain(_variable(key)): _variable(key) for key in KEYS}
+    for variable in sorted(name for name in environ if not name.startswith(PREFIX)):
+        plain = _plain(variable)
+        for table in OPEN_TABLES:
+            above = _plain(_variable(table)) + "_"
+            if plain.startswith(above):
+                settings[plain] = f"{_variable(table)}__{plain.removeprefix(above)}"
+        if plain in settings:
+            yield variable, settings[plain]
+
+
+def _plain(variable: str) -> str:
+    return re.sub("_+", "_", variable.upper())
 
 
 def _known(key: str, value: object, variable: str) -> Entry:

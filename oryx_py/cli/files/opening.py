@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, cast
 
 from oryx_py.cli.choices import Format, Unit
 from oryx_py.cli.files.lines import csv_rows, json_rows, tsv_rows
+from oryx_py.cli.files.mistaken import mistake
 from oryx_py.cli.files.parquet import parquet_rows
 from oryx_py.cli.files.rows import Row, Times
 from oryx_py.errors import UserError
@@ -71,11 +72,11 @@ def open_interactions(path: Path, format_: Format | None = None, unit: Unit = "a
         unit: of the timestamps.
 
     Raises:
-        UserError: it cannot be opened, or not as this format.
+        UserError: it cannot be opened, or not as this format, or its beginning shows that it is something else.
     """
     times = Times(unit)
     if str(path) == "-":
-        yield _of_lines(sys.stdin.buffer, None, format_, times)
+        yield _of_lines(sys.stdin.buffer, "standard input", None, format_, times)
         return
     try:
         size, raw = path.stat().st_size, path.open("rb")
@@ -86,16 +87,19 @@ def open_interactions(path: Path, format_: Format | None = None, unit: Unit = "a
         if found == "parquet" or (found is None and raw.peek(4)[:4] == b"PAR1"):
             yield InteractionFile(parquet_rows(path, times), "parquet", size, lambda: 0, times)
         else:
-            yield _of_lines(raw, size, found, times)
+            yield _of_lines(raw, str(path), size, found, times)
 
 
-def _of_lines(raw: BinaryIO, size: int | None, format_: Format | None, times: Times) -> InteractionFile:
+def _of_lines(raw: BinaryIO, name: str, size: int | None, format_: Format | None, times: Times) -> InteractionFile:
     if format_ == "parquet":
         raise UserError("Parquet cannot be read from standard input: give the file's name")
     stream = io.BufferedReader(cast("io.RawIOBase", raw), _PEEK_BYTES)
     if stream.peek(2)[:2] == b"\x1f\x8b":
         stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), 1 << 16)
-    found = format_ or _format_in(_peeked(stream))
+    start = _peeked(stream)
+    found = format_ or _format_in(start)
+    if wrong := mistake(start, found):
+        raise UserError(f"{name} {wrong}")
 
     def position() -> int:
         # The reader's end closes what it reads.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 from oryx_py.cli.extras import need
@@ -12,6 +13,8 @@ from oryx_py.events import Interaction, parse_object
 __all__ = ["parquet_rows"]
 
 _BATCH_ROWS = 10_000
+_EXACT = 2**53
+"""Up to here a float has every whole number."""
 
 
 def parquet_rows(path: Path, times: Times) -> Iterator[Row]:
@@ -35,7 +38,7 @@ def parquet_rows(path: Path, times: Times) -> Iterator[Row]:
         for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
             for row in batch.to_pylist():
                 number += 1
-                yield number, _tried({columns[name]: value for name, value in row.items()}, times)
+                yield number, _tried({columns[name]: _plain(value) for name, value in row.items()}, times)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read as Parquet: {error}") from error
 
@@ -49,6 +52,21 @@ def _tried(row: dict[str, object], times: Times) -> Interaction | BadInteraction
         return times.to_ms(parse_object(row))
     except BadInteraction as bad:
         return bad
+
+
+def _plain(value: object) -> object:
+    """A value as JSON would have it; writers differ in the type that a column of texts or of numbers gets."""
+    match value:
+        case Decimal():
+            return float(value)
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return value  # which is refused as no text
+        case float() if value.is_integer() and abs(value) <= _EXACT:
+            return int(value)  # a table with a gap in it has made numbers of whole ones
+    return value
 
 
 def _epoch_ms(when: date) -> int:

@@ -10,7 +10,7 @@ from oryx_py.cli.choices import Unit
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction
 
-__all__ = ["ORDER", "SECONDS_BELOW", "Row", "Times", "columns_of", "is_header"]
+__all__ = ["ORDER", "SECONDS_BELOW", "Row", "Times", "columns_of", "is_header", "is_number", "plain_name"]
 
 Row: TypeAlias = tuple[int, Interaction | BadInteraction]
 """A line's (in Parquet: a row's) number, from 1, and what it says, or why it cannot be used."""
@@ -33,15 +33,29 @@ def columns_of(names: Sequence[str]) -> list[str | None]:
     """Return for each column's name what it holds (`ORDER`), None for what is not used; the first of a kind counts."""
     found: list[str | None] = []
     for name in names:
-        plain = re.sub(r"[^a-z]", "", name.lower())
+        plain = plain_name(name)
         meaning = next((meaning for meaning, spellings in _NAMES.items() if plain in spellings), None)
         found.append(None if meaning in found else meaning)
     return found
 
 
+def plain_name(name: str) -> str:
+    """Return a column's name as names are compared: small letters and digits alone, so that `user7` is no `user`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def is_header(fields: Sequence[str]) -> bool:
-    """Say whether a file's first line names its columns: it names a user's and an item's."""
-    return {"user", "item"} <= set(columns_of(fields))
+    """Say whether a file's first line names its columns: it names a user's and an item's, and has no number."""
+    return {"user", "item"} <= set(columns_of(fields)) and not any(map(is_number, fields))
+
+
+def is_number(field: str) -> bool:
+    """Say whether a field has a number, which no column is called."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 class Times:

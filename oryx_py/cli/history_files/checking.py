@@ -46,7 +46,7 @@ class Checked:
         self.rows, self.refused, self.reasons = rows, refused, reasons
 
 
-def check(columns: Mapping[str, _Column], first_row: int, times: Times) -> Checked:
+def check(columns: Mapping[str, _Column], first_row: int, times: Times, *, forgets: bool = True) -> Checked:
     """Judge columns of text; numbers may be numbers already.
 
     Args:
@@ -54,6 +54,7 @@ def check(columns: Mapping[str, _Column], first_row: int, times: Times) -> Check
             deletes; where there is no column of it at all, it is 1.
         first_row: the number of the first row in its file, for the reasons.
         times: the timestamps' unit, decided by the first one where it is "auto".
+        forgets: whether a row may forget a user or an item, by having nothing else.
     """
     count = len(columns["user"])
     users, items = (_text(columns[name]) for name in ("user", "item"))
@@ -69,6 +70,7 @@ def check(columns: Mapping[str, _Column], first_row: int, times: Times) -> Check
         (_bad_id(kinds), "the kind is too long, or has control characters"),
         (no_user & no_item, "user and item are empty"),
         ((no_user | no_item) & told & ~bad_strength, "a strength without a user or an item"),
+        ((no_user ^ no_item) & ~told & (not forgets), "forgets for good: say --forgets if that is meant"),
         (bad_strength, "the strength is no finite number in the range of float32"),
         (bad_time, "the timestamp is no whole number of 0 or above"),
     ]

@@ -10,6 +10,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from oryx_py.cli.choices import BulkFormat, Unit
+from oryx_py.cli.files.mistaken import mistake, other_kind
 from oryx_py.cli.files.rows import ORDER, Times, columns_of, is_header
 from oryx_py.cli.history_files.checking import Checked, check
 from oryx_py.errors import UserError
@@ -25,13 +26,14 @@ _LONGEST_LINE: Final = 1 << 16
 _Batches: TypeAlias = Iterator[Checked]
 
 
-def read_bulk(path: Path, format_: BulkFormat, unit: Unit) -> _Batches:
+def read_bulk(path: Path, format_: BulkFormat, unit: Unit, *, forgets: bool = True) -> _Batches:
     """Read a file, plain or gzip, from its beginning to its end in bounded memory.
 
     Args:
         path: of the file; of MovieLens and Last.fm also the folder that it is in.
         format_: what it is.
         unit: of its timestamps; MovieLens has seconds.
+        forgets: whether rows may forget users and items.
 
     Raises:
         UserError: it cannot be read, or is something else.
@@ -40,9 +42,9 @@ def read_bulk(path: Path, format_: BulkFormat, unit: Unit) -> _Batches:
     times = Times("s" if format_ == "movielens" else unit)
     try:
         if format_ == "parquet":
-            yield from _parquet(found, times)
+            yield from _parquet(found, times, forgets)
         else:
-            yield from _lines(found, format_, times)
+            yield from _lines(found, format_, times, forgets)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{found} cannot be read as {format_}: {error}") from error
 
@@ -63,7 +65,7 @@ def file_of(path: Path, format_: BulkFormat) -> Path:
     raise UserError(f"{path} is a folder: {wanted}")
 
 
-def _parquet(path: Path, times: Times) -> _Batches:
+def _parquet(path: Path, times: Times, forgets: bool) -> _Batches:
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
     meanings = dict(zip(names, columns_of(names), strict=True))
@@ -71,13 +73,13 @@ def _parquet(path: Path, times: Times) -> _Batches:
     row = 1
     for batch in file.iter_batches(_BATCH_ROWS, columns=[name for name, meaning in meanings.items() if meaning]):
         columns = {meanings[name] or "": batch.column(name) for name in batch.schema.names}
-        yield check(columns, row, times)
+        yield check(columns, row, times, forgets=forgets)
         row += batch.num_rows
 
 
-def _lines(path: Path, format_: BulkFormat, times: Times) -> _Batches:
+def _lines(path: Path, format_: BulkFormat, times: Times, forgets: bool) -> _Batches:
     # One edition of Last.fm's file has two counts before its rows, and no names.
-    skipped, start = _first_line(path, having="\t" if format_ == "lastfm" else "")
+    skipped, start = _first_line(path, format_)
     separator = "::" if format_ == "movielens" and "::" in start else "\t" if "\t" in start else ","
     fields = start.split(separator)
     headed = is_header(fields)
@@ -112,7 +114,7 @@ def _lines(path: Path, format_: BulkFormat, times: Times) -> _Batches:
         row = 1 + skipped + headed
         for batch in reader:
             columns = {by_name[name] or "": batch.column(name) for name in batch.schema.names}
-            checked = check(columns, row, times)
+            checked = check(columns, row, times, forgets=forgets)
             row += batch.num_rows + len(wrong)
             yield Checked(checked.rows, checked.refused + len(wrong), (*checked.reasons, *wrong[:20]))
             wrong.clear()
@@ -127,17 +129,22 @@ def _need_ids(path: Path, meanings: Mapping[str, str | None]) -> None:
         raise UserError(f"{path} has no columns of users and items: name them user and item")
 
 
-def _first_line(path: Path, having: str) -> tuple[int, str]:
+def _first_line(path: Path, format_: BulkFormat) -> tuple[int, str]:
     """The first line that has something in it, and how many are before it."""
     try:
         with _opened(path, "") as stream:
-            start = bytes(stream.read(_LONGEST_LINE)).removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
+            start = bytes(stream.read(_LONGEST_LINE))
     except OSError as error:
         raise UserError(f"{path} cannot be opened: {error.strerror or error}") from None
-    for number, line in enumerate(start.splitlines()):
+    text = start.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
+    having = "\t" if format_ == "lastfm" else ""
+    for number, line in enumerate(text.splitlines()):
         if line.strip() and having in line:
+            wrong = mistake(start, "tsv" if "\t" in line else "csv") if format_ == "csv" else other_kind(start)
+            if wrong:
+                raise UserError(f"{path} {wrong}")
             return number, line
-    raise UserError(f"{path} has no line that could be an interaction")
+    raise UserError(f"{path} {other_kind(start) or 'has no line that could be an interaction'}")
 
 
 def _opened(path: Path, separator: str) -> Any:

@@ -112,6 +112,25 @@ def test_an_unknown_setting_names_the_near_one(tmp_path: Path) -> None:
     assert "serving.port" in one_line(oryx("config", "check"), 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[store]\nuri = "memory://generations"\n', "set store.registry_uri to a folder or to hdfs://"),
+        ('[store]\nuri = "hdfs://namenode/oryx"\n', "set hdfs.webhdfs_url"),
+        ('[history]\nuri = "memory://rows"\n', "set history.uri to a folder or to hdfs://"),
+        ('[store]\nuri = "sz://bucket/oryx"\n', "Protocol not known: sz"),
+    ],
+    ids=["registry", "hdfs", "history", "unknown"],
+)
+def test_places_that_cannot_hold_what_they_should_are_wrong_settings(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "oryx.toml").write_text(text)
+    assert said in one_line(oryx("config", "check"), 2)
+
+
+def test_this_machines_own_hdfs_need_not_run_for_its_settings_to_be_fine() -> None:
+    assert oryx("config", "check", env={"ORYX__LOCAL__HDFS": "true"}).exit_code == 0
+
+
 def test_what_nobody_foresaw_is_one_line_and_with_debug_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> str:
         raise ValueError("odd\nthing")
@@ -208,6 +227,18 @@ def test_ingest_sends_what_can_be_used_lists_what_cannot_and_ends_with_1(tmp_pat
     assert result.stdout.startswith("25 interactions stored, 2 refused, ")
 
 
+def test_ingest_forgets_nobody_unless_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "joined.csv").write_text("ann,i1,1\nbob,,\n,i2,\nann,i3,\n")
+    with scripted(taking()) as there:
+        result = oryx("ingest", "joined.csv", "--url", there.url)
+        assert (result.exit_code, posted(there)) == (1, [b"ann,i1,1\n\n\nann,i3,\n"])
+    assert "line 2 refused: forgets user bob for good: say --forgets if that is meant" in result.stderr
+    assert "line 3 refused: forgets item i2 for good" in result.stderr
+    with scripted(taking()) as there:
+        assert oryx("ingest", "joined.csv", "--forgets", "--url", there.url).exit_code == 0
+        assert posted(there) == [b"ann,i1,1\nbob,,\n,i2,\nann,i3,\n"]
+
+
 def test_ingest_can_go_on_from_a_line_and_reads_standard_input() -> None:
     with scripted(taking()) as there:
         result = oryx("ingest", "-", "--from-line", "3", "--url", there.url, input_="a,b\nc,d\ne,f\n")
@@ -233,10 +264,17 @@ def test_a_refused_line_cannot_move_the_cursor() -> None:
     assert "line 1 refused: bad \\x1b[2J line" in result.stderr
 
 
-def test_no_generation_yet_says_what_makes_one() -> None:
-    result = oryx("generations")
+@pytest.mark.parametrize(
+    ("command", "setting", "remedy"),
+    [("generations", "STORE", "oryx batch --once"), ("history", "HISTORY", "oryx history import")],
+    ids=["generations", "history"],
+)
+def test_nothing_yet_says_where_and_what_makes_some(tmp_path: Path, command: str, setting: str, remedy: str) -> None:
+    """Where: a place whose name was mistyped is empty, too."""
+    result = oryx(command, env={f"ORYX__{setting}__URI": str(tmp_path / "mistyped"), "COLUMNS": "300"})
     assert result.exit_code == 0
-    assert "oryx batch --once" in result.stderr
+    assert remedy in result.stderr
+    assert f"in {tmp_path / 'mistyped'} yet" in result.stderr
 
 
 def test_version_names_the_program() -> None:

@@ -73,6 +73,18 @@ def test_what_cannot_be_used_is_named_by_its_row(tmp_path: Path) -> None:
     assert "4 fields, not 3" in wrong[-1]
 
 
+def test_rows_that_forget_are_refused_where_they_may_not(tmp_path: Path) -> None:
+    path = tmp_path / "joined.csv"
+    path.write_text("u,,\n,i,\nu,i,\nu,i,1\n")
+    (checked,) = read_bulk(path, "csv", "auto", forgets=False)
+    assert [tuple(row.values())[:3] for row in checked.rows.to_pylist()] == [("u", "i", None), ("u", "i", 1.0)]
+    assert (checked.refused, [reason[:24] for reason in checked.reasons]) == (
+        2,
+        ["row 1: forgets for good:", "row 2: forgets for good:"],
+    )
+    assert [row[:2] for row in rows_of(path)] == [("u", ""), ("", "i"), ("u", "i"), ("u", "i")]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -132,10 +144,19 @@ def test_gzip_is_seen_by_the_name(tmp_path: Path) -> None:
 def test_what_is_something_else_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello\n")
     (tmp_path / "empty").write_text("")
+    (tmp_path / "semicolons").write_text("u;i;1,5\n")
+    (tmp_path / "half").write_text("user_id,track_id\n1,2\n")
+    (tmp_path / "json").write_text('{"user": "u", "item": "i"}\n')
+    (tmp_path / "zip").write_bytes(b"PK\x03\x04 and so on\n")
     for format_, name, said in (
         ("parquet", "text", "cannot be read as parquet"),
         ("csv", "text", "no columns of users and items"),
         ("csv", "empty", "no line that could be an interaction"),
+        ("csv", "semicolons", "has semicolons between its fields"),
+        ("csv", "half", "call that one item"),
+        ("csv", "json", "is JSON: `oryx ingest"),
+        ("movielens", "zip", "is a zip archive"),
+        ("lastfm", "zip", "is a zip archive"),
         ("csv", "missing", "cannot be opened"),
         ("movielens", ".", "none of"),
     ):

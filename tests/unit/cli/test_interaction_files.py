@@ -4,6 +4,7 @@ import gzip
 import io
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,6 +73,72 @@ def test_milliseconds_are_recognised_by_their_size(tmp_path: Path) -> None:
 def test_a_first_line_with_names_gives_the_order_of_the_columns(tmp_path: Path) -> None:
     path = written(tmp_path, "r.csv", 'rating,"movieId",comment,userId\n4.5,m1,"so, so",ann\n3,m2,fine,bob\n')
     assert read(path)[0] == [Interaction("ann", "m1", 4.5), Interaction("bob", "m2", 3.0)]
+
+
+@pytest.mark.parametrize(
+    "line", ["user1,item1,5", "User 7,Item 9,5", "user,item,5", "user_1,item_1,5,,buy"], ids=range(4)
+)
+def test_a_first_interaction_is_no_header_whatever_its_ids_are_called(tmp_path: Path, line: str) -> None:
+    good, bad = read(written(tmp_path, "a.csv", f"{line}\n{line}\n"))
+    assert [row.strength for row in good] == [5.0, 5.0]
+    assert [[row.user, row.item] for row in good] == [line.split(",")[:2]] * 2
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "ann;i1;1\n", "has semicolons between its fields, not commas: write commas"),
+        ("a.csv", "ann;i1;1,5\nbob;i2;2,5\n", "has semicolons between its fields"),
+        ("a.csv", "user;item;rating\nann;i1;1,5\n", "has semicolons between its fields"),
+        ("a.csv", "1::2::5::978300760\n", "--format movielens"),
+        ("a.csv", "ann|i1|1\n", "has bars"),
+        ("a.csv", "ann i1 1\n", "has spaces"),
+        ("a.csv", "ann\ti1\t1\n", "say --format tsv"),
+        ("a.tsv", "ann,i1,1\n", "say --format csv"),
+        ("a.csv", "user_id,track_id,plays\n7,8,9\n", "none of items: call that one item"),
+        ("a.csv", "track_id,item_id\n7,8\n", "none of users: call that one user"),
+        ("a.csv", "uid,iid,rating\n7,8,9\n", "call these user and item"),
+        ("a.csv", '{"user": "ann", "item": "i1"}\n', "is JSON"),
+        ("a.json", '[{"user": "ann", "item": "i1"}]', "is one array of objects: write an object a line"),
+        ("a.json", '[\n  {"user": "ann", "item": "i1"}\n]', "is one array of objects"),
+        ("a.json", '{\n  "user": "ann"}\n', "has an object on several lines"),
+        ("a.zip", b"PK\x03\x04\x14\x00", "is a zip archive"),
+        ("a.csv", "user,item\n".encode("utf-16"), "is text in UTF-16"),
+        ("a.csv", b"\x00\x01\x02,\x03\n", "is no text"),
+    ],
+    ids=range(18),
+)
+def test_a_file_that_is_something_else_is_refused_whole_with_what_to_do(
+    tmp_path: Path, name: str, content: str | bytes, said: str
+) -> None:
+    for data in (content, gzip.compress(content if isinstance(content, bytes) else content.encode())):
+        path = written(tmp_path, name, data)
+        with pytest.raises(UserError) as refused:
+            read(path)
+        assert str(refused.value).startswith(f"{path} ")
+        assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a;b,c;d",
+        '"Doe, Ann","up; down"',
+        "bob,movie",
+        "ann,the item,",
+        "ann,i1,nan",
+        "a b,c d",
+        '"ann;x;y",i1,1',
+        "only",
+    ],
+    ids=range(8),
+)
+def test_a_first_line_that_may_be_an_interaction_or_a_bad_one_is_not_the_whole_files_affair(
+    tmp_path: Path, line: str
+) -> None:
+    good, _ = read(written(tmp_path, "a.csv", f"{line}\nc,d\n"))
+    assert good[-1] == Interaction("c", "d", 1.0)
 
 
 def test_a_header_with_tabs_is_understood(tmp_path: Path) -> None:
@@ -156,6 +223,17 @@ def test_parquet_rows_that_cannot_be_used_are_refused_by_number(tmp_path: Path) 
     assert len(bad) == 2
 
 
+def test_parquet_columns_of_other_types_say_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    columns = {
+        "user": pa.array([7.0, 8.0]),  # a table with gaps
+        "item": pa.array([b"i1", b"\xff"]),
+        "strength": pa.array([Decimal("1.50"), Decimal(2)], pa.decimal128(5, 2)),
+    }
+    pq.write_table(pa.table(columns), path)
+    assert read(path) == ([Interaction("7", "i1", 1.5)], {2: "item must be text"})
+
+
 def test_parquet_without_users_says_what_to_rename(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"who": ["a"], "item": ["b"]}), path)
@@ -190,7 +268,7 @@ def test_bad_lines_are_refused_with_number_and_reason_and_the_others_are_read(
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     for name in ("a.csv", "a.tsv", "a.jsonl"):
-        good, bad = read(written(tmp_path, name, b"\xff\xfe\x00\n"))
+        good, bad = read(written(tmp_path, name, b"\xff\xfd\n"))
         assert (good, list(bad)) == ([], [1])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.config import Kafka, Kind, Loaded, Settings, load, reference, rows
+from oryx_py.config import Kafka, Kind, Loaded, Settings, check, load, reference, rows
 from oryx_py.config.groups import plain
 from oryx_py.errors import ConfigError
 
@@ -51,6 +51,28 @@ def test_without_a_file_and_environment_everything_is_default(tmp_path: Path, mo
     loaded = load(None, {"PATH": "/bin", "ORYX_HOME": "x"})
     assert plain(loaded.settings) == plain(Settings())
     assert (loaded.origins, loaded.sources) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("ORYX_SERVING__PORT", "ORYX__SERVING__PORT"),
+        ("oryx__serving__port", "ORYX__SERVING__PORT"),
+        ("ORYX_SERVING__API__READ_ONLY", "ORYX__SERVING__API__READ_ONLY"),
+        ("ORYX_KAFKA__CLIENT__SASL_PASSWORD", "ORYX__KAFKA__CLIENT__SASL_PASSWORD"),
+    ],
+)
+def test_a_variable_that_is_written_otherwise_is_no_silent_default(variable: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{variable}: .*did you mean {meant}[?]$"):
+        load(None, {variable: "1"})
+
+
+def test_a_variable_with_single_underscores_may_be_anybodys_and_is_mentioned() -> None:
+    """Kubernetes sets `ORYX_SERVING_PORT` beside a service that is called oryx-serving."""
+    loaded = load(None, {"ORYX_SERVING_PORT": "tcp://10.0.0.1:80", "ORYX_HOME": "x", "SERVING_PORT": "1"})
+    assert plain(loaded.settings) == plain(Settings())
+    (line,) = check(loaded)
+    assert line == "ORYX_SERVING_PORT is not read: the setting's variable is ORYX__SERVING__PORT"
 
 
 def test_the_file_of_the_present_folder_is_read_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
