@@ -13,7 +13,7 @@ from oryx_py.events.fold import FoldSettings
 from oryx_py.model.history import History, HistoryCommit, HistoryFile
 from oryx_py.model.manifest import Manifest
 
-__all__ = ["Base", "base_files", "choose", "in_window", "new_since", "reached"]
+__all__ = ["Base", "base_files", "choose", "in_window", "is_made_of", "new_since", "reached"]
 
 _WORTH_IT = 2
 """A base is taken where all rows are at least so many times those that are new: routing new rows costs more a row."""
@@ -64,6 +64,25 @@ def _is_before(manifest: Manifest, history: History) -> bool:
     return max(1, history.refolded) <= manifest.history <= history.number and all(
         end <= history.offsets.get(partition, -1) for partition, end in covered
     )
+
+
+def is_made_of(manifest: Manifest, history: History, later: Iterable[HistoryCommit]) -> bool:
+    """Say whether a generation was made of this history as of its commit.
+
+    It was not where the history was brought back from a copy and went on otherwise, under numbers that it had before:
+    what came between the copy and the generation then stands in commits that the generation seems to have.
+
+    Args:
+        manifest: of the generation.
+        history: as it is now.
+        later: the commits after the one that the generation names.
+    """
+    if manifest.history > history.number:
+        return False
+    ends = dict(history.offsets)
+    for commit in sorted(later, key=lambda commit: commit.number, reverse=True):
+        ends |= {partition: start for partition, (start, _) in commit.input.items()}
+    return all(manifest.next_offsets.get(p, history.start[p]) == end for p, end in ends.items())
 
 
 def new_since(commit: int, history: History) -> list[HistoryFile]:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import structlog
 
-from batch_layer.history.base import Base, base_files, choose, in_window, new_since, reached
+from batch_layer.history.base import Base, base_files, choose, in_window, is_made_of, new_since, reached
 from batch_layer.history_folder import HistoryFolder
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.registry_log import RegistryLog
@@ -21,6 +21,7 @@ __all__ = ["BaseFinder", "FindBase", "first_in_window", "no_base"]
 log = structlog.get_logger("batch")
 
 _COMMITS_AT_ONCE = 64
+_OF_ANOTHER = "the history was brought back from a copy, and has gone on otherwise, since it was made"
 
 FindBase: TypeAlias = Callable[[History, FoldSettings], Base | None]
 """What there is to fold on for a generation of this history by these settings; None where all rows are to be read."""
@@ -77,7 +78,13 @@ class BaseFinder:
 
     def chosen(self, history: History, fold: FoldSettings) -> Manifest | None:
         """Return the generation that would be folded on, its files unchecked."""
-        return choose(self._manifests(), history, fold)
+        found = self._manifests()
+        while (best := choose(found, history, fold)) is not None:
+            if is_made_of(best, history, self._history.commits(after=best.history)):
+                return best
+            log.warning("not_folded_on", generation=best.generation, reason=_OF_ANOTHER)
+            found.remove(best)
+        return None
 
     def _manifests(self) -> list[Manifest]:
         registry, found = self._registry.read(), []

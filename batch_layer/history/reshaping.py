@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 
 from batch_layer.engine import Engine
+from batch_layer.history.base import is_made_of
 from batch_layer.history.finding import first_in_window
 from batch_layer.history.outstanding import dropped_up_to, outstanding
 from batch_layer.history.retention import Limits, droppable, portions
@@ -85,7 +86,7 @@ class Reshaper:
             StoreUnavailable, JobFailed: try again.
             Cancelled: by `Engine.cancel`.
         """
-        last = self._last_generation()
+        last = self._last_generation(history)
         history = self._without_forgotten(self._within_limits(history), last)
         # What was dropped before the last generation was made, the run that made it has removed.
         made_of = last.history if last else 0
@@ -137,13 +138,14 @@ class Reshaper:
         starts = {partition: offset for partition, (offset, _) in last.dedupe_from.items()}
         return first_in_window(self._log, starts, last.history)
 
-    def _last_generation(self) -> Manifest | None:
-        """The manifest of the newest published generation, None where there is none that can be read."""
+    def _last_generation(self, history: History) -> Manifest | None:
+        """The manifest of the newest published generation, None where there is none of this history to be read."""
         newest = self._registry.read().newest_epoch
         try:
-            return self._store.manifest(newest.generation) if newest else None
+            last = self._store.manifest(newest.generation) if newest else None
         except OryxError:
             return None
+        return last if last and is_made_of(last, history, self._log.commits(after=last.history)) else None
 
 
 def _with_origin(file: HistoryFile) -> HistoryFile:

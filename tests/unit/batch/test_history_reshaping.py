@@ -1,5 +1,6 @@
 """What is done to the history between the rows' commit and training: limits, and what was forgotten."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.history.base import choose, in_window, new_since, reached
+from batch_layer.history.base import choose, in_window, is_made_of, new_since, reached
 from batch_layer.history.finding import BaseFinder
 from batch_layer.history.forgetting import Forgets, Repeats
 from batch_layer.history.reshaping import Reshaper
@@ -21,6 +22,7 @@ from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.places import history_log
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
 from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile
@@ -336,3 +338,53 @@ def test_a_forget_costs_what_is_new_and_brings_no_rows_into_this_process(world: 
     world.send("u4,jam,1", id_=b"later")
     world.run()
     assert engine.asked == []
+
+
+class Copy:
+    """A copy of a world's history, to be brought back as an operator would, with all processes stopped."""
+
+    def __init__(self, world: BatchWorld) -> None:
+        self.world, self.folder = world, world.folder / "history"
+        shutil.copytree(self.folder, world.folder / "copy")
+
+    def bring_back(self) -> None:
+        shutil.rmtree(self.folder)
+        shutil.copytree(self.world.folder / "copy", self.folder)
+        self.world.history = history_log(str(self.folder))
+        self.world.reshape = reshaper(self.world)
+
+
+def test_a_history_from_a_copy_is_not_folded_onto_generations_of_what_it_lacks(world: BatchWorld) -> None:
+    """Commits have their old numbers again and other rows: a generation would seem to have rows that it has not."""
+    world.send(*(f"u{n},tea,1" for n in range(20)))
+    world.run()
+    first, copy = world.newest().manifest, Copy(world)
+    lost = []
+    for user in ("ann", "bob"):
+        world.send(f"{user},tea,1")
+        world.run()
+        lost.append(world.newest().manifest)
+    copy.bring_back()
+    for user in ("cid", "dan", "eve"):
+        world.send(f"{user},tea,1")
+        world.run()
+        history = world.history.read()
+        chosen = finder(world).chosen(history, world.recipe.fold)
+        assert chosen is not None
+        assert chosen.generation == world.newest().name
+        later = {each.generation: world.history.commits(after=each.history) for each in (first, *lost)}
+        assert is_made_of(first, history, later[first.generation])
+        assert not any(is_made_of(each, history, later[each.generation]) for each in lost)
+    assert pairs_of(world.newest()).keys() >= {"u0", "u19", "ann", "bob", "cid", "dan", "eve"}
+
+
+def test_who_was_forgotten_since_the_copy_leaves_the_history_that_was_brought_back(world: BatchWorld) -> None:
+    take_in(world, "ann,tea,1", "bob,tea,1")
+    copy = Copy(world)
+    take_in(world, "bob,jam,1")
+    take_in(world, "ann,,")
+    copy.bring_back()
+    assert "ann" in {row["user"] for row in world.rows()}
+    take_in(world, "bob,egg,1")
+    assert [row["item"] for row in world.rows() if row["user"] == "ann"] == [""], "the forget stays, and nothing else"
+    assert pairs_of(world.newest()) == {"bob": {"tea": 1.0, "jam": 1.0, "egg": 1.0}}
