@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from batch_layer.engine import Ranges
 from oryx_py.errors import LogGap
+from oryx_py.runtime.topics import REMEDY
 
 __all__ = ["new_ranges"]
-
-_REMEDY = "use new topics and an empty store and history for a fresh start, or bring the old topic back"
 
 
 def new_ranges(committed: Mapping[int, int], start: Mapping[int, int], end: Mapping[int, int], topic: str) -> Ranges:
@@ -28,9 +27,9 @@ def new_ranges(committed: Mapping[int, int], start: Mapping[int, int], end: Mapp
         if first < start[partition]:
             raise LogGap(
                 f"{topic}:{partition} begins at {start[partition]}, the history ends at {first}; "
-                f"what lies between is lost: {_REMEDY}"
+                f"what lies between is lost: {REMEDY}"
             )
         if stop < first:
-            raise LogGap(f"{topic}:{partition} ends at {stop}, the history has it up to {first}: {_REMEDY}")
+            raise LogGap(f"{topic}:{partition} ends at {stop}, the history has it up to {first}: {REMEDY}")
         ranges[partition] = (first, stop)
     return ranges

@@ -12,7 +12,10 @@ MIGRATION = (
     "its users are elsewhere now, and Kafka takes no partitions back: stop the layers, and go over to new topics with "
     "`oryx history export`, `oryx setup` and `oryx history import` (docs/operations.md, More partitions)"
 )
-REMEDY = "use new topics and an empty store and history for a fresh start, or bring the old topics back"
+REMEDY = (
+    "bring the old topics back, or take the history over to new ones, so that nothing is lost of what it has "
+    "(docs/operations.md, When Kafka is lost)"
+)
 
 
 def identify(admin: TopicAdmin, topics: Iterable[str]) -> TopicsIdentity:

@@ -35,11 +35,11 @@ def test_the_same_topics_and_topics_of_which_nothing_is_recorded_are_accepted() 
 @pytest.mark.parametrize(
     ("recorded", "reason", "remedy"),
     [
-        (lambda now: TopicsIdentity("another", now.topics), "the store belongs to another", "empty store"),
+        (lambda now: TopicsIdentity("another", now.topics), "the store belongs to another", "take the history over"),
         (
             lambda now: TopicsIdentity(now.cluster_id, {"in": TopicIdentity("other", 2)}),
             "was created anew",
-            "empty store",
+            "take the history over",
         ),
         (
             lambda now: TopicsIdentity(now.cluster_id, {"in": TopicIdentity(now.topics["in"].id, 3)}),
