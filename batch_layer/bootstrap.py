@@ -99,7 +99,9 @@ def run(
         ),
     )
     producer = KafkaProducer(bootstrap, settings.kafka.client)
-    health = serve_health(settings.batch.metrics_host, settings.batch.metrics_port, ready=list, registry=registry)
+    host, port = settings.batch.metrics_host, settings.batch.metrics_port
+    # A single run is also made beside a layer at its interval, which has the address.
+    health = serve_health("batch", host, port, ready=list, registry=registry, optional=once)
     try:
         lock = run_lock(settings, clock)
         layer = assemble(

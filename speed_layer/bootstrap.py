@@ -122,9 +122,8 @@ def run(settings: Settings, stopping: Stopping) -> int:
         if layer is None:
             return 0
         undo.callback(layer.close)
-        health = serve_health(
-            settings.speed.metrics_host, settings.speed.metrics_port, ready=layer.waiting_for, registry=registry
-        )
+        host, port = settings.speed.metrics_host, settings.speed.metrics_port
+        health = serve_health("speed", host, port, ready=layer.waiting_for, registry=registry)
         undo.callback(health.close)
         counts = None
         if settings.update.dialect == "oryx":

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+
+from oryx_py.errors import ConfigError
 
 __all__ = ["Health", "HealthServer", "Ready", "serve_health"]
 
@@ -41,17 +43,37 @@ class Health(Protocol):
         """Stop answering and wait for the threads."""
 
 
-def serve_health(host: str, port: int, *, ready: Ready, registry: CollectorRegistry) -> Health:
+def serve_health(
+    layer: str, host: str, port: int, *, ready: Ready, registry: CollectorRegistry, optional: bool = False
+) -> Health:
     """Answer, until closed, ``GET`` and ``HEAD`` of three paths; port 0 means no endpoint.
 
     - ``/healthz``: 200 as long as the process can answer.
     - ``/ready``: 200, or 503 with ``{"ready": false, "waiting_for": ["..."]}``.
-    - ``/metrics``: ``registry`` in Prometheus' format.
+    - ``/metrics``: ``registry`` in Prometheus' format, and this process's memory and CPU time.
+
+    Args:
+        layer: whose settings the address is from.
+        host, port: the address.
+        ready: what readiness waits for.
+        registry: what is counted.
+        optional: whether to go without where this cannot be listened on, as beside a process that has the address.
 
     Raises:
-        OSError: the port is taken.
+        ConfigError: this cannot be listened on.
     """
-    return HealthServer(host, port, ready=ready, registry=registry) if port else _Nothing()
+    if not port:
+        return _Nothing()
+    try:
+        server = HealthServer(host, port, ready=ready, registry=registry)
+    except OSError as error:
+        where = f"{layer}.metrics_host = {host!r}, {layer}.metrics_port = {port}: {error.strerror or error}"
+        if optional:
+            log.info("without_metrics", reason=where)
+            return _Nothing()
+        raise ConfigError(f"{where}; choose another port, or 0 for none") from error
+    ProcessCollector(registry=registry)
+    return server
 
 
 class HealthServer:

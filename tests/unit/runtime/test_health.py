@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from oryx_py.errors import ConfigError
+from oryx_py.local.ports import choose
 from oryx_py.runtime import health
 from oryx_py.runtime.health import HealthServer, serve_health
 
@@ -115,6 +117,22 @@ def test_closing_cuts_those_still_connected_and_frees_the_port() -> None:
 
 
 def test_port_0_of_the_settings_means_no_endpoint() -> None:
-    nothing = serve_health("127.0.0.1", 0, ready=list, registry=CollectorRegistry())
+    nothing = serve_health("speed", "127.0.0.1", 0, ready=list, registry=CollectorRegistry())
     assert nothing.port == 0
     nothing.close()
+
+
+def test_a_port_that_is_taken_is_one_line_with_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"speed\.metrics_port = {port}: Address already in use; choose another"):
+            serve_health("speed", "127.0.0.1", port, ready=list, registry=CollectorRegistry())
+        without = serve_health("batch", "127.0.0.1", port, ready=list, registry=CollectorRegistry(), optional=True)
+        assert without.port == 0
+
+
+def test_the_metrics_have_the_processs_memory() -> None:
+    server = serve_health("speed", "127.0.0.1", choose(()), ready=list, registry=CollectorRegistry())
+    assert isinstance(server, HealthServer)
+    assert b"process_resident_memory_bytes" in get(server, "/metrics")[2]
+    server.close()
