@@ -130,6 +130,10 @@ class KafkaAdmin:
 
         try:
             return until_answered(answers, doing=doing, timeout_s=self._timeout_s)
+        except BrokerUnavailable as away:
+            raise BrokerUnavailable(
+                f"{away}; no answer: see that Kafka runs at kafka.bootstrap_servers, and that kafka.client is right"
+            ) from away
         finally:
             self._client.poll(0)  # hands on librdkafka's log lines
 

@@ -5,6 +5,7 @@ import logging
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from oryx_py.adapters.kafka_admin import KafkaAdmin
 from oryx_py.adapters.kafka_client import LOG, configuration, translate, until_answered
 from oryx_py.errors import (
     BrokerUnavailable,
@@ -14,6 +15,7 @@ from oryx_py.errors import (
     RecordTooLarge,
     TopicsChanged,
 )
+from oryx_py.local.ports import choose
 from tests.support.ticking import Ticking
 
 
@@ -93,6 +95,12 @@ def test_a_request_ends(monkeypatch: pytest.MonkeyPatch, code: int, kind: type[O
     with pytest.raises(kind):
         until_answered(call, doing="asking", timeout_s=0.2)
     assert (calls > 1) is repeats
+
+
+def test_a_broker_that_does_not_answer_is_one_line_that_says_where_to_look() -> None:
+    admin = KafkaAdmin(f"127.0.0.1:{choose(())}", {}, timeout_s=0.2)
+    with pytest.raises(BrokerUnavailable, match=r"looking for in: .*see that Kafka runs at kafka\.bootstrap_servers"):
+        admin.partitions("in")
 
 
 def test_an_outage_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
