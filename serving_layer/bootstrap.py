@@ -146,7 +146,7 @@ async def serve(
         undo.push_async_callback(runner.cleanup)
         registered = Registered(settings.serving.connections, collectors, new_request_id)
         port = await listen(runner, registered, settings.serving.host, settings.serving.port)
-        log.info("serving_started", host=settings.serving.host, port=port)
+        log.info("serving_started", host=settings.serving.host, port=port, registry=settings.registry_uri)
         on_started(port)
         tasks.append(asyncio.create_task(registered.watch(), name="connections"))
         tasks.append(asyncio.create_task(_connect(settings, ports, awaited, metrics), name="connect"))

@@ -134,7 +134,7 @@ def run(settings: Settings, stopping: Stopping) -> int:
             counts = PartitionCounts(admin, {topic: partitions}, clock)
             undo.callback(counts.close)
         settle()
-        log.info("speed_started", waiting_for=layer.waiting_for())
+        log.info("speed_started", waiting_for=layer.waiting_for(), registry=settings.registry_uri)
         try:
             while not stopping.requested:
                 layer.step(IDLE_S)
