@@ -187,7 +187,7 @@ def _running(folder: Path, screen: Screen, model: Mapping[str, float]) -> Iterat
 
 @contextmanager
 def _no_settings_of_the_user() -> Iterator[None]:
-    """Hide ``ORYX__…``, however it is written, from the demo and its programs: it must not meet anybody's real topics."""
+    """Hide ``ORYX__…``, however written, from the demo and its programs: it must not meet anybody's real topics."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("ORYX_")}
     try:
         yield
