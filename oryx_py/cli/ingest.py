@@ -80,7 +80,7 @@ def ingest(
     with open_interactions(file, format, timestamps) as source, connect(call, url, patience_s=_PATIENCE_S) as service:
         service.ready()  # that there is a service is seen at once, and not with the first chunk's patience
         name = digest_of(file) if named else uuid4().hex
-        what = [name, format, timestamps, from_line, *(["forgets"] if forgets else [])]
+        what: list[object] = [name, format, timestamps, from_line, *(["forgets"] if forgets else [])]
         progress = _progress_file(call, url, what) if named else None
         before = progress.read() if progress and not restart else Sent()
         if before.up_to:

@@ -86,7 +86,7 @@ def _table(first: str, separator: str) -> str | None:
         parts = _fields(first, other)
         if other == separator or len(parts) < 2:
             continue
-        decimals = separator == "," and len(parts) > 2 and _DECIMAL_COMMA.fullmatch(parts[2])
+        decimals = other == ";" and len(parts) > 2 and _DECIMAL_COMMA.fullmatch(parts[2])
         if len(fields) == 1 or decimals or is_header(parts):
             return f"has {name} between its fields, not {_SEPARATORS[separator]}: {_REMEDIES.get(other, _COMMAS)}"
     return _half_a_header(fields)
