@@ -9,10 +9,11 @@ from batch_layer.publish import Publisher
 from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
 from oryx_py.model.generation import Generation
+from oryx_py.model.manifest import Manifest
 from oryx_py.model.registry import GenerationState, Registry
 from oryx_py.ports import ArtefactStore
 
-__all__ = ["Verdict", "judge", "recover", "sweep_halves", "unregistered"]
+__all__ = ["Verdict", "judge", "outdated", "recover", "sweep_halves", "unregistered"]
 
 log = structlog.get_logger("batch")
 
@@ -32,31 +33,40 @@ def unregistered(registry: Registry, stored: Sequence[str]) -> list[str]:
 
 
 def judge(
-    candidates: Sequence[str],
-    covered: Callable[[str], Mapping[int, int]],
-    live: Mapping[int, int],
-    fault: Callable[[str], str | None],
+    candidates: Sequence[str], fault: Callable[[str], str | None], outdated: Callable[[str], str | None]
 ) -> Verdict:
-    """Decide which finished candidate is promoted: the newest whole one that covers all that the live one does.
+    """Decide which finished candidate is promoted: the newest whole one that does not go back behind what is live.
 
     Args:
         candidates: their names, ascending.
-        covered: the first offset that a generation does not cover, by input partition.
-        live: the same of the generation that is live; empty if there is none.
         fault: what is wrong with a candidate's files, None for nothing.
+        outdated: why it may not follow the generation that is live, None where it may; asked of whole ones alone.
     """
     promoted = None
     rejected: dict[str, str] = {}
     for name in reversed(candidates):
         if promoted:
             rejected[name] = f"{promoted} is newer"
-        elif reason := fault(name):
+        elif reason := fault(name) or outdated(name):
             rejected[name] = reason
-        elif any(covered(name).get(partition, 0) < offset for partition, offset in live.items()):
-            rejected[name] = "it covers less than the generation that is live"
         else:
             promoted = name
     return Verdict(promoted, rejected)
+
+
+def outdated(candidate: Manifest, live: Manifest | None) -> str | None:
+    """Return why a candidate may not follow the generation that is live, None where it may.
+
+    It may cover the same input and be the older all the same: its process was taken for dead while it copied the files,
+    and another has published since, of a history that had imported rows by then, or by other settings.
+    """
+    if live is None:
+        return None
+    if any(candidate.next_offsets.get(partition, 0) < offset for partition, offset in live.next_offsets.items()):
+        return "it covers less than the generation that is live"
+    if (candidate.history, candidate.generation) < (live.history, live.generation):
+        return "it is older than the generation that is live"
+    return None
 
 
 def recover(registry_log: RegistryLog, store: ArtefactStore, publisher: Publisher) -> Registry:
@@ -79,18 +89,15 @@ def recover(registry_log: RegistryLog, store: ArtefactStore, publisher: Publishe
 
 
 def sweep_halves(store: ArtefactStore) -> None:
-    """Remove the generations that were never finished."""
+    """Remove the generations that were never finished, and none that was while this process slept since it looked."""
     for name in store.incomplete():
-        store.delete(name)
+        store.discard(name)
         log.info("half_generation_swept", generation=name)
 
 
 def _decide(
     registry_log: RegistryLog, store: ArtefactStore, publisher: Publisher, registry: Registry, candidates: list[str]
 ) -> Registry:
-    def covered(name: str) -> Mapping[int, int]:
-        return store.manifest(name).next_offsets
-
     def fault(name: str) -> str | None:
         try:
             Generation.open(store.local(name))
@@ -99,13 +106,13 @@ def _decide(
         return None
 
     current = registry.newest_epoch
-    live: Mapping[int, int] = {}
+    live: Manifest | None = None
     if current is not None and current.generation in store.generations():
         try:
-            live = covered(current.generation)
+            live = store.manifest(current.generation)
         except (CorruptGeneration, UnsupportedFormat) as trouble:
             log.warning("generation_unreadable", generation=current.generation, reason=str(trouble))
-    verdict = judge(candidates, covered, live, fault)
+    verdict = judge(candidates, fault, lambda name: outdated(store.manifest(name), live))
     rejections = [GenerationState(name, "rejected", reason) for name, reason in verdict.rejected.items()]
     for rejection in rejections:
         log.warning("generation_rejected", generation=rejection.generation, reason=rejection.reason)

@@ -190,7 +190,7 @@ class Checkpointing:
         abandoned = self._new_name(self._clock.now_ms() - _ABANDONED_MS)
         for name in self._store.incomplete():
             if epoch_of(name) is not None and name.partition("-")[2] < abandoned:
-                self._store.delete(name)
+                self._store.discard(name)
 
     def _manifest(self, name: str) -> CheckpointManifest | None:
         try:

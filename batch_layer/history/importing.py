@@ -82,9 +82,9 @@ def import_rows(
         CommitConflict: another process is at work, as if this one were dead; nothing was imported.
         StoreUnavailable: the place does not answer, or has not all rows; nothing was imported.
     """
+    seen = target.log.read()  # first: what another imports after the look at earlier imports is after this, too
     if not again:
         _refuse_known(sources, target.log)
-    seen = target.log.read()
     lanes = Lanes(seen.imported, target.partitions, target.time_ms)
     rows = count = 0
     with (

@@ -121,6 +121,20 @@ class LocalStore:
         leftover = [*broken, *_directories(self._staged), *_directories(self._deleted)]
         return sorted({path.name for path in leftover})
 
+    def discard(self, generation: str) -> None:
+        """Remove what there is of an incomplete generation; nothing becomes whole at its own name but by a rename.
+
+        Raises:
+            StoreUnavailable: the disk does not do it, or it was committed at this moment.
+        """
+        path = self._root / checked_generation(generation)
+        with storage(path):
+            if (aside := self._staged / generation).exists():
+                self._discard(aside)
+            if path.exists() and not (path / MANIFEST).exists():
+                self._discard(path)
+            shutil.rmtree(self._deleted / generation, ignore_errors=True)
+
     def delete(self, generation: str) -> None:
         """Remove a generation, at once for readers, and whatever else is left of that name.
 

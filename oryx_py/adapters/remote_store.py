@@ -7,7 +7,8 @@ A generation is staged in a local directory and copied when it is complete. To c
 3. rename that to ``<name>``, which fails where it exists: the commit.
 
 Fails 1 or 2: there is no generation, and the copy is swept as incomplete. Fails 3: there is none, or a whole one. Where
-nothing is renamed exclusively (`Files.exclusive`), the files go to ``<name>`` at once, and the manifest is the commit.
+nothing is renamed exclusively (`Files.exclusive`), the files go to ``<name>`` at once, and the manifest is the commit,
+which comes when all of them are seen to have stayed.
 
 Readers get a copy in `GenerationCache`, compared with the manifest in size and checksum while it is made.
 """
@@ -81,12 +82,16 @@ class RemoteStore:
         self._files.delete(generation)  # without a manifest: somebody's broken copy
         target = f"{_STAGED}/{generation}" if self._files.exclusive else generation
         self._files.delete(target)
-        for name in (*files, MANIFEST):
+        for name in files:
             self._files.upload(aside / name, f"{target}/{name}")
-        if self._files.exclusive:
+        if not self._files.exclusive:  # else the manifest would make a generation of what is left
             self._check_arrived(target, files)
-            if not self._files.move(target, generation):
-                raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
+        self._files.upload(aside / MANIFEST, f"{target}/{MANIFEST}")
+        self._check_arrived(target, files)
+        if self._files.size(f"{target}/{MANIFEST}") is None:
+            raise self._removed(f"{target}/{MANIFEST}")
+        if self._files.exclusive and not self._files.move(target, generation):
+            raise CommitConflict(f"{self.uri(generation)} exists: a generation is written once")
         self._cache.adopt(generation, aside)
 
     def local(self, uri_or_generation: str) -> Path:
@@ -155,6 +160,21 @@ class RemoteStore:
         staged = [path.name for path in local if GENERATION.fullmatch(path.name)]
         return sorted({*broken, *copying, *staged})
 
+    def discard(self, generation: str) -> None:
+        """Remove what there is of an incomplete generation: first what is aside, which is not committed any more then.
+
+        Where nothing is renamed, one whose manifest comes between the look for it and the removal is damaged, and its
+        writer finds that out.
+
+        Raises:
+            StoreUnavailable: the system does not do it.
+        """
+        self._files.delete(f"{_STAGED}/{checked_generation(generation)}")
+        if not self._is_committed(generation):
+            self._files.delete(generation)
+        with storage(self._staging):
+            shutil.rmtree(self._staging / generation, ignore_errors=True)
+
     def delete(self, generation: str) -> None:
         """Remove a generation, its manifest first, and whatever else is left of that name.
 
@@ -171,11 +191,13 @@ class RemoteStore:
 
     def _check_arrived(self, target: str, files: Mapping[str, FileEntry]) -> None:
         """Look for what was copied: a process that was taken for dead and wakes up may have swept the first of it."""
-        for name in (*files, MANIFEST):
-            there = self._files.size(f"{target}/{name}")
-            if there is None or (name in files and there != files[name].bytes):
-                where = self._files.uri(f"{target}/{name}")
-                raise StoreUnavailable(f"{where} was removed while the rest was copied: the generation is made again")
+        for name, entry in files.items():
+            if self._files.size(f"{target}/{name}") != entry.bytes:
+                raise self._removed(f"{target}/{name}")
+
+    def _removed(self, path: str) -> StoreUnavailable:
+        where = self._files.uri(path)
+        return StoreUnavailable(f"{where} was removed while the rest was copied: the generation is made again")
 
     def _copy(self, name: str, into: Path) -> None:
         with storage(into):

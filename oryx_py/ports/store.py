@@ -62,6 +62,12 @@ class ArtefactStore(Protocol):
     def incomplete(self) -> list[str]:
         """Names of what was staged or half written and never committed, ascending: rubbish, unless written just now."""
 
+    def discard(self, generation: str) -> None:
+        """Remove what there is of an incomplete generation; no error if there is nothing.
+
+        One that was committed stays, also if that was just now: who looks for rubbish may have slept since it looked.
+        """
+
     def delete(self, generation: str) -> None:
         """Remove a generation, its manifest first, or what there is of an incomplete one; no error if there is none."""
 

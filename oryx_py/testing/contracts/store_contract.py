@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration
+from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration, StoreUnavailable
 from oryx_py.model.generation import Generation, new_generation_name
 from oryx_py.model.manifest import MANIFEST
 from oryx_py.ports.store import ArtefactStore, Commit, CommitLog
@@ -125,6 +125,29 @@ class ArtefactStoreContract:
         with pytest.raises(CorruptGeneration, match=FIRST):
             store.local(FIRST)
 
+    def test_discarding_removes_leftovers_and_no_generation(self, open_store: Callable[[], ArtefactStore]) -> None:
+        """Whoever takes a generation for a leftover that was committed since: it stays, whole."""
+        store, other = open_store(), open_store()
+        write_small_generation(store.stage(FIRST), FIRST)
+        assert other.incomplete() == [FIRST]
+        store.commit(FIRST)
+        store.stage(SECOND)
+        for name in (FIRST, SECOND, SECOND):
+            other.discard(name)
+        assert (store.generations(), store.incomplete()) == ([FIRST], [])
+        assert Generation.open(open_store().local(FIRST)).name == FIRST
+
+    def test_what_was_discarded_is_not_committed(self, open_store: Callable[[], ArtefactStore]) -> None:
+        """It has to be written again."""
+        store = open_store()
+        write_small_generation(store.stage(FIRST), FIRST)
+        open_store().discard(FIRST)
+        with pytest.raises((CorruptGeneration, StoreUnavailable)):
+            store.commit(FIRST)
+        assert store.generations() == []
+        publish(store, FIRST)
+        assert store.generations() == [FIRST]
+
     def test_an_open_generation_outlives_its_deletion(self, open_store: Callable[[], ArtefactStore]) -> None:
         """Who reads it goes on reading."""
         store = open_store()
@@ -167,7 +190,7 @@ class ArtefactStoreContract:
     def test_what_is_no_name_is_never_written(self, open_store: Callable[[], ArtefactStore], name: str) -> None:
         """Nothing outside the store, nothing hidden in it."""
         store = open_store()
-        for call in (store.stage, store.commit, store.delete, store.uri):
+        for call in (store.stage, store.commit, store.discard, store.delete, store.uri):
             with pytest.raises(ValueError, match="is no name"):
                 call(name)
 

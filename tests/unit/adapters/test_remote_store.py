@@ -134,6 +134,30 @@ def test_a_copy_that_was_swept_while_it_was_made_is_no_generation(
     store.local(NAME)
 
 
+def test_where_nothing_is_renamed_no_manifest_comes_before_all_files_have_stayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what a sweeper that woke up has left of it would be a generation."""
+    monkeypatch.setattr(LocalFiles, "exclusive", False)
+    store, other = open_store(tmp_path, "here"), open_store(tmp_path, "there")
+    write_small_generation(store.stage(NAME), NAME)
+    upload = LocalFiles.upload
+
+    def then_swept(files: LocalFiles, source: Path, path: str) -> None:
+        upload(files, source, path)
+        if path.endswith("users.npy"):
+            other.discard(NAME)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "upload", then_swept)
+        with pytest.raises(StoreUnavailable, match="was removed while"):
+            store.commit(NAME)
+    assert (store.generations(), store.incomplete()) == ([], [NAME])
+    store.commit(NAME)
+    assert store.generations() == [NAME]
+    open_store(tmp_path, "elsewhere").local(NAME)
+
+
 def test_a_cluster_has_several_names(tmp_path: Path) -> None:
     """A generation's path is what counts, be it told by the NameNode's address, the service's name or WebHDFS."""
     files = WebHdfsFiles(None, "hdfs://nn1:8020/oryx/generations", "/oryx/generations")  # type: ignore[arg-type]

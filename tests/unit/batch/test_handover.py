@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from batch_layer.history.importing import Target, import_rows
 from batch_layer.history.lanes import IMPORT_SCHEMA
 from batch_layer.lease import FileLease
 from batch_layer.lock import Holder
+from batch_layer.recovery import sweep_halves
 from batch_layer.steps import Outcome, Step
 from batch_layer.sweeping import sweep_rows
+from oryx_py.adapters.generation_cache import GenerationCache
 from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.remote_store import RemoteStore
 from oryx_py.errors import BrokerUnavailable, CommitConflict, CorruptGeneration, StoreUnavailable, Transient, UserError
 from oryx_py.model.history import ImportedSource
 from tests.support.batch import BatchWorld, Crash, SlowEngine, pairs_of, slow_fold
@@ -24,6 +28,7 @@ from tests.support.ticking import Ticking
 FIRST = ["ann,tea,2", "ann,tea,1", "bob,jam,1", "bob,tea,4", "cid,jam,1"]
 LATER = ["ann,egg,1", "eve,jam,2", ",tea,"]
 OLD = [("old", f"i{n}") for n in range(10)]
+NUMBERS = count()
 IMPORT = ImportedSource("old.csv", "digest")
 
 
@@ -62,6 +67,12 @@ def taken_over(world: BatchWorld, until: Step = Step.RECOVERED) -> None:
 
 def data(world: BatchWorld) -> Path:
     return world.folder / "history" / "data"
+
+
+def on_host(world: BatchWorld, name: str) -> RemoteStore:
+    """The generations in a place that several hosts share, as one of them has them."""
+    cache = GenerationCache(world.folder / name / "cache", 1 << 30)
+    return RemoteStore(LocalFiles(world.folder / "remote"), world.folder / name / "staged", cache)
 
 
 def empty(world: BatchWorld) -> None:
@@ -214,7 +225,7 @@ def imported(
     target = Target(
         log=world.history,
         folder=world.history_folder,
-        name=f"import-{len(list(data(world).glob('*')))}",
+        name=f"import-{next(NUMBERS)}",
         partitions=world.PARTITIONS,
         starts=dict.fromkeys(range(world.PARTITIONS), 0),
         time_ms=5,
@@ -248,6 +259,65 @@ def test_an_import_writes_no_more_once_it_knows_that_it_was_taken_for_dead(world
         imported(world, lambda: lost.append(1), 4, lambda: bool(lost))
     assert world.history.read().number == 0
     assert not list(data(world).iterdir())
+
+
+def test_an_import_that_slept_after_its_look_for_earlier_ones_counts_nothing_twice(
+    world: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another imports the same file meanwhile, and nobody has told this one that it was taken for dead."""
+    commits = world.history.commits
+
+    def then_sleep(after: int = 0) -> Any:
+        found = commits(after)
+        monkeypatch.undo()
+        imported(world)
+        return found
+
+    monkeypatch.setattr(world.history, "commits", then_sleep)
+    with pytest.raises(CommitConflict, match="run it again"):
+        imported(world)
+    assert len(world.rows()) == len(OLD)
+    world.run()
+    assert_settled(world)
+
+
+def test_a_sweeper_that_slept_since_it_looked_removes_no_generation(
+    world: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was half a generation when it looked is live by now."""
+    halves: list[str] = []
+
+    def look(step: Step) -> None:
+        if step is Step.GENERATION_WRITTEN:
+            halves.extend(world.store.incomplete())
+
+    assert world.run(meanwhile=look) is Outcome.PUBLISHED
+    assert halves == world.store.generations()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "incomplete", lambda: halves)
+        sweep_halves(world.store)
+    assert_settled(world)
+
+
+def test_a_generation_that_is_finished_late_does_not_follow_a_newer_one(
+    world: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer slept in its commit, in which gigabytes are copied; since then rows were imported and published."""
+    here, there = (on_host(world, name) for name in ("here", "there"))
+    world.store, commit = here, here.commit
+
+    def sleep_first(name: str) -> None:
+        imported(world)
+        world.store = there
+        assert world.run() is Outcome.PUBLISHED
+        commit(name)
+
+    monkeypatch.setattr(here, "commit", sleep_first)
+    with pytest.raises(CommitConflict):
+        world.run()
+    assert world.run() is Outcome.NOTHING_NEW
+    assert_settled(world)
+    assert [epoch.epoch for epoch in world.registry.read().epochs] == [1]
 
 
 def test_two_layers_with_one_lease_between_them(world: BatchWorld, tmp_path: Path) -> None:
