@@ -136,7 +136,7 @@ class Housekeeping:
         if self._checkpoints is None:
             return []
         reader = Checkpoints(self._checkpoints, self._store, partitions)
-        return [covered.update for entry in in_use for covered in reader.all_covered(entry)]
+        return [covered.update for covered in reader.all_covered(in_use)]
 
     def _forget_checkpoints(self, before: int) -> None:
         """Delete those of epochs that nobody holds any more, where no speed layer does it."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from oryx_py.errors import LogGap
-from oryx_py.model.epochs import Announcements
+from oryx_py.model.epochs import Announcements, going_back
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
@@ -41,12 +41,14 @@ def announced(
         BrokerUnavailable: it did not answer in time.
     """
     announcements = Announcements()
+    known = {} if checkpoints is None else checkpoints.covered_of(epochs)
     consumer = new_consumer()
     try:
-        end = admin.end_offsets(topic)
-        for oldest in reversed(epochs):
-            checkpoint = checkpoints.covered(oldest) if checkpoints is not None else None
+        first, end = admin.start_offsets(topic), admin.end_offsets(topic)
+        for oldest in going_back(epochs, known):
+            checkpoint = known.get(oldest.epoch)
             start = oldest.start if checkpoint is None else checkpoint.covered.update
+            start = {p: max(start.get(p, 0), offset) for p, offset in first.items()}
             announcements = Announcements(len(end))
             if checkpoint is not None:
                 seeded(announcements, checkpoint)
@@ -54,9 +56,11 @@ def announced(
                 consumer, topic, epochs, start, end, clock=clock, patience_s=_PATIENCE_S, known=announcements
             )
             # An older epoch may be announced further on, and go live, after a newer one that was served before it.
-            known = [entry for entry in epochs if entry.epoch >= oldest.epoch]
-            if any(announcements.of(entry.epoch).is_live(partitions) for entry in known):
+            since = [entry for entry in epochs if entry.epoch >= oldest.epoch]
+            if any(announcements.of(entry.epoch).is_live(partitions) for entry in since):
                 break
+            if start == first and min(known, default=oldest.epoch) >= oldest.epoch:
+                break  # nothing older is there
     except LogGap:
         return announcements
     finally:

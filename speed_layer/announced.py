@@ -6,7 +6,7 @@ from contextlib import closing
 import structlog
 
 from oryx_py.errors import LogGap
-from oryx_py.model.epochs import Announcements, epochs_to_hold
+from oryx_py.model.epochs import Announcements, epochs_to_hold, going_back
 from oryx_py.model.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer, TopicAdmin
 from oryx_py.runtime.announcements import read_announcements
@@ -29,7 +29,7 @@ def announced_until_now(
     reader: Checkpoints | None,
     overlap_s: float,
 ) -> Announcements:
-    """Read what was announced, going back epoch by epoch until a live one is found, or nothing older is there.
+    """Read what was announced, going back among the epochs until a live one is found, or nothing older is there.
 
     Of an epoch that has a checkpoint, what had been announced before stands in that. So where the newest has been live
     for long, reading begins there.
@@ -67,7 +67,7 @@ def _announced_since(
 ) -> Announcements:
     end, partitions = admin.end_offsets(topics.update), range(topics.input_partitions)
     announcements, begin = Announcements(len(end)), dict(end)
-    for oldest in reversed(epochs):
+    for oldest in going_back(epochs, known):
         checkpoint = known.get(oldest.epoch)
         start = oldest.start if checkpoint is None else checkpoint.covered.update
         begin = {p: max(min(start.get(p, 0), offset), first[p]) for p, offset in begin.items()}

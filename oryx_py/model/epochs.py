@@ -1,13 +1,13 @@
 """What the update topic has announced of each epoch, and which epochs a starting process holds. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oryx_py.messages import Progress
 from oryx_py.model.registry import EpochStarted
 from oryx_py.model.terms import Terms
 
-__all__ = ["Announced", "Announcements", "epochs_in_use", "epochs_to_hold"]
+__all__ = ["Announced", "Announcements", "epochs_in_use", "epochs_to_hold", "going_back"]
 
 
 @dataclass(slots=True)
@@ -90,6 +90,21 @@ class Announcements:
         if new - announced.live:
             announced.live |= new
             announced.live_since_ms = timestamp_ms
+
+
+def going_back(epochs: Sequence[EpochStarted], never_passed: Container[int] = ()) -> Iterator[EpochStarted]:
+    """Iterate over epochs back from the newest, to look at what was announced since each, until that is enough.
+
+    While nobody makes epochs live, thousands come, and each look reads all from there on. So it goes at twice the
+    distance each time, and in the end to the oldest.
+
+    Args:
+        epochs: of the registry, ascending.
+        never_passed: epochs that are among them in any case.
+    """
+    for distance, entry in enumerate(reversed(epochs)):
+        if not distance & (distance - 1) or entry.epoch in never_passed or entry is epochs[0]:
+            yield entry
 
 
 def epochs_to_hold(

@@ -73,9 +73,10 @@ class Checkpoints:
                 return together(epoch.epoch, of_partition)
         return None
 
-    def all_covered(self, epoch: EpochStarted) -> list[Covered]:
-        """Return up to where each checkpoint of an epoch goes, the newest first."""
-        return [manifest.covered for manifest in self._readable(epoch)]
+    def all_covered(self, epochs: Iterable[EpochStarted]) -> list[Covered]:
+        """Return up to where each checkpoint of these epochs goes; the store is listed once for all of them."""
+        listed = self._listed()
+        return [manifest.covered for epoch in epochs for manifest in self._readable(epoch, listed)]
 
     def newest(
         self,

@@ -457,6 +457,11 @@ def test_a_start_lists_the_checkpoints_once_however_many_epochs_there_were(world
     assert counted.lists == 1
     assert {epoch_of(asked) for asked in counted.manifests} == {entries[-1].epoch}
     assert counted.manifests[0] == name
+    counted.lists = 0
+    assert [covered.input for covered in reader.all_covered([*old, *entries])] == [
+        covered.input for covered in reader.all_covered(entries)
+    ]
+    assert counted.lists == 2  # one for each of the two
     known = reader.covered(entries[-1])
     assert known is not None
     assert announced.of(entries[-1].epoch).input.items() >= known.covered.input.items()
