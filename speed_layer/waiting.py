@@ -12,6 +12,7 @@ from oryx_py.events.fold import fold_columns
 from oryx_py.events.weighing import times_of, weigh_columns
 from oryx_py.messages.partitions import homes_of
 from oryx_py.model.state import ModelState
+from speed_layer.by_item import ByItem
 
 __all__ = ["MicroBatch", "Waiting", "nothing_but"]
 
@@ -126,6 +127,16 @@ class _Cut:
         return len(self._rows) - int(self._begins[self._next])
 
     @property
+    def rows(self) -> _Rows:
+        """All of them, also those that were taken."""
+        return self._rows
+
+    @property
+    def first(self) -> int:
+        """The first user whose rows were not taken."""
+        return int(self._rows.users[self._begins[self._next]])
+
+    @property
     def rest(self) -> _Rows:
         return self._rows.where(slice(int(self._begins[self._next]), None))
 
@@ -163,6 +174,12 @@ class Waiting:
     _forgotten_items: set[int] = field(default_factory=set)
     _knew: dict[int, tuple[Handles, NDArray[np.int32]]] = field(default_factory=dict)
     """By item forgotten since the last micro-batch: who knew it then, and these users' partitions."""
+    _touched: ByItem = field(init=False)
+    """Of the columns."""
+    _touched_in_cut: ByItem = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._touched, self._touched_in_cut = ByItem(self.partitions), ByItem(self.partitions)
 
     def __len__(self) -> int:
         """At least the number of users that wait, at most that of interactions."""
@@ -204,10 +221,10 @@ class Waiting:
         self._lay_down()
         if max_users is None:
             rows = _by_user([self._cut.rest, *self._columns])
-            self._cut, self._columns = _Cut(), []
+            self._put(_Cut(), [])
         else:
             if not len(self._cut) and self._columns:
-                self._cut, self._columns = _Cut(_by_user(self._columns)), []
+                self._put(_Cut(_by_user(self._columns)), [])
             rows = self._cut.take(max_users, max_rows)
         forgotten_items, self._forgotten_items = frozenset(self._forgotten_items), set()
         knew = {item: users for item, (users, _) in self._knew.items()}
@@ -217,9 +234,16 @@ class Waiting:
     def drop(self, partition: int) -> None:
         """Leave out what waits of a partition: it is another's to fold."""
         self._lay_down()
-        self._columns = [rows.where(rows.partitions != partition) for rows in self._columns]
         rest = self._cut.rest
-        self._cut = _Cut(rest.where(rest.partitions != partition))
+        self._put(
+            _Cut(rest.where(rest.partitions != partition)),
+            [rows.where(rows.partitions != partition) for rows in self._columns],
+        )
+
+    def _put(self, cut: _Cut, columns: list[_Rows]) -> None:
+        """Let this wait, and nothing else."""
+        self._cut, self._columns = cut, columns
+        self._touched, self._touched_in_cut = ByItem(self.partitions), ByItem(self.partitions)
 
     def _lay_down(self) -> None:
         """Turn what came one by one into columns."""
@@ -251,9 +275,10 @@ class Waiting:
     def _forget_item(self, name: str, partition: int, offset: int) -> None:
         """Let everybody in the partition who knows the item, or will when what waits is folded, delete it."""
         item = self.state.items.intern(name)
-        waiting = [rows.users[(rows.items == item) & (rows.partitions == partition)] for rows in self._columns]
-        rest = self._cut.rest
-        waiting.append(rest.users[(rest.items == item) & (rest.partitions == partition)])
+        waiting = [self._touched.users(self._columns, item, partition)]
+        if len(self._cut):
+            cut = self._touched_in_cut.users([self._cut.rows], item, partition)
+            waiting.append(cut[cut >= self._cut.first])  # others of the cut are folded by now
         if item not in self._knew:
             known = self.knowing(item)
             self._knew[item] = known, homes_of(self.state.users.ids(known), self.partitions)
