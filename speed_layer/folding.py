@@ -241,7 +241,7 @@ class EpochFold:
         told: list[tuple[Handles, Handles, NDArray[np.float64]]] = []
         starts = np.zeros(len(users) + 1, np.int64)
         np.cumsum(self.state.histories.activity(len(self.state.users))[users], out=starts[1:])
-        forgotten = np.array(sorted(self.state.forgotten_items), np.int64)
+        forgotten = self.state.forgotten
         for part in chunks(starts, SLICE_PAIRS):
             level0, others = self.state.histories.split(users[part], self.state.items.base, forgotten)
             indptr, items, strengths = level0

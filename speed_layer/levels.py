@@ -44,8 +44,11 @@ class Levels:
     def is_level0(self, items: NDArray[Any]) -> NDArray[np.bool_]:
         """Return bool[n]: which items have their vector of the generation."""
         level0: NDArray[np.bool_] = items < self._state.items.base
-        forgotten = self._state.forgotten_items
-        return level0 & ~np.isin(items, list(forgotten)) if forgotten else level0
+        forgotten = self._state.forgotten
+        if len(forgotten):
+            at = np.minimum(np.searchsorted(forgotten, items), len(forgotten) - 1)
+            level0 &= forgotten[at] != items
+        return level0
 
     def knowing(self, item: int) -> NDArray[np.int64]:
         """Return int64[n]: who knows an item; of one of level 0 the histories have to be gone through."""
@@ -92,7 +95,7 @@ def level_sets(state: ModelState) -> tuple[dict[int, set[int]], set[int]]:
     if not (len(state.items) > state.items.base or state.forgotten_items or state.histories.changed()):
         return {}, set()
     rows = state.histories.rows()
-    forgotten = np.array(sorted(state.forgotten_items), np.int64)
+    forgotten = state.forgotten
     is_level0 = (rows.items < state.items.base) & ~np.isin(rows.items, forgotten)
     holders: dict[int, set[int]] = {item: set() for item in range(state.items.base, len(state.items))}
     old_items = forgotten[forgotten < state.items.base].tolist()

@@ -43,6 +43,7 @@ class ModelState:
         self.histories = Histories(generation.user_histories, generation.item_histories)
         self.forgotten_items: set[int] = set()
         """Handles of items forgotten in this epoch: they count as new, even with a row in the generation."""
+        self._forgotten = np.empty(0, np.int64)
         self._update_partitions = update_partitions
         covered = {int(partition): to for partition, (_, to) in generation.manifest.input.items()}
         self._progress = [dict(covered) for _ in range(update_partitions)]
@@ -50,6 +51,13 @@ class ModelState:
         self._terms = Terms(update_partitions, len(covered))
         self._user_input: dict[int, int] = {}
         self._item_input: dict[int, int] = {}
+
+    @property
+    def forgotten(self) -> NDArray[np.int64]:
+        """int64[f], ascending: `forgotten_items`, of which there are never fewer; the same array until one comes."""
+        if len(self._forgotten) != len(self.forgotten_items):
+            self._forgotten = np.sort(np.fromiter(self.forgotten_items, np.int64, len(self.forgotten_items)))
+        return self._forgotten
 
     def apply(self, update: Update, update_partition: int = 0) -> bool:
         """Apply one message; the fold.
@@ -186,7 +194,7 @@ class ModelState:
             user_vectors=self.user_vectors.dump(),
             item_vectors=self.item_vectors.dump(),
             histories=self.histories.dump(),
-            forgotten_items=np.array(sorted(self.forgotten_items), np.int64),
+            forgotten_items=self.forgotten,
             user_inputs=_columns(self._user_input),
             item_inputs=_columns(self._item_input),
         )
