@@ -56,10 +56,8 @@ class Others:
         granted = budget.grant_states(len(owners))
         whole = granted if granted == len(owners) else int(np.searchsorted(owners, owners[granted]))
         budget.give_back(granted - whole)
-        waiting = self.untold.users
-        self.untold.add(users[np.unique(owners[whole:])].tolist())
-        if waiting:
-            self.untold.add([user for user in users[np.unique(owners[:whole])].tolist() if user in waiting])
+        moved = [user for user in users[np.unique(owners[:whole])].tolist() if user in self.untold]
+        self.untold.add([*users[np.unique(owners[whole:])].tolist(), *moved])
         return states_of(self._state, users, inputs, level1, (owners[:whole], items[:whole], strengths[:whole]))
 
     def say_again(self) -> None:

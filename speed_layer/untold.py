@@ -38,6 +38,10 @@ class Untold:
     def __len__(self) -> int:
         return len(self._users) + sum(len(users) for users, _, _ in self._gone)
 
+    def __contains__(self, user: int) -> bool:
+        """Whether a user's states wait; what he has had to do with a forgotten item is over, however he moves."""
+        return user in self._users
+
     def add(self, users: list[int]) -> None:
         """Let users wait; of one who does already, all is said once more."""
         for user in users:

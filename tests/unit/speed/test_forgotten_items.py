@@ -159,6 +159,24 @@ def test_pairs_that_are_gone_are_told_to_others_within_the_budget() -> None:
     assert {state.input for state in gone} == {7}
 
 
+def test_who_has_a_pair_waiting_that_is_gone_says_the_rest_once() -> None:
+    """It is over, however he moves; else each of very many would say all of his new items once more."""
+    harness, who = Harness(set(range(PARTITIONS))), "u01"
+    home = partition_of(who, PARTITIONS)
+    harness.add((home, 5, Interaction(who, "new", 1.0)))
+    harness.step()
+    for partition in range(PARTITIONS):
+        harness.add(forget_in(partition, 7))
+    harness.step(Budget(0, None, 0))
+    harness.states.clear()
+    harness.add((home, 8, Interaction(who, "q", 3.0)))
+    harness.step(Budget(0, None, 1))
+    while harness.fold.stale:
+        harness.step()
+    assert [state.input for state in harness.states if (state.user, state.item) == (who, "new")] == [8]
+    assert [state.input for state in harness.states if (state.user, state.item) == (who, "p")] == [7]
+
+
 def test_many_removals_are_on_the_wire_as_each_by_itself() -> None:
     block = PairsGone(
         users=["a", 'b"é', "a"],
