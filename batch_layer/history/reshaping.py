@@ -98,7 +98,7 @@ class Reshaper:
         if self._limits == Limits():
             return history
         found = portions(history, self._log.commits())
-        dropped = droppable(found, self._limits, still_needed(self._store, history))
+        dropped = droppable(found, self._limits, still_needed(self._store, history), self._clock.now_ms())
         if not dropped:
             return history
         log.info("history_dropped", files=len(dropped), rows=sum(file.rows for file in dropped))

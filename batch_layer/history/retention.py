@@ -69,18 +69,20 @@ def portions(history: History, commits: Iterable[HistoryCommit]) -> list[Portion
     return found
 
 
-def droppable(found: Sequence[Portion], limits: Limits, needed: Mapping[int, int]) -> list[HistoryFile]:
+def droppable(found: Sequence[Portion], limits: Limits, needed: Mapping[int, int], now_ms: int) -> list[HistoryFile]:
     """Return the files to drop, in the order of the fold.
 
-    By age, whole days go that lie before the oldest day to keep, counted back from the newest row: the clock has no
-    part in it. By number, whole days go as long as no fewer rows are left than are to be kept.
+    By age, whole days go that lie before the oldest day to keep, counted back from the newest row: what the clock says
+    has a part in it only where a row is newer, since a broker whose clock once was years ahead must not cost the rest.
+    By number, whole days go as long as no fewer rows are left than are to be kept.
 
     Args:
         found: what `portions` returns.
         limits: what the settings keep.
         needed: by partition the first offset that some generation's reader may still want from the history.
+        now_ms: since 1970.
     """
-    newest_ms = max((portion.last_ms for portion in found), default=0)
+    newest_ms = min(now_ms, max((portion.last_ms for portion in found), default=0))
     oldest_day = day_of(newest_ms - limits.max_age_days * DAY_MS)
     left = sum(portion.rows for portion in found)
     dropped: list[HistoryFile] = []

@@ -13,9 +13,11 @@ from oryx_py.ports import ArtefactStore
 __all__ = ["compacted_state", "due", "still_needed"]
 
 
-def due(history: History, commits: Sequence[HistoryCommit], limits: Limits, store: ArtefactStore) -> list[HistoryFile]:
-    """Return the files that are dropped with the next generation, if nothing new comes."""
-    return droppable(portions(history, commits), limits, still_needed(store, history))
+def due(
+    history: History, commits: Sequence[HistoryCommit], limits: Limits, store: ArtefactStore, now_ms: int
+) -> list[HistoryFile]:
+    """Return the files that are dropped with the next generation, if nothing new comes until then, which is now."""
+    return droppable(portions(history, commits), limits, still_needed(store, history), now_ms)
 
 
 def still_needed(store: ArtefactStore, history: History) -> Mapping[int, int]:

@@ -54,6 +54,7 @@ def _show(call: Invocation, commits: bool) -> None:
     from batch_layer.history.retention import Limits
     from batch_layer.history.standing import compacted_state, due
     from batch_layer.stored import open_stored
+    from oryx_py.adapters.clock import SystemClock
     from oryx_py.cli.history_report import COMMITS, commit_rows, totals
     from oryx_py.local.endpoint import located
 
@@ -69,7 +70,7 @@ def _show(call: Invocation, commits: bool) -> None:
         call.screen.table(COMMITS, commit_rows(told), right=(0, 3, 4, 5))
         call.screen.line()
     limits = Limits(settings.history.max_age_days, settings.history.max_rows)
-    dropping = due(history, told, limits, stored.store)
+    dropping = due(history, told, limits, stored.store, SystemClock().now_ms())
     call.screen.table(
         ("", ""), totals(history, told, dropping, compacted_state(history, _onto(settings, stored, history)))
     )

@@ -18,9 +18,12 @@ def imported(number: int, *files: HistoryFile) -> HistoryCommit:
     return HistoryCommit(number=number, files=files, input={}, rejected=0, time_ms=number, kind="import", imported=span)
 
 
-def dropped(commits: list[HistoryCommit], limits: Limits, needed: dict[int, int] | None = None) -> list[str]:
+def dropped(
+    commits: list[HistoryCommit], limits: Limits, needed: dict[int, int] | None = None, today: int = 1000
+) -> list[str]:
     history = History.fold(Commit(each.number, encode_commit(each)) for each in commits)
-    return [file.path for file in droppable(portions(history, commits), limits, {0: 999} if needed is None else needed)]
+    needed = {0: 999} if needed is None else needed
+    return [file.path for file in droppable(portions(history, commits), limits, needed, today * DAY_MS)]
 
 
 def test_nothing_goes_where_nothing_is_limited() -> None:
@@ -36,6 +39,15 @@ def test_days_before_the_oldest_to_keep_go_as_a_whole() -> None:
     assert dropped(commits, Limits(max_age_days=2)) == ["a", "b", "c"]
     assert dropped(commits, Limits(max_age_days=3)) == ["a"]
     assert dropped(commits, Limits(max_age_days=4)) == []
+
+
+def test_a_broker_whose_clock_was_years_ahead_for_a_moment_costs_nobody_his_history() -> None:
+    """A single record is enough: all others would lie more than so many days before it."""
+    commits = [commit(n, n, n + 1, rows_of(f"{n}", n)) for n in range(1, 5)]
+    commits += [commit(5, 5, 6, rows_of("ahead", 4000)), commit(6, 6, 7, rows_of("after", 5))]
+    assert dropped(commits, Limits(max_age_days=2), today=5) == ["1", "2"]
+    assert dropped(commits, Limits(max_age_days=2), today=9) == ["1", "2", "3", "4"]
+    assert dropped(commits[:4], Limits(max_age_days=2), today=9) == ["1"]  # nothing new came: nothing is older
 
 
 def test_by_number_whole_days_go_and_never_too_many() -> None:
