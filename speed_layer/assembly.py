@@ -66,7 +66,7 @@ def assemble(
         admin, producer, store, registry, clock: the ports.
         new_consumer: makes a consumer whose commits go to this group, or nowhere.
         stopping: whether the process is asked to stop.
-        loader: where later generations are loaded.
+        loader: where it is looked for later generations, and these are loaded.
         metrics: what is counted.
         past: has the input that was trimmed; None where nothing has it.
         checkpoints: what other processes, or this one before, have written of epochs; None for none.
@@ -153,7 +153,7 @@ def assemble(
             runs=runs,
             newest_epoch=runs[-1].started.epoch if runs else 0,
             registry=known,
-            read_registry=registry.read,
+            read_registry=partial(loader.submit, registry.read),
             load=load_aside,
             input_end=lambda: admin.end_offsets(topic),
             dead_letters=DeadLetters(

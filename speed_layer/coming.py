@@ -17,12 +17,12 @@ log = structlog.get_logger("speed")
 
 
 class Coming:
-    """Looks for newer epochs now and then, and has the newest loaded aside, one at a time.
+    """Has looked for newer epochs now and then, and has the newest loaded, one at a time; waits for neither.
 
     Args:
         newest: the newest epoch known; only later ones are taken.
         registry: as it was read last.
-        read: reads it on from there.
+        read: begins to read it on from there, aside.
         load: begins to load an epoch aside and returns its run when it is ready to be followed.
         limits: intervals.
         clock: for them.
@@ -32,7 +32,7 @@ class Coming:
         self,
         newest: int,
         registry: Registry,
-        read: Callable[[Registry], Registry],
+        read: Callable[[Registry], "Future[Registry]"],
         load: Callable[[EpochStarted], "Future[EpochRun]"],
         limits: Limits,
         clock: Clock,
@@ -43,6 +43,7 @@ class Coming:
         self._load = load
         self._limits = limits
         self._clock = clock
+        self._looking: Future[Registry] | None = None
         self._loading: tuple[EpochStarted, Future[EpochRun]] | None = None
         self._load_not_before = 0.0
         self._looked_at = -1e9
@@ -55,19 +56,21 @@ class Coming:
         return None if self._loading is None else self._loading[0].generation
 
     def look(self) -> None:
-        """Begin to load what is newer than all known, if it is time to look and nothing is being loaded."""
+        """Begin to look, if it is time to and nothing is being loaded, or to load what is newer than all known."""
         now = self._clock.monotonic()
-        if now - self._looked_at < self._limits.registry_poll_s:
+        if self._looking is None and self._loading is None and now - self._looked_at >= self._limits.registry_poll_s:
+            self._looked_at = now
+            self._looking = self._read(self._registry)
+        if self._looking is None or not self._looking.done():
             return
-        self._looked_at = now
+        looked, self._looking = self._looking, None
         try:
-            self._registry = self._read(self._registry)
+            self._registry = looked.result()
         except Transient as trouble:
             log.warning("registry_unreadable", reason=str(trouble))
             return
-        due = self._loading is None and now >= self._load_not_before
         newest = self._registry.newest_epoch
-        if due and newest is not None and newest.epoch > self._newest:
+        if now >= self._load_not_before and newest is not None and newest.epoch > self._newest:
             log.info("epoch_found", epoch=newest.epoch, generation=newest.generation)
             self._loading = (newest, self._load(newest))
 

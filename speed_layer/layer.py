@@ -58,7 +58,7 @@ class SpeedLayer:
         runs: the epochs to begin with, oldest first.
         newest_epoch: the newest epoch known; only later ones are taken.
         registry: as it was read last.
-        read_registry: reads it on from there.
+        read_registry: begins to read it on from there, aside.
         load: begins to load an epoch aside and returns its run when it is ready to be followed; given what the oldest
             epoch held knows of repeats, if there is one.
         input_end: looks up the input topic's end offsets.
@@ -80,7 +80,7 @@ class SpeedLayer:
         runs: Sequence[EpochRun],
         newest_epoch: int,
         registry: Registry,
-        read_registry: Callable[[Registry], Registry],
+        read_registry: Callable[[Registry], "Future[Registry]"],
         load: Callable[[EpochStarted, Repeats | None], "Future[EpochRun]"],
         input_end: Callable[[], Mapping[int, int]],
         dead_letters: DeadLetters,

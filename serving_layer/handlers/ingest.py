@@ -13,7 +13,7 @@ from serving_layer.ingestion.check import Check
 from serving_layer.ingestion.forms import body_form
 from serving_layer.ingestion.multipart import boundary_of
 from serving_layer.ingestion.parts import read_parts
-from serving_layer.ingestion.records import batches
+from serving_layer.ingestion.records import SEND_US, batches
 from serving_layer.ingestion.repeatable import check_repeatable
 from serving_layer.ingestion.spool import Spool
 from serving_layer.problems import Problem
@@ -63,7 +63,7 @@ async def ingest(request: web.Request) -> NoContent:
         try:
             async for batch in batches(spool.pieces(), app[keys.INPUT_TOPIC], key):
                 async with turns.sending:
-                    await turns.next()
+                    await turns.next(len(batch.records) * SEND_US)
                     await send(app, *batch, stored)
         except StoreUnavailable as error:
             raise stopped_midway(str(error), stored) from error

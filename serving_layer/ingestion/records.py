@@ -6,10 +6,12 @@ from typing import Final, NamedTuple
 
 from oryx_py.ports import Headers, Outgoing
 
-__all__ = ["AT_ONCE", "Batch", "batches"]
+__all__ = ["AT_ONCE", "SEND_US", "Batch", "batches"]
 
 AT_ONCE: Final = 500
 """Records sent at once: one or two milliseconds of the loop."""
+SEND_US: Final = 3
+"""Of the loop, for each."""
 
 _QUOTED: Final = re.compile(rb'"([^"]*+(?:""[^"]*+)*+)"')
 

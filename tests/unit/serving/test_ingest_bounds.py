@@ -15,7 +15,6 @@ from oryx_py.ports import Delivery
 from serving_layer import keys
 from serving_layer.bodies import Pace
 from serving_layer.ingestion.spool import Spool, SpoolPlace
-from serving_layer.ingestion.turns import Turns
 from serving_layer.problems import Problem
 from tests.support.polling import until
 from tests.support.serving import FixedModels, Harness, RecordingSender
@@ -99,27 +98,6 @@ async def test_a_body_that_is_nothing_but_wrong_is_not_read_to_its_end(client, l
     named, _, more = detail.rpartition("; and at least ")
     assert named.count("; line ") == 19
     assert 99_980 <= int(more.removesuffix(" more")) < 102_000
-
-
-async def test_of_many_bulk_writes_one_works_in_a_turn_of_the_loop():
-    turns, now = Turns(), 0
-    worked = []
-
-    async def count():
-        nonlocal now
-        while True:
-            now += 1
-            await asyncio.sleep(0)
-
-    async def write():
-        for _ in range(10):
-            await turns.next()
-            worked.append(now)
-
-    counting = asyncio.create_task(count())
-    await asyncio.gather(*(write() for _ in range(5)))
-    counting.cancel()
-    assert len(worked) == len(set(worked)) == 50
 
 
 async def test_bulk_writes_side_by_side_are_stored_each_in_its_order_and_leave_room_for_single_writes():

@@ -1,9 +1,11 @@
 """Looking for the next epoch."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 
 from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.errors import StoreUnavailable
 from oryx_py.model.registry import EpochStarted, GenerationState, Registry
 from oryx_py.ports.store import Commit
 from oryx_py.testing.memory_log import MemoryCommitLog
@@ -25,6 +27,15 @@ class Asked(MemoryCommitLog):
         return super().read(after)
 
 
+def _at_once(log: RegistryLog) -> Callable[[Registry], "Future[Registry]"]:
+    def read(seen: Registry) -> "Future[Registry]":
+        found: Future[Registry] = Future()
+        found.set_result(log.read(seen))
+        return found
+
+    return read
+
+
 def test_each_look_goes_on_from_what_was_seen() -> None:
     """As there is one twice a second, and the registry grows for years."""
     commits, clock, loaded = Asked(), Ticking(), []
@@ -41,7 +52,7 @@ def test_each_look_goes_on_from_what_was_seen() -> None:
     known = Registry()
     for _ in range(5):
         known = begin(known)
-    coming = Coming(5, known, log.read, load, replace(Limits(), registry_poll_s=0.5), clock)
+    coming = Coming(5, known, _at_once(log), load, replace(Limits(), registry_poll_s=0.5), clock)
     coming.look()
     coming.look()
     assert (commits.after, loaded) == ([5], []), "the second was not due"
@@ -49,4 +60,32 @@ def test_each_look_goes_on_from_what_was_seen() -> None:
     for _ in range(3):
         clock.sleep(0.5)
         coming.look()
-    assert (commits.after, loaded) == ([5, 5, 7, 7], [7])
+    assert (commits.after, loaded) == ([5, 5], [7]), "while one is loaded nobody looks for the next"
+
+
+def test_a_registry_that_does_not_answer_keeps_nobody_waiting() -> None:
+    """Folding goes on; the answer is taken when it is there, and a failure makes for another question."""
+    clock, asked, loaded = Ticking(), list[Future[Registry]](), list[int]()
+    log = RegistryLog(MemoryCommitLog())
+    newer = log.append(Registry(), [GenerationState("g1", "published"), EpochStarted(1, "g1", {0: 0}, 0)])
+
+    def read(_: Registry) -> "Future[Registry]":
+        asked.append(Future())
+        return asked[-1]
+
+    def load(started: EpochStarted) -> "Future[EpochRun]":
+        loaded.append(started.epoch)
+        return Future()
+
+    coming = Coming(0, Registry(), read, load, replace(Limits(), registry_poll_s=0.5), clock)
+    for _ in range(3):
+        coming.look()
+        clock.sleep(0.5)
+    assert len(asked) == 1
+    asked[0].set_exception(StoreUnavailable("no answer"))
+    coming.look()
+    coming.look()
+    assert (len(asked), loaded) == (2, [])
+    asked[1].set_result(newer)
+    coming.look()
+    assert loaded == [1]
