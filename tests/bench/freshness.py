@@ -14,7 +14,9 @@ machine took, with whom they were shared. Figures are of all rounds together; be
 
 With --change the generation changes in the middle of each round, under the load (``oryx rollback``: everything since
 the other generation is replayed onto it). Four times a second somebody new posts, and for some seconds it is looked
-every 50 ms whether the service knows it: when it first did, and whether it ever did not any more, and for how long.
+every 50 ms whether the service knows it: when it first did, and whether it ever did not any more, and for how long;
+these questions count among the reads, too. The command that makes the change is nice to the layers, as if it were run
+on another machine.
 """
 
 import argparse
@@ -202,6 +204,7 @@ class Load:
         was_there, gone_at = False, 0.0
 
         def look() -> None:
+            self._asked += 1
             self._connections.ask(request_of("GET", f"/knownItems/{user}"), time.perf_counter(), looked)
 
         def posted(answer: Answered) -> None:
@@ -334,7 +337,7 @@ def one_round(system: System, world: World, options: argparse.Namespace, process
     """Put the load on for some seconds."""
     served = system.get("/ready").generation
     before, taken = in_band(system), CoreTime(processes)
-    change = threading.Timer(options.seconds / 2, system.oryx, ("rollback",))
+    change = threading.Timer(options.seconds / 2, system.oryx, ("rollback",), {"nice": True})
     if options.change:
         change.start()
     times = uvloop.run(load(system.port, world, options, options.seconds, seed))

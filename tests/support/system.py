@@ -93,10 +93,12 @@ class System:
         ours = {f"ORYX__{key}": str(value) for key, value in self.settings.items()}
         return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
 
-    def oryx(self, *arguments: str, timeout_s: float = 240.0, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+    def oryx(
+        self, *arguments: str, timeout_s: float = 240.0, check: bool = True, nice: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; a nice one leaves the cores to the layers."""
         done = subprocess.run(
-            [sys.executable, "-m", "oryx_py.cli", *arguments],
+            [*(("nice", "-n", "19") if nice else ()), sys.executable, "-m", "oryx_py.cli", *arguments],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
