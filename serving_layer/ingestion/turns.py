@@ -30,7 +30,7 @@ class Turns:
         self._renewed_next = False
 
     async def next(self, cost_us: int = PASS_US) -> None:
-        """Wait for a pass with time left, after all who wait already; the caller then has it until it waits for anything.
+        """Wait for a pass with time left, after all who wait already; the caller then has it until it waits itself.
 
         Args:
             cost_us: about how long the work takes.
