@@ -24,13 +24,14 @@ class Constants:
     read_s: float = 9e-6
     """Of a row, from the topic to the history's files: 6 µs of parsing in the tasks' Python; the rest is a guess."""
     shuffle_bytes: float = 40.0
-    """Of a row in Spark's shuffle files (lz4), by users; estimated."""
+    """Of a row in the shuffle files (lz4), by users: 10.7 where IDs have eight bytes; the rest is for longer ones."""
     part_bytes: float = 14.0
-    """Of a pair in the parts that the fold leaves in the working directory; estimated."""
+    """Of a pair in the parts that the fold leaves in the working directory; 12.8 measured."""
     prepare_s: float = 9e-6
-    """Of a row, from the history's files to mapped histories: scan, shuffle, sort, fold and the rest; estimated."""
+    """Of a row, from the history's files to mapped histories: scan, shuffle, sort, fold and the rest; 7.3 µs of CPU
+    measured, without the disk."""
     prepare_task_bytes: float = 700e6
-    """A Python worker and its share of the JVM while they fold a part of a million rows; estimated."""
+    """A Python worker and its share of the JVM while they fold a part of a million rows: 510 MB measured, and room."""
     jvm_bytes: float = 2.6e9
     """Spark's driver with its default heap of 2 GB, and what Java has beside it; estimated."""
     train_pair_s: float = 6e-9
@@ -38,7 +39,7 @@ class Constants:
     train_row_s: float = 6e-11
     """Of a row of factors and a feature squared in one epoch: Gram matrices and turning."""
     round_s: float = 0.25
-    """Of a job of Spark's in rounds, beside its work; estimated."""
+    """Of a job of Spark's in rounds, beside its work; 0.16 measured at rest."""
     top_share: float = 0.01
     """Of all pairs, those of the item (or user) that has most; an assumption, and the batch layer counts them."""
     solve_pair_s: float = 1.2e-8
