@@ -104,16 +104,21 @@ def test_a_process_that_was_killed_does_not_hold_it(tmp_path: Path) -> None:
     lock.release()
 
 
-def leases(folder: Path, beat_s: float = 3600.0) -> tuple[FileLease, Ticking, FileLease, Ticking]:
-    """Two machines' leases, each with its own clock."""
-    one, two = Ticking(), Ticking()
-    files = LocalFiles(folder)
-    return FileLease(files, one, beat_s=beat_s), one, FileLease(files, two, beat_s=beat_s), two
+def leases(folder: Path, beat_s: float = 3600.0, others_s: float = 3600.0) -> tuple[FileLease, FileLease, Ticking]:
+    """Two machines' leases by their beats, each with its own clock; and the other's clock."""
+    files, time_ = LocalFiles(folder), Ticking()
+    return FileLease(files, Ticking(), beat_s=beat_s), FileLease(files, time_, beat_s=others_s), time_
+
+
+def held(folder: Path, beat_s: float = 3600.0, others_s: float = 3600.0) -> tuple[FileLease, FileLease, Ticking]:
+    """`leases`, of which the first is held."""
+    holder, other, time_ = leases(folder, beat_s, others_s)
+    assert holder.attempt(ME) is None
+    return holder, other, time_
 
 
 def test_a_lease_that_is_not_renewed_goes_to_the_next_after_a_minute_of_its_own_time(tmp_path: Path) -> None:
-    dead, _, other, time_ = leases(tmp_path)
-    assert dead.attempt(ME) is None
+    dead, other, time_ = held(tmp_path)
     assert other.attempt(OTHER) == ME
     assert seconds_until_taken(other, time_) == pytest.approx(60, abs=2)
     dead.release()
@@ -122,8 +127,7 @@ def test_a_lease_that_is_not_renewed_goes_to_the_next_after_a_minute_of_its_own_
 
 
 def test_a_lease_that_is_renewed_stays_however_long_it_takes(tmp_path: Path) -> None:
-    alive, _, other, time_ = leases(tmp_path, beat_s=0.01)
-    assert alive.attempt(ME) is None
+    alive, other, time_ = held(tmp_path, beat_s=0.01)
     for _ in range(4):
         seen = standing(names_in(tmp_path))
         assert other.attempt(OTHER) == ME
@@ -166,9 +170,7 @@ def outage(*calls: str) -> Iterator[None]:
 @pytest.mark.parametrize("looks", [True, False], ids=["looking", "waiting-for-an-answer"])
 def test_no_healthy_holder_is_robbed_after_an_outage(tmp_path: Path, looks: bool) -> None:
     """Nobody could renew anything meanwhile: neither is in the right before the holder has had its time."""
-    alive, _, _, time_ = leases(tmp_path)
-    other = FileLease(LocalFiles(tmp_path), time_, beat_s=10.0)
-    assert alive.attempt(ME) is None
+    _, other, time_ = held(tmp_path, others_s=10.0)
     for _ in range(9):
         assert other.attempt(OTHER) == ME
         time_.sleep(1)
@@ -187,8 +189,7 @@ def test_no_healthy_holder_is_robbed_after_an_outage(tmp_path: Path, looks: bool
 
 
 def test_nor_after_one_in_which_the_place_answered_and_took_nothing(tmp_path: Path) -> None:
-    alive, _, other, time_ = leases(tmp_path)
-    assert alive.attempt(ME) is None
+    _, other, time_ = held(tmp_path)
     refused = 0
     with outage("create"):
         for _ in range(200):
@@ -208,9 +209,7 @@ def test_nor_after_one_in_which_the_place_answered_and_took_nothing(tmp_path: Pa
 
 
 def test_who_was_asleep_itself_does_not_count_that_time(tmp_path: Path) -> None:
-    alive, _, _, time_ = leases(tmp_path)
-    other = FileLease(LocalFiles(tmp_path), time_, beat_s=10.0)
-    assert alive.attempt(ME) is None
+    _, other, time_ = held(tmp_path, others_s=10.0)
     for _ in range(3):
         assert other.attempt(OTHER) == ME
         time_.sleep(3600)
@@ -219,8 +218,7 @@ def test_who_was_asleep_itself_does_not_count_that_time(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_waiter_left_is_removed(tmp_path: Path) -> None:
-    alive, _, other, time_ = leases(tmp_path)
-    assert alive.attempt(ME) is None
+    _, other, time_ = held(tmp_path)
     (tmp_path / "000000000001.0123456789abcdef.try").touch()
     seconds_until_taken(other, time_)
     assert names_in(tmp_path) == ["000000000002.lock"]
@@ -228,8 +226,7 @@ def test_what_a_dead_waiter_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_slept_learns_that_it_has_lost(tmp_path: Path) -> None:
-    asleep, _, other, time_ = leases(tmp_path, beat_s=0.2)
-    assert asleep.attempt(ME) is None
+    asleep, other, time_ = held(tmp_path, beat_s=0.2)
     assert other.attempt(OTHER) == ME
     (tmp_path / "000000000002.lock").write_bytes(b"{}")
     _until(asleep._lost.is_set)
@@ -241,8 +238,7 @@ def test_a_holder_that_slept_learns_that_it_has_lost(tmp_path: Path) -> None:
 
 def test_a_holder_that_asks_is_told_at_once(tmp_path: Path) -> None:
     """However long it is to its next beat; where nobody answers, it goes on as it was."""
-    asleep, _, other, time_ = leases(tmp_path)
-    assert asleep.attempt(ME) is None
+    asleep, other, time_ = held(tmp_path)
     assert not asleep.lost()
     seconds_until_taken(other, time_)
     with outage("names"):
@@ -255,8 +251,7 @@ def test_a_holder_that_asks_is_told_at_once(tmp_path: Path) -> None:
 def test_a_place_that_does_not_answer_for_a_while_costs_no_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alive, _, _, _ = leases(tmp_path, beat_s=0.01)
-    assert alive.attempt(ME) is None
+    alive, _, _ = held(tmp_path, beat_s=0.01)
     asked: list[int] = []
 
     def away(*_: object) -> list[str]:
@@ -276,7 +271,7 @@ def test_who_slept_between_looking_and_taking_does_not_take_what_was_used_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It creates a number that others have taken, given back and swept; a higher one tells."""
-    slow, _, quick, _ = leases(tmp_path)
+    slow, quick, _ = leases(tmp_path)
     names = LocalFiles.names
 
     def then_sleep(files: LocalFiles, path: str = "") -> object:

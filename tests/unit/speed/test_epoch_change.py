@@ -13,22 +13,19 @@ from speed_layer.epoch_run import EpochRun
 from speed_layer.layer import SpeedLayer
 from speed_layer.loading import EpochLoader
 from tests.support.answers import assert_state
-from tests.unit.speed.test_shared_checkpoints import BASE, ITEMS, PARTITIONS, World, shared, some
+from tests.support.shared_speed import BASE, ITEMS, PARTITIONS, SharedWorld, shared, some
 
 MOST = 1000
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
+def world(tmp_path: Path) -> Iterator[SharedWorld]:
+    made = SharedWorld(tmp_path)
     yield made
-    for process in made.processes.values():
-        process.close()
     made.close()
-    made.producer.close()
 
 
-def begun(world: World) -> int:
+def begun(world: SharedWorld) -> int:
     """Two processes follow an epoch, and notice every other at once."""
     epoch = world.publish("g1", BASE, ITEMS, {})
     shared(world, epoch, "one", "two")
@@ -37,7 +34,7 @@ def begun(world: World) -> int:
     return epoch
 
 
-def alone(world: World, name: str, until: Callable[[], bool]) -> None:
+def alone(world: SharedWorld, name: str, until: Callable[[], bool]) -> None:
     """Let one process do steps while the other does none."""
     for _ in range(MOST):
         world.processes[name].step(0.001)
@@ -54,28 +51,28 @@ def run_of(layer: SpeedLayer, epoch: int) -> EpochRun | None:
     return next((run for run in layer.runs if run.started.epoch == epoch), None)
 
 
-def has(world: World, name: str, epoch: int) -> bool:
+def has(world: SharedWorld, name: str, epoch: int) -> bool:
     return all(run_of(layer, epoch) is not None for layer in world.processes[name].layers)
 
 
-def is_live(world: World, name: str, epoch: int) -> bool:
+def is_live(world: SharedWorld, name: str, epoch: int) -> bool:
     runs = [run_of(layer, epoch) for layer in world.processes[name].layers]
     return all(run is not None and run.is_live for run in runs)
 
 
-def is_loaded(world: World, name: str, epoch: int) -> bool:
+def is_loaded(world: SharedWorld, name: str, epoch: int) -> bool:
     """Whether the epoch is loaded, whatever was done with it."""
     return all(
         layer._coming._newest >= epoch and layer._coming.loading is None for layer in world.processes[name].layers
     )
 
 
-def looks(world: World, name: str, every_s: float) -> None:
+def looks(world: SharedWorld, name: str, every_s: float) -> None:
     for layer in world.processes[name].layers:
         layer._coming._limits = replace(layer._coming._limits, registry_poll_s=every_s)
 
 
-def told(world: World, name: str) -> Callable[[int], bool]:
+def told(world: SharedWorld, name: str) -> Callable[[int], bool]:
     """Post something of one process's users; return what says whether an epoch has announced it."""
     layers = world.processes[name].layers
     mine = {partition for layer in layers for partition in layer.partitions}
@@ -89,11 +86,11 @@ def told(world: World, name: str) -> Callable[[int], bool]:
     return announced
 
 
-def left_all_but(world: World, epoch: int) -> bool:
+def left_all_but(world: SharedWorld, epoch: int) -> bool:
     return all(held(layer) == [epoch] for layer in world.layers())
 
 
-def test_what_is_served_is_kept_while_the_next_is_live_here_alone(world: World) -> None:
+def test_what_is_served_is_kept_while_the_next_is_live_here_alone(world: SharedWorld) -> None:
     """The operator goes back from a generation that the other process is slow with, and both come to the end."""
     first = begun(world)
     second = world.publish("g2", BASE, ITEMS, {}, seed=1)
@@ -107,7 +104,7 @@ def test_what_is_served_is_kept_while_the_next_is_live_here_alone(world: World) 
     assert_state(world, "g1", BASE, world.reader("g1", third))
 
 
-def test_an_epoch_that_went_live_meanwhile_is_kept(world: World) -> None:
+def test_an_epoch_that_went_live_meanwhile_is_kept(world: SharedWorld) -> None:
     """Whoever announced it live for his part keeps it as long as somebody may announce the rest."""
     begun(world)
     second = world.publish("g2", BASE, ITEMS, {}, seed=1)
@@ -125,7 +122,7 @@ def test_an_epoch_that_went_live_meanwhile_is_kept(world: World) -> None:
     assert_state(world, "g3", BASE, world.reader("g3", third))
 
 
-def test_two_that_passed_over_each_others_epoch_do_not_wait_for_each_other(world: World) -> None:
+def test_two_that_passed_over_each_others_epoch_do_not_wait_for_each_other(world: SharedWorld) -> None:
     """One follows the second generation and never saw the third, the other the third and never saw the second."""
     begun(world)
     looks(world, "two", 1e9)
@@ -142,7 +139,7 @@ def test_two_that_passed_over_each_others_epoch_do_not_wait_for_each_other(world
     assert_state(world, "g4", BASE, world.reader("g4", fourth))
 
 
-def test_one_that_is_not_live_here_makes_room_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_is_not_live_here_makes_room_at_once(world: SharedWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was promised to nobody."""
     first = begun(world)
     second = world.publish("g2", BASE, ITEMS, {}, seed=1)
@@ -158,7 +155,7 @@ def test_one_that_is_not_live_here_makes_room_at_once(world: World, monkeypatch:
     assert_state(world, "g3", BASE, world.reader("g3", third))
 
 
-def test_a_new_epoch_reads_no_window_of_keys_that_the_older_one_has(world: World) -> None:
+def test_a_new_epoch_reads_no_window_of_keys_that_the_older_one_has(world: SharedWorld) -> None:
     """Whatever came under a key is counted once all the same, before and after the generation's offsets."""
     first = begun(world)
     world.send(*some(3)[:20], key="first")

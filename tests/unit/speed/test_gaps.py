@@ -42,42 +42,33 @@ def world(folder: Path, log: FakeLog, *, allowed: bool) -> SpeedWorld:
     )
 
 
-def users(count: int) -> list[Interaction]:
-    return [Interaction(user=f"u{n}", item="p", strength=1.0, timestamp_ms=n + 1) for n in range(count)]
-
-
-def started_and_settled(site: SpeedWorld) -> None:
-    layer = site.start()
-    try:
-        site.settle(layer, 1)
-    finally:
-        layer.close()
+def with_a_gap(folder: Path, has: int, *, allowed: bool) -> SpeedWorld:
+    """Eight users, of whom the topic has lost the first five, and the history has some; a generation of none."""
+    log = FakeLog()
+    site = world(folder, log, allowed=allowed)
+    site.send(*(Interaction(user=f"u{n}", item="p", strength=1.0, timestamp_ms=n + 1) for n in range(8)))
+    site.past = UpTo(log, site.settings.input.topic, has)
+    site.publish("g", BASE, ITEMS, covers={})
+    log.trim(site.settings.input.topic, {0: 5})
+    return site
 
 
 @pytest.mark.parametrize("has", [0, 3])
 def test_without_leave_it_stops_and_says_how_to_go_on(tmp_path: Path, has: int) -> None:
-    log = FakeLog()
-    site = world(tmp_path, log, allowed=False)
-    site.send(*users(8))
-    site.past = UpTo(log, site.settings.input.topic, has)
-    site.publish("g", BASE, ITEMS, covers={})
-    log.trim(site.settings.input.topic, {0: 5})
+    site = with_a_gap(tmp_path, has, allowed=False)
+    layer = site.start()
     with pytest.raises(LogGap, match=r"speed\.allow_gap = true"):
-        started_and_settled(site)
+        site.settle(layer, 1)
+    layer.close()
     site.close()
 
 
 @pytest.mark.parametrize("has", [0, 3])
 def test_with_leave_it_folds_what_there_is_and_counts_the_rest(tmp_path: Path, has: int) -> None:
-    log = FakeLog()
-    site = world(tmp_path, log, allowed=True)
-    site.send(*users(8))
-    site.past = UpTo(log, site.settings.input.topic, has)
-    epoch = site.publish("g", BASE, ITEMS, covers={})
-    log.trim(site.settings.input.topic, {0: 5})
+    site = with_a_gap(tmp_path, has, allowed=True)
     layer = site.start()
-    site.settle(layer, epoch)
-    reader = site.reader("g", epoch)
+    site.settle(layer, 1)
+    reader = site.reader("g", 1)
     told = [n for n in range(8) if (user := reader.users.find(f"u{n}")) >= 0 and reader.user_vector(user) is not None]
     assert told == [n for n in range(8) if n < has or n >= 5]
     assert site.counted.get_sample_value("oryx_speed_lost_total") == 5 - has

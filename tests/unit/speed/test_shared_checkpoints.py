@@ -1,204 +1,36 @@
 """Checkpoints of several processes: who takes partitions over reads the tail alone, and ends in the same vectors."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from oryx_py.adapters.clock import SystemClock
-from oryx_py.errors import OryxError
 from oryx_py.events import Interaction
 from oryx_py.messages import decode, partition_of
-from oryx_py.model.checkpoint import Checkpoint, CheckpointManifest, decode_checkpoint
+from oryx_py.model.checkpoint import Checkpoint
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
-from oryx_py.ports import Consumer
 from oryx_py.runtime.checkpoints import Checkpoints
-from oryx_py.testing.fake_group import FakeGroup, FakeMembership
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from speed_layer.assembly import assemble
-from speed_layer.checkpointing import NoCheckpoints, Writer
-from speed_layer.claiming import Ownership, Part, claim
-from speed_layer.layer import SpeedLayer
-from speed_layer.shared import AsMember, SharedLayer
+from speed_layer.checkpointing import NoCheckpoints
 from tests.support.answers import assert_state
-from tests.support.generations import Pairs
-from tests.support.speed import SpeedWorld
-
-PARTITIONS = 4
-ITEMS = ["p", "q", "r", "s"]
-BASE: Pairs = {"a": {"p": 1.0, "q": 2.0}, "b": {"r": 1.0}, "c": {"q": 1.0, "s": 3.0}, "d": {"p": 2.0}, "e": {"s": 1.0}}
-
-
-class World(SpeedWorld):
-    """On a log in memory; processes with names share it, and say which records they read."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = FakeLog()
-        super().__init__(
-            folder,
-            "shared",
-            admin=FakeAdmin(self.log),
-            producer=FakeProducer(self.log),
-            new_consumer=lambda group: FakeConsumer(self.log, group),
-            partitions=PARTITIONS,
-        )
-        self.group = FakeGroup(self.log, self.settings.speed.group_id, PARTITIONS, lambda: 0.0)
-        self.processes: dict[str, SharedLayer] = {}
-        self.folder = Path(self.settings.store_uri) / "checkpoints"
-
-    def join(self, name: str) -> None:
-        """Start a process under a name."""
-        membership = FakeMembership(self.group, name)
-
-        def outsider() -> Consumer:
-            return self.new_consumer(self.settings.speed.group_id)
-
-        def claimed(partitions: frozenset[int]) -> Ownership:
-            topics = self.settings.items.topic, self.settings.update.topic
-            return claim(outsider, self.admin, *topics, partitions, membership)
-
-        def load(partitions: frozenset[int], ownership: Ownership) -> "Future[SpeedLayer]":
-            found: Future[SpeedLayer] = Future()
-            found.set_result(self.assembled(Part(partitions, ownership, lambda: AsMember(outsider(), membership))))
-            return found
-
-        self.processes[name] = SharedLayer(membership, claimed, load, SystemClock())
-
-    def assembled(self, part: Part) -> SpeedLayer:
-        def writer(begun: Any, ownership: Ownership) -> Writer:
-            made = self.writer(begun, ownership)
-            made._items_end = lambda: self.admin.end_offsets(self.settings.items.topic)
-            return made
-
-        return assemble(
-            self.settings,
-            admin=self.admin,
-            producer=self.producer,
-            new_consumer=self.new_consumer,
-            store=self.store,
-            registry=self.registry,
-            clock=SystemClock(),
-            stopping=lambda: False,
-            loader=ThreadPoolExecutor(1),
-            metrics=self.metrics,
-            checkpoints=self.checkpoints,
-            writer=writer,
-            part=part,
-        )
-
-    def kill(self, name: str) -> None:
-        """End a process without a word; the group notices at once."""
-        del self.processes[name]
-        self.group.leave(name)
-
-    def rounds(self, until: Callable[[], bool], most: int = 2000) -> None:
-        """Let each process do a step, again and again."""
-        for _ in range(most):
-            for process in self.processes.values():
-                process.step(0.0)
-            if until():
-                return
-        raise AssertionError([process.waiting_for() for process in self.processes.values()])
-
-    def layers(self) -> list[SpeedLayer]:
-        return [layer for process in self.processes.values() for layer in process.layers]
-
-    def rest(self, epoch: int) -> None:
-        """Until every partition has an owner that has announced all, and nothing is stale."""
-        end = self.admin.end_offsets(self.settings.input.topic)
-
-        def rests() -> bool:
-            told = {p: o for layer in self.layers() for run in layer.runs for p, o in run.announced.items()}
-            return (
-                all(told.get(p, -1) >= offset for p, offset in end.items())
-                and not any(process.waiting_for() for process in self.processes.values())
-                and not any(run.fold.stale or run.fold.pending for layer in self.layers() for run in layer.runs)
-                and all(self._heard(layer) for layer in self.layers())
-            )
-
-        self.rounds(rests)
-        self.producer.flush(5)
-
-    def _heard(self, layer: SpeedLayer) -> bool:
-        hearing = [run._hearing for run in layer.runs if run._hearing is not None]
-        items = self.admin.end_offsets(self.settings.items.topic)
-        return all(each.reached[p] >= items[p] for each in hearing for p in each.reached)
-
-    def taken(self) -> None:
-        """Until everything that came is in checkpoints."""
-        end = self.admin.end_offsets(self.settings.input.topic)
-
-        def covered() -> bool:
-            found: dict[int, int] = {}
-            for manifest in self.manifests():
-                found |= manifest.covered.input
-            return all(found.get(p, 0) >= offset for p, offset in end.items())
-
-        self.rounds(covered)
-
-    def manifests(self) -> list[CheckpointManifest]:
-        """Of those that no process deletes meanwhile, the oldest first."""
-        found = []
-        for name in self.checkpoints.generations():
-            with suppress(OryxError):
-                found.append(decode_checkpoint(self.checkpoints.raw_manifest(name), name))
-        return found
-
-    def no_more_checkpoints(self) -> None:
-        """Wait for those that are under way, and write none from now on."""
-        for layer in self.layers():
-            layer._checkpoints.close()
-            layer._checkpoints = NoCheckpoints()
+from tests.support.shared_speed import BASE, ITEMS, PARTITIONS, SharedWorld, owned, shared, some
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
+def world(tmp_path: Path) -> Iterator[SharedWorld]:
+    made = SharedWorld(tmp_path)
     yield made
-    for process in made.processes.values():
-        process.close()
     made.close()
-    made.producer.close()
-
-
-def some(seed: int, count: int = 60) -> list[Interaction]:
-    rng = np.random.default_rng(seed)
-    users, items = [*BASE, *"mnopqrstu"], [*ITEMS, *"vwxyz"]
-    told = [
-        Interaction(
-            user=str(rng.choice(users)),
-            item=str(rng.choice(items)),
-            strength=None if rng.random() < 0.2 else float(rng.integers(1, 4)),
-        )
-        for _ in range(count)
-    ]
-    return [*told, Interaction("m", "", None), Interaction("", str(rng.choice(["q", "x"])), None)]
-
-
-def shared(world: World, epoch: int, *names: str) -> None:
-    """Start processes; until each has its part."""
-    for name in names:
-        world.join(name)
-    world.rounds(lambda: all(process.layers for process in world.processes.values()) and owned(world) == PARTITIONS)
-    world.rest(epoch)
-
-
-def owned(world: World) -> int:
-    return sum(len(layer.partitions) for layer in world.layers())
 
 
 def replayed(logs: list[Any]) -> int:
     return sum(entry["records"] for entry in logs if entry["event"] == "input_replayed")
 
 
-def told_and_taken(world: World, seed: int = 1) -> int:
+def told_and_taken(world: SharedWorld, seed: int = 1) -> int:
     epoch = world.publish("g1", BASE, ITEMS, {})
     shared(world, epoch, "one", "two")
     world.send(*some(seed), key="first")
@@ -207,7 +39,7 @@ def told_and_taken(world: World, seed: int = 1) -> int:
     return epoch
 
 
-def served_from_checkpoints(world: World, epoch: int) -> tuple[ModelState, dict[int, int]]:
+def served_from_checkpoints(world: SharedWorld, epoch: int) -> tuple[ModelState, dict[int, int]]:
     """What serving begins with, of several checkpoints, and from where on in the update topic."""
     generation = Generation.open(world.store.local("g1"))
     (entry,) = world.registry.read().epochs
@@ -220,7 +52,7 @@ def served_from_checkpoints(world: World, epoch: int) -> tuple[ModelState, dict[
     return state, covered.update
 
 
-def test_who_takes_over_reads_the_tail_alone(world: World) -> None:
+def test_who_takes_over_reads_the_tail_alone(world: SharedWorld) -> None:
     """Of what the killed one had in checkpoints nothing is read again, and the vectors are those at rest."""
     epoch = told_and_taken(world)
     world.no_more_checkpoints()
@@ -242,7 +74,7 @@ def test_who_takes_over_reads_the_tail_alone(world: World) -> None:
     assert_state(world, "g1", BASE, world.reader("g1", epoch))
 
 
-def test_all_start_again_and_read_nothing(world: World) -> None:
+def test_all_start_again_and_read_nothing(world: SharedWorld) -> None:
     """Under other names, so that the parts are cut in another way."""
     epoch = told_and_taken(world)
     before = world.reader("g1", epoch)
@@ -258,7 +90,7 @@ def test_all_start_again_and_read_nothing(world: World) -> None:
     assert before.epoch == epoch
 
 
-def test_one_without_a_name_begins_with_the_parts_of_several(world: World) -> None:
+def test_one_without_a_name_begins_with_the_parts_of_several(world: SharedWorld) -> None:
     epoch = told_and_taken(world)
     for name in ("one", "two"):
         world.kill(name)
@@ -272,7 +104,7 @@ def test_one_without_a_name_begins_with_the_parts_of_several(world: World) -> No
     assert_state(world, "g1", BASE, world.reader("g1", epoch))
 
 
-def test_several_begin_with_the_checkpoint_of_one_that_had_no_name(world: World) -> None:
+def test_several_begin_with_the_checkpoint_of_one_that_had_no_name(world: SharedWorld) -> None:
     epoch = world.publish("g1", BASE, ITEMS, {})
     alone = world.start(checkpoints=True)
     world.send(*some(1))
@@ -287,7 +119,7 @@ def test_several_begin_with_the_checkpoint_of_one_that_had_no_name(world: World)
     assert_state(world, "g1", BASE, world.reader("g1", epoch))
 
 
-def test_a_broken_one_makes_its_partitions_slower_and_nothing_else(world: World) -> None:
+def test_a_broken_one_makes_its_partitions_slower_and_nothing_else(world: SharedWorld) -> None:
     epoch = told_and_taken(world)
     world.no_more_checkpoints()
     for manifest in world.manifests():
@@ -305,7 +137,7 @@ def test_a_broken_one_makes_its_partitions_slower_and_nothing_else(world: World)
     assert_state(world, "g1", BASE, world.reader("g1", epoch))
 
 
-def test_serving_begins_with_all_parts_together(world: World) -> None:
+def test_serving_begins_with_all_parts_together(world: SharedWorld) -> None:
     """And the update topic's tail brings it to the same."""
     epoch = told_and_taken(world)
     state, start = served_from_checkpoints(world, epoch)
@@ -314,7 +146,7 @@ def test_serving_begins_with_all_parts_together(world: World) -> None:
     assert start[0] > world.registry.read().epochs[0].start[0]
 
 
-def test_serving_keeps_what_a_former_owner_said_after_its_checkpoint(world: World) -> None:
+def test_serving_keeps_what_a_former_owner_said_after_its_checkpoint(world: SharedWorld) -> None:
     """Though the checkpoint of another part was taken when the next owner had already spoken."""
     epoch = told_and_taken(world)
     moved = world.processes["two"].layers[0]
@@ -343,7 +175,7 @@ def test_serving_keeps_what_a_former_owner_said_after_its_checkpoint(world: Worl
     assert_state(world, "g1", BASE, state)
 
 
-def test_a_checkpoint_has_the_users_of_its_own_partitions_alone(world: World) -> None:
+def test_a_checkpoint_has_the_users_of_its_own_partitions_alone(world: SharedWorld) -> None:
     """Also after partitions were let go: whoever is forgotten by another is not in it."""
     epoch = told_and_taken(world)
     world.join("three")
@@ -366,7 +198,7 @@ def test_a_checkpoint_has_the_users_of_its_own_partitions_alone(world: World) ->
     assert checked
 
 
-def test_who_was_replaced_while_it_was_written_commits_none(world: World) -> None:
+def test_who_was_replaced_while_it_was_written_commits_none(world: SharedWorld) -> None:
     """Of what it had folded readers may have dropped some; so it is not there for others to begin with."""
     epoch = told_and_taken(world)
     (layer,) = (layer for layer in world.layers() if 2 in layer.partitions)
