@@ -76,6 +76,8 @@ class FileLease:
         self._lease_s, self._beat_s = lease_s, beat_s
         self._silence = Silence(beat_s)
         self._held: int | None = None
+        self._claimed = 0
+        """The last number that this process has created, also where it could not go on from there."""
         self._lost = threading.Event()
         self._over = threading.Event()
         self._beats: threading.Thread | None = None
@@ -85,17 +87,20 @@ class FileLease:
         with self._silence.broken_off():
             seen = standing(self._files.names())
         silent_s = self._silence.after(seen, self._clock.monotonic())
-        if not seen.free and (silent_s < self._lease_s or not self._silence.takes):
+        mine = not seen.free and seen.number == self._claimed
+        if not seen.free and not mine and (silent_s < self._lease_s or not self._silence.takes):
             if silent_s >= self._lease_s / 2 and not self._silence.takes:
                 self._try(seen.number)
             return self._told(seen.number)
-        number = seen.number + 1
-        # A number that was used up is created once more if we slept since we looked: there is a higher one then.
-        claim = _Claim(holder, secrets.token_hex(8))
-        with self._silence.begun_anew():
-            taken = self._files.create(_lock(number), msgspec.json.encode(claim))
-        if not taken:
-            return self._told(number)
+        number = seen.number if mine else seen.number + 1
+        if not mine:
+            # A number that was used up is created once more if we slept since we looked: there is a higher one then.
+            claim = _Claim(holder, secrets.token_hex(8))
+            with self._silence.begun_anew():
+                taken = self._files.create(_lock(number), msgspec.json.encode(claim))
+            if not taken:
+                return self._told(number)
+            self._claimed = number
         newest = standing(self._files.names()).number
         if newest > number:
             self._files.delete(_lock(number))
@@ -130,9 +135,9 @@ class FileLease:
             try:
                 if self._look(number):
                     return
-                self._files.create(f"{number:012}.{beat + 1:012}.beat", b"")
-                self._files.delete(f"{number:012}.{beat:012}.beat")
-                beat += 1
+                beat += 1  # also where the one before cannot be removed: it would be the same one again
+                self._files.create(f"{number:012}.{beat:012}.beat", b"")
+                self._files.delete(f"{number:012}.{beat - 1:012}.beat")
             except OryxError as trouble:  # there is time for some more
                 log.warning("lease_not_renewed", reason=str(trouble))
 
