@@ -269,7 +269,7 @@ def test_a_place_that_does_not_answer_for_a_while_costs_no_lease(
 
 def test_a_holder_goes_on_beating_where_nothing_can_be_removed(tmp_path: Path) -> None:
     """Whoever waits sees that it is alive."""
-    alive, _, _, _ = leases(tmp_path, beat_s=0.01)
+    alive, _, _ = leases(tmp_path, beat_s=0.01)
     with outage("delete"):
         assert alive.attempt(ME) is None
         _until(lambda: standing(names_in(tmp_path)).beat > 2)
@@ -280,7 +280,7 @@ def test_who_could_not_go_on_after_taking_it_has_it_at_the_next_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And waits for nobody who has died, since that would be itself; unless somebody took it for dead meanwhile."""
-    first, _, other, time_ = leases(tmp_path)
+    first, other, time_ = leases(tmp_path)
     create = LocalFiles.create
 
     def then_away(files: LocalFiles, path: str, content: bytes) -> bool:
