@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.messages import UserGone, UserVector
-from oryx_py.messages.blocks import PairsGone, UserVectors
+from oryx_py.messages.blocks import UserVectors
 from oryx_py.model.state import ModelState
 from speed_layer.waiting import MicroBatch
 
-__all__ = ["block_of", "gone_from", "swept_from", "without_vector"]
+__all__ = ["block_of", "gone_from", "without_vector"]
 
 Handles = NDArray[np.int64]
 
@@ -16,7 +16,7 @@ Handles = NDArray[np.int64]
 def gone_from(state: ModelState, batch: MicroBatch) -> list[UserGone]:
     """Return the pairs and users that are gone; also those that were not known: readers may know them.
 
-    Not those of who is swept (`swept_from`).
+    Not those of who is swept (`speed_layer.removals`).
     """
     gone = np.isnan(batch.strengths)
     concerned = batch.forgotten.copy()
@@ -28,21 +28,6 @@ def gone_from(state: ModelState, batch: MicroBatch) -> list[UserGone]:
         items = None if batch.forgotten[at] else tuple(state.items.ids(batch.items[pairs][gone[pairs]]))
         updates.append(UserGone(state.users.id(int(batch.users[at])), items, state.epoch, int(batch.inputs[at])))
     return updates
-
-
-def swept_from(state: ModelState, batch: MicroBatch) -> PairsGone:
-    """Return the pairs that are gone since an item is forgotten, of users who have done nothing."""
-    owners = batch.owners()
-    pairs = np.flatnonzero(batch.swept[owners])
-    users, items = batch.users[owners[pairs]], batch.items[pairs]
-    return PairsGone(
-        users=state.users.ids(users),
-        handles=users,
-        items=state.items.ids(items),
-        item_handles=items,
-        epoch=state.epoch,
-        inputs=batch.inputs[owners[pairs]],
-    )
 
 
 def block_of(

@@ -17,6 +17,9 @@ with the checkpoint goes on from that end, and loses nothing. What others have s
 heard them: where they share the input, a reader goes on from there if that is less. A checkpoint has the users and the
 items of the input partitions that are the run's when it is taken, and is committed only if nobody has claimed one of
 them until it was written.
+
+Where nothing has come in since the last one none is written, but after a forget as many as are kept: what was forgotten
+is in the older ones, and goes with them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +112,9 @@ class Checkpointing:
         self._term = None if ownership is None else ownership.term
         self._taken = {epoch: dict(input_) for epoch, input_ in taken.items()}
         self._not_before = {epoch: clock.monotonic() + interval_s for epoch in taken}
-        self._epoch = 0
+        self._clean: dict[int, tuple[int, int]] = {}
+        """By epoch: how many forgets the newest checkpoint has, and how many checkpoints have as many."""
+        self._epoch = self._forgets = 0
         self._preparing: Future[Prepared] | None = None
         self._finishing: Future[None] | None = None
         self._began_at = 0.0
@@ -132,7 +137,9 @@ class Checkpointing:
         if run is None:
             return
         epoch, now = run.started.epoch, self._clock.monotonic()
-        if now < self._not_before.get(epoch, now) or run.announced == self._taken.get(epoch):
+        if now < self._not_before.get(epoch, now):
+            return
+        if run.announced == self._taken.get(epoch) and self._clean_of(run) >= self._kept:
             return
         self._epoch, self._began_at = epoch, now
         self._preparing = self._background.submit(self._prepare, epoch, dict(run.announced))
@@ -160,7 +167,7 @@ class Checkpointing:
         except OryxError as trouble:
             self._give_up(trouble)
             return
-        self._taken[self._epoch] = dict(run.positions)
+        self._taken[self._epoch], self._forgets = dict(run.positions), run.forgets
         oldest = min(run.started.epoch for run in runs)
         covered = frozenset(run.positions)
         self._finishing = self._background.submit(self._finish, prepared.name, covered, written, oldest)
@@ -207,6 +214,14 @@ class Checkpointing:
             finishing.result()
         except OryxError as trouble:
             self._give_up(trouble)
+            return
+        forgets, count = self._clean.get(self._epoch, (0, self._kept))
+        self._clean[self._epoch] = self._forgets, count + 1 if self._forgets == forgets else 1
+
+    def _clean_of(self, run: EpochRun) -> int:
+        """Return how many checkpoints have every forget that the run has; as many as are kept, where it has none."""
+        forgets, count = self._clean.get(run.started.epoch, (0, self._kept))
+        return count if run.forgets == forgets else 0
 
     def _give_up(self, trouble: OryxError) -> None:
         self._taken.pop(self._epoch, None)

@@ -90,6 +90,10 @@ class EpochRun:
         """By input partition: below these offsets all updates are acknowledged."""
         self._silent_until = {p: offset for p, offset in announced.items() if p in self.positions}
         self._resumes = resumes
+        self._owes = False
+        """Whether what the replay has made stale is marked: what comes in meanwhile may make more for ever."""
+        self._came = 0
+        """How many records came with the last reading, of those after the replay's."""
         self._until = {p: offset for p, offset in until.items() if p in self.positions}
         self._listens = listens
         self._hearing: Hearing | None = None
@@ -97,6 +101,8 @@ class EpochRun:
         """By partition of the item topic: the highest offset of which this run knows, for what it says of items."""
         if self._listens is not None and owned is not None and len(owned) < len(fold.state.progress()):
             self._hearing = self._listens()
+        self.forgets = 0
+        """How many records have forgotten a user or an item."""
         self.replayed = 0
         """Records read before it followed the input: what a start costs."""
         self.phase = Phase.SILENT if self._silent_until else Phase.REPLAY
@@ -173,6 +179,11 @@ class EpochRun:
         return self.fold.nbytes + _WAITING_BYTES * self.fold.pending + self.repeats.nbytes
 
     @property
+    def said(self) -> dict[int, int]:
+        """By input partition: below these offsets all updates are with the producer, so that they may be announced."""
+        return self.announced if self.fold.unsaid else self.positions
+
+    @property
     def at_rest(self) -> bool:
         """Whether the fold's state is that of the positions, and all of it acknowledged."""
         fold = self.fold
@@ -194,6 +205,7 @@ class EpochRun:
             records = self._up_to_announced(records)
         if self.phase is not Phase.FOLLOW:
             self.replayed += len(records)
+        self._came = len(records) if self.phase is Phase.EMIT else 0
         return records
 
     def add(self, interactions: InteractionColumns, records: Sequence[Record]) -> int:
@@ -203,6 +215,7 @@ class EpochRun:
         if new is not None:
             repeats = len(records) - len(new)
             interactions, records = interactions.at(new), [records[place] for place in new]
+        self.forgets += interactions.users.count("") + interactions.items.count("")
         self.fold.add_many(
             interactions,
             np.array([record.partition for record in records], np.int64),
@@ -218,7 +231,7 @@ class EpochRun:
     @property
     def busy(self) -> bool:
         """Whether there is something to do without any new record."""
-        return bool(self.fold.pending or self.fold.stale)
+        return bool(self.fold.pending or self.fold.stale or self.fold.unsaid)
 
     def take(self, target: Mapping[int, int], max_users: int, budget: Budget) -> list[Updates]:
         """Return the updates that are due now, in the order to send.
@@ -231,7 +244,7 @@ class EpochRun:
         if self.phase is Phase.SILENT:
             if not self.caught_up(self._silent_until):
                 return []
-            self.fold.step(max_users, Budget(0, 0, 0))
+            self.fold.step(max_users, Budget(0, 0, 0))  # removals are all taken: they are announced, too
             if self.fold.pending:
                 return []
             self.phase = Phase.REPLAY
@@ -244,11 +257,14 @@ class EpochRun:
             self.phase = Phase.EMIT
         if self.phase is Phase.FOLLOW:
             return self.fold.step(None, budget)
-        updates = self.fold.step(max_users, budget)
-        if self._resumes and not self.fold.pending:
-            self._resumes = False
-            updates += self.fold.resend()
-        if not self.busy:
+        # Of less than comes in it would never be through.
+        updates = self.fold.step(max(max_users, 2 * self._came), budget)
+        if not (self._owes or self.fold.pending):
+            self._owes = True
+            if self._resumes:
+                updates += self.fold.resend()
+            self.fold.owe()
+        if self._owes and not (self.fold.pending or self.fold.owed or self.fold.unsaid):
             self.phase = Phase.FOLLOW
             if isinstance(self.fold, EpochFold) and self.fold.others is not None:
                 updates += self.fold.others.all_said()

@@ -43,6 +43,20 @@ class Fold(Protocol):
         ...
 
     @property
+    def unsaid(self) -> int:
+        """Of how many pairs that are gone readers have yet to be told: nothing is announced before."""
+        ...
+
+    def owe(self) -> None:
+        """Mark all that is stale now."""
+        ...
+
+    @property
+    def owed(self) -> int:
+        """How much of what was marked is stale still: it comes to its turn, whatever comes in meanwhile."""
+        ...
+
+    @property
     def nbytes(self) -> int:
         """About how many bytes this holds beside the generation's files."""
         ...

@@ -11,22 +11,24 @@ In every system n counts only the pairs of its own sum. An item forgotten in thi
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.events import Interaction, InteractionColumns
 from oryx_py.messages import ItemGone, ItemVector, Update, UserVector
-from oryx_py.messages.blocks import Blocks, PairsGone, Updates, UserVectors, expanded
+from oryx_py.messages.blocks import Updates, UserVectors, expanded
 from oryx_py.messages.item_state import ItemState
 from oryx_py.model.state import ModelState
 from oryx_py.numerics.cg import chunks
 from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
-from speed_layer.batch_messages import block_of, gone_from, swept_from, without_vector
+from speed_layer.batch_messages import block_of, gone_from, without_vector
 from speed_layer.budget import Budget
 from speed_layer.levels import Levels
 from speed_layer.others import Others
+from speed_layer.removals import Removals
 from speed_layer.share import Share, inputs_of, states_of
 from speed_layer.solving import UserSolver
 from speed_layer.waiting import MicroBatch, Waiting, nothing_but
@@ -50,7 +52,7 @@ class EpochFold:
     What a micro-batch's own records touch is solved with it: its users, and the new items that it names. What follows
     from that for others (new items whose users moved, users of level 3 whose items moved) is *stale*: coalesced in the
     order in which it became so, and worked off within a budget a step, so that nobody's interaction waits for it. So it
-    is with who knew an item that is forgotten: his pair is gone with the record, and his vector follows.
+    is with who knew an item that is forgotten: his pair is gone with the record; that it is, and his vector, follow.
 
     Args:
         state: the epoch's state, as the generation has it or as an earlier fold left it.
@@ -75,6 +77,7 @@ class EpochFold:
         self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
         self._levels = Levels(state)
         self._waiting = Waiting(state, partitions, self._levels.knowing)
+        self._removals = Removals(state)
         self._again: set[int] = set()
         """Items of level 2 to be sent once more, also where they have no vector."""
         self.others = None if share is None else Others(state, share, self._levels)
@@ -94,6 +97,22 @@ class EpochFold:
     def shaken(self) -> int:
         """How many of these are users who are behind what is announced, since an item that they knew is forgotten."""
         return len(self._levels.shaken)
+
+    @property
+    def unsaid(self) -> int:
+        """Of how many pairs that are gone readers have yet to be told: nothing is announced before."""
+        return len(self._removals)
+
+    def owe(self) -> None:
+        """Mark all that is stale now."""
+        self._levels.owe()
+        if self.others is not None:
+            self.others.untold.owe()
+
+    @property
+    def owed(self) -> int:
+        """How much of what was marked is stale still."""
+        return self._levels.owed + (0 if self.others is None else self.others.untold.owed)
 
     @property
     def nbytes(self) -> int:
@@ -132,6 +151,7 @@ class EpochFold:
         if self._waiting:
             most = None if max_users is None else ROWS_A_USER * max_users
             self._fold(self._waiting.take(max_users, most), budget.again(), updates)
+        updates += self._removals.take(budget)
         if not self._waiting:
             self._work_off(budget, updates)
         return updates
@@ -143,8 +163,8 @@ class EpochFold:
         """
         levels = self._levels
         self._again = set(levels.holders) if self.others is None else self.others.own_items(levels.holders)
-        levels.stale_items |= dict.fromkeys(sorted(self._again))
-        levels.stale_users |= dict.fromkeys(sorted(levels.level3))
+        levels.stale_items.add(sorted(self._again))
+        levels.stale_users.add(sorted(levels.level3))
         if self.others is not None:
             self.others.say_again()
         return []
@@ -156,6 +176,7 @@ class EpochFold:
         """
         assert self.others is not None
         self.others.release(terms)
+        self._removals.keep(partial(self.others.share.own_users, self.state))
         for partition in terms:
             self._waiting.drop(partition)
 
@@ -163,13 +184,16 @@ class EpochFold:
         return self.others is None or self.others.share.owns(name)
 
     def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates], *, said_elsewhere: bool = False) -> None:
+        updates += self._removals.of(batch.users[~batch.swept])
         for removal in gone_from(self.state, batch):
             self._publish(removal, updates)
-        if batch.swept.any():
-            self._publish(swept_from(self.state, batch), updates)
-        self._forget_items(batch, updates, said_elsewhere=said_elsewhere)
         owners = batch.owners()
         swept = batch.swept[owners]
+        if batch.swept.any():
+            users, items = batch.users[owners[swept]], batch.items[swept]
+            self.state.drop_pairs(users, items, batch.inputs[owners[swept]])
+            self._removals.add(users, items)
+        self._forget_items(batch, updates, said_elsewhere=said_elsewhere)
         new = ~self._levels.is_level0(batch.items)
         if self.others is not None:
             gone = new & np.isnan(batch.strengths) & ~swept
@@ -180,20 +204,17 @@ class EpochFold:
         known = ~np.isnan(batch.strengths)
         # Before they are sent: the systems are gathered from the histories.
         self.state.histories.put_many(batch.users[owners[known]], batch.items[known], batch.strengths[known])
-        self._levels.stale_items |= dict.fromkeys(np.unique(batch.items[swept]).tolist())
-        self._levels.shaken |= dict.fromkeys(batch.users[batch.swept].tolist())
+        self._levels.stale_items.add(np.unique(batch.items[swept]).tolist())
+        self._levels.shaken.add(batch.users[batch.swept].tolist())
         batch = batch.unswept()
         if self._levels.shaken:
-            for user in batch.users.tolist():
-                self._levels.shaken.pop(user, None)
+            self._levels.shaken.discard(batch.users.tolist())
         touched = self._solve_users(batch, np.empty(0, np.int64), budget, updates)
         self._solve_items(budget.affordable(touched.tolist(), self._weight), updates)
         self._solve_level3(batch, updates)
 
-    def _publish(self, update: Update | Blocks, updates: list[Updates]) -> None:
-        if isinstance(update, PairsGone):
-            self.state.drop_pairs(update)
-        elif isinstance(update, UserVectors):
+    def _publish(self, update: Update | UserVectors, updates: list[Updates]) -> None:
+        if isinstance(update, UserVectors):
             self.state.apply_users(update, knows_pairs=True)  # from `_fold`
         else:
             self.state.apply(update)
@@ -225,9 +246,9 @@ class EpochFold:
             else:
                 self.state.apply(ItemGone(name, self.state.epoch))
             self._levels.holders[item] = holders
-            self._levels.shaken |= dict.fromkeys(sorted(holders))
+            self._levels.shaken.add(sorted(holders))
             if share is not None and share.foreign.weight(name):
-                self._levels.stale_items[item] = None
+                self._levels.stale_items.add([item])
 
     def _solve_users(self, batch: MicroBatch, disturbed: Handles, budget: Budget, updates: list[Updates]) -> Handles:
         """Solve and publish the users of level 1, and sort all users by levels.
@@ -260,7 +281,7 @@ class EpochFold:
                 kept = np.append(indptr[:-1][some], indptr[-1])
                 vectors.append(self.solver.solve(users[part][some], kept, items, strengths))
         fallen = ~level1 & (np.diff(starts) > 0) & (np.arange(len(users)) >= len(batch))  # the batch's own come next
-        self._levels.stale_users |= dict.fromkeys(users[fallen].tolist())
+        self._levels.stale_users.add(users[fallen].tolist())
         if vectors:
             at = np.flatnonzero(level1)
             places = at[at < len(batch)]
@@ -273,7 +294,7 @@ class EpochFold:
                 updates += self.others.say(users, inputs, level1, (owners, new, strengths), budget)
         owners = batch.owners()
         touched = np.unique(batch.items[~self._levels.is_level0(batch.items) & feeds[owners]])
-        self._levels.stale_items |= dict.fromkeys(sorted(theirs.difference(touched.tolist())))
+        self._levels.stale_items.add(sorted(theirs.difference(touched.tolist())))
         return touched
 
     def _weight(self, item: int) -> int:
@@ -284,10 +305,9 @@ class EpochFold:
         """Solve and publish items of level 2, and leave the second part for later; users who follow are stale."""
         state = self.state
         items, later = parts
-        self._levels.stale_items |= dict.fromkeys(later)
+        self._levels.stale_items.add(later)
         elsewhere = {item for item in items if not self._owns(state.items.id(item))}
-        for item in elsewhere:
-            self._levels.stale_items.pop(item, None)
+        self._levels.stale_items.discard(elsewhere)
         items = [item for item in items if item not in elsewhere]
         if not items:
             return
@@ -301,8 +321,8 @@ class EpochFold:
             names = state.items.ids(np.array(items, np.int64))
             indptr, rows, strengths, factors = self.others.share.joined(names, indptr, rows, strengths, factors)
         vectors = self.solver.solve_with(indptr, rows, strengths, factors, self._users_prior)
+        self._levels.stale_items.discard(items)
         for item, vector, count in zip(items, vectors, np.diff(indptr).tolist(), strict=True):
-            self._levels.stale_items.pop(item, None)
             new = vector if count else None
             again = item in self._again
             if again and self.others is not None and item in state.forgotten_items:
@@ -326,8 +346,7 @@ class EpochFold:
             if len(chosen):
                 block = block_of(self.state, batch, places[chosen], np.empty(0, np.int64), vectors[chosen])
                 self._publish(block, updates)
-            for user in alone:
-                self._levels.stale_users.pop(user, None)
+            self._levels.stale_users.discard(alone)
         for at in unsolved.tolist():
             self._publish(without_vector(self.state, batch, at), updates)
 
@@ -348,8 +367,7 @@ class EpochFold:
         shaken = self._levels.shaken
         activity = self.state.histories.activity(len(self.state.users))
         some, _ = budget.affordable(shaken, lambda user: int(activity[user]))
-        for user in some:
-            del shaken[user]
+        shaken.discard(some)
         users = np.array(some, np.int64)
         nobody = self.state.histories.activity(len(self.state.users))[users] == 0
         self._solve_users(nothing_but(frozenset()), users, budget, updates)
@@ -359,6 +377,8 @@ class EpochFold:
     def _work_off(self, budget: Budget, updates: list[Updates]) -> None:
         """Solve stale items, and then stale users, the longest waiting first, until the budget is used.
 
+        Users who know an item that waits too are solved once more after it, so that items go first; but half of the
+        budget is the users', or they would wait for ever where items become stale as fast as they are solved.
         What others have yet to be told goes first: theirs is stale because of it.
         """
         levels = self._levels
@@ -368,16 +388,16 @@ class EpochFold:
             self._settle(budget.again(), updates)  # their own, or new items' followers would wait for all of them
         # Whom a forgotten item's system takes moves in the steps to come: it is solved when they are through.
         later = self.state.forgotten_items if levels.shaken else ()
+        kept = budget.reserve(len(levels.stale_users))
         while not budget.spent:
             some, _ = budget.affordable((item for item in levels.stale_items if item not in later), self._weight)
             if not some:
                 break
             self._solve_items((some, []), updates)
-        waits = any(item not in later for item in levels.stale_items)
-        while levels.stale_users and not waits and not budget.spent:
-            some, _ = budget.affordable(self._levels.stale_users, lambda _: 1)
-            for user in some:
-                del self._levels.stale_users[user]
+        budget.take_back(kept)
+        while levels.stale_users and not budget.spent:
+            some, _ = budget.affordable(levels.stale_users, lambda _: 1)
+            levels.stale_users.discard(some)
             users = np.array([user for user in some if user in self._levels.level3], np.int64)
             vectors, solved = self._vectors3(users)
             for user, vector, has_one in zip(users.tolist(), vectors, solved, strict=True):

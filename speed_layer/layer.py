@@ -226,7 +226,7 @@ class SpeedLayer:
             self._lag.begin(records)
         letters = self._fold(run, records)
         run.listen()
-        budget = Budget(self._limits.stale_solves, self._limits.stale_pairs, self._limits.item_states)
+        budget = Budget(limits.stale_solves, limits.stale_pairs, limits.item_states, limits.item_states)
         begun = self._clock.monotonic()
         replays = run.phase is not Phase.FOLLOW
         updates = run.take(target, most_users, budget)
@@ -282,21 +282,19 @@ class SpeedLayer:
     def _announce(self, run: EpochRun) -> None:
         """Send ``PROGRESS``, if there is something to say or a second has passed without."""
         epoch, now = run.started.epoch, self._clock.monotonic()
-        target = self._target(run)
-        for partition, position in run.positions.items():
+        target, said = self._target(run), dict(run.said)
+        for partition, position in said.items():
             if position >= target.get(partition, 0):
                 run.live.add(partition)
-        idle = run.positions == run.announced and epoch in self._announced_at
+        idle = said == run.announced and epoch in self._announced_at
         if idle and now - self._announced_at[epoch] < self._limits.idle_progress_s:
             return
-        live = {partition: partition in run.live for partition in run.positions}
+        live = {partition: partition in run.live for partition in said}
         # The next micro-batch need not wait for the acknowledgement: said later, or twice, it says the same.
         self._outbox.post(
-            progress_records(
-                epoch, run.positions, live, self._topics.update, self._topics.update_partitions, self._term
-            )
+            progress_records(epoch, said, live, self._topics.update, self._topics.update_partitions, self._term)
         )
-        run.announced = dict(run.positions)
+        run.announced = said
         self._announced_at[epoch] = now
         if all(live.values()) and epoch not in self._live_at:
             self._live_at[epoch] = now

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from oryx_py.model.changed_rows import ChangedRows
 from oryx_py.model.state import ModelState
+from speed_layer.stale import Stale
 
 __all__ = ["Levels", "level_sets"]
 
@@ -28,18 +29,27 @@ class Levels:
         self._state = state
         self.holders, self.level3 = level_sets(state)
         """By item of level 2 the users who know it; and the users of level 3."""
-        self.stale_items: dict[int, None] = dict.fromkeys(self.holders)
-        """To be solved again for what others did, the longest waiting first; as ``stale_users``."""
-        self.stale_users: dict[int, None] = dict.fromkeys(sorted(self.level3))
-        self.shaken: dict[int, None] = {}
-        """Users of any level who knew an item that was forgotten, to be solved again; the longest waiting first."""
+        self.stale_items, self.stale_users = Stale(self.holders), Stale(sorted(self.level3))
+        """To be solved again for what others did."""
+        self.shaken = Stale()
+        """Users of any level who knew an item that was forgotten, to be solved again."""
         for item in sorted(state.forgotten_items):  # of another partition's forget, that of theirs may yet come
-            self.shaken |= dict.fromkeys(sorted(self.holders.get(item, ())))
+            self.shaken.add(sorted(self.holders.get(item, ())))
 
     @property
     def stale(self) -> int:
         """How many items and users are to be solved again."""
         return len(self.stale_items) + len(self.stale_users) + len(self.shaken)
+
+    def owe(self) -> None:
+        """Mark all who are to be solved again now."""
+        for waiting in (self.stale_items, self.stale_users, self.shaken):
+            waiting.owe()
+
+    @property
+    def owed(self) -> int:
+        """How many of those marked are still to be solved again."""
+        return self.stale_items.owed + self.stale_users.owed + self.shaken.owed
 
     def is_level0(self, items: NDArray[Any]) -> NDArray[np.bool_]:
         """Return bool[n]: which items have their vector of the generation."""
@@ -63,12 +73,11 @@ class Levels:
 
     def track(self, users: NDArray[np.int64], items: NDArray[np.int64], strengths: NDArray[np.float64]) -> None:
         """Note who knows items of level 2 now, and who does not: a strength of NaN."""
-        for user, item, strength in zip(users.tolist(), items.tolist(), strengths.tolist(), strict=True):
-            holders = self.holders.setdefault(item, set())
-            if strength != strength:  # NaN: not known
-                holders.discard(user)
-            else:
-                holders.add(user)
+        gone = np.isnan(strengths)
+        for user, item in zip(users[~gone].tolist(), items[~gone].tolist(), strict=True):
+            self.holders.setdefault(item, set()).add(user)
+        for item, who in _grouped(items[gone], users[gone]):  # of an item that is forgotten there are very many
+            self.holders.setdefault(item, set()).difference_update(who)
 
     def move(self, users: NDArray[np.int64], level1: NDArray[np.bool_], knows: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Note who is of level 3 now; return bool[n]: who was not."""
@@ -78,13 +87,12 @@ class Levels:
             fed_before = np.fromiter((user not in level3 for user in users.tolist()), np.bool_, len(users))
             level3.difference_update(users[~fed_before].tolist())
         level3.update(users[~level1 & knows].tolist())
-        for user in users[~fed_before & (level1 | ~knows)].tolist():
-            self.stale_users.pop(user, None)
+        self.stale_users.discard(users[~fed_before & (level1 | ~knows)].tolist())
         return fed_before
 
     def follow(self, item: int) -> None:
         """Note that an item's vector is another: users of level 3 who know it are stale."""
-        self.stale_users |= dict.fromkeys(sorted(self.holders.get(item, set()) & self.level3))
+        self.stale_users.add(sorted(self.holders.get(item, set()) & self.level3))
 
 
 def level_sets(state: ModelState) -> tuple[dict[int, set[int]], set[int]]:
@@ -130,7 +138,7 @@ def _is_level3(state: ModelState, user: int) -> bool:
     return len(items) > 0 and not level0
 
 
-def _grouped(items: NDArray[np.int32], users: NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
+def _grouped(items: NDArray[Any], users: NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
     order = np.argsort(items, kind="stable")
     items, users = items[order], users[order]
     starts = np.flatnonzero(np.diff(items, prepend=-1))

@@ -114,6 +114,19 @@ class OryxFold:
         """Nobody: see `stale`."""
         return 0
 
+    @property
+    def unsaid(self) -> int:
+        """None: all is said with the record."""
+        return 0
+
+    def owe(self) -> None:
+        """Mark nothing: see `stale`."""
+
+    @property
+    def owed(self) -> int:
+        """Nothing: see `stale`."""
+        return 0
+
     def step(self, max_users: int | None = None, budget: Budget | None = None) -> list[Updates]:  # noqa: ARG002
         """Publish what has moved, users with the time of what they did."""
         times_ms, self._times_ms = self._times_ms, {}

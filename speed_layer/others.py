@@ -106,12 +106,13 @@ class Others:
     def recall(self, rows: StateRows, partitions: Collection[int], ended: Mapping[int, int]) -> None:
         """Take in what a checkpoint has of other users' states, of the items that are in these partitions."""
         share = self.share
+        theirs = set(range(share.partitions)) - share.owned
         of_items = np.isin(homes_of(rows.items, share.partitions), list(partitions))
-        foreign = ~np.isin(homes_of(rows.users, share.partitions), list(share.owned))
+        foreign = np.isin(homes_of(rows.users, share.partitions), list(theirs))
         for partition, term in ended.items():
             for name in share.foreign.end(AllSaid(partition, self._state.epoch, term)):
                 self._disturb(name)
-        for name in share.foreign.load(rows, np.flatnonzero(of_items & foreign).tolist()):
+        for name in share.foreign.load(rows, np.flatnonzero(of_items & foreign).tolist(), set(partitions), theirs):
             self._disturb(name)
 
     def release(self, terms: Mapping[int, int]) -> None:
@@ -130,9 +131,8 @@ class Others:
                 share.foreign.put(replace(said, term=terms[partition_of(said.user, share.partitions)]))
         levels.level3 = share.own_users(state, levels.level3)
         self.untold.keep(share.own_users(state, self.untold.users))
-        levels.stale_users = {user: None for user in levels.stale_users if user in levels.level3}
-        shaken = share.own_users(state, levels.shaken)
-        levels.shaken = {user: None for user in levels.shaken if user in shaken}
+        levels.stale_users.keep(levels.level3)
+        levels.shaken.keep(share.own_users(state, levels.shaken))
 
     def _said_of(self, item: int, users: Iterable[int]) -> list[ItemState]:
         """Return what users of level 1 say of an item."""
@@ -145,7 +145,7 @@ class Others:
         item = self._state.items.intern(name)
         self._levels.holders.setdefault(item, set())
         if item >= self._state.items.base or item in self._state.forgotten_items:
-            self._levels.stale_items[item] = None
+            self._levels.stale_items.add([item])
 
     def _hear_forget(self, name: str) -> None:
         item = self._state.items.intern(name)

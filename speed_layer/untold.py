@@ -34,9 +34,25 @@ class Untold:
         self._moved: set[int] = set()
         """Of these, who has moved since the first of them was."""
         self._gone: deque[Gone] = deque()
+        self._owed: set[int] = set()
+        """Users who waited when they were marked, and have not been through since."""
+        self._owed_gone = 0
+        """Of the pairs that are gone, likewise, the first ones."""
+
+    def owe(self) -> None:
+        """Mark all that waits now: who moves meanwhile is not waited for twice."""
+        self._owed, self._owed_gone = set(self._users), self._count_gone()
+
+    @property
+    def owed(self) -> int:
+        """How many of those marked still wait."""
+        return len(self._owed) + self._owed_gone
+
+    def _count_gone(self) -> int:
+        return sum(len(users) for users, _, _ in self._gone)
 
     def __len__(self) -> int:
-        return len(self._users) + sum(len(users) for users, _, _ in self._gone)
+        return len(self._users) + self._count_gone()
 
     def __contains__(self, user: int) -> bool:
         """Whether a user's states wait; what he has had to do with a forgotten item is over, however he moves."""
@@ -55,12 +71,16 @@ class Untold:
 
     def keep(self, users: set[int]) -> None:
         """Leave out all users but these."""
+        owed, self._owed_gone = self._owed_gone, 0
         for _ in range(len(self._gone)):
             gone = self._gone.popleft()
             kept = np.isin(gone[0], list(users))
+            self._owed_gone += int(kept[: max(owed, 0)].sum())
+            owed -= len(kept)
             self.add_gone(*(column[kept] for column in gone))
         self._users = {user: through for user, through in self._users.items() if user in users}
         self._moved &= users
+        self._owed &= users
 
     @property
     def users(self) -> set[int]:
@@ -79,6 +99,7 @@ class Untold:
                 self._users[user] = through + len(some)
                 continue
             del self._users[user]
+            self._owed.discard(user)
             if user in self._moved:
                 self._moved.discard(user)
                 self._users[user] = 0
@@ -92,6 +113,7 @@ class Untold:
             pairs = np.arange(len(users)), items, np.full(len(users), np.nan)
             said += states_of(self._state, users, inputs, np.zeros(len(users), np.bool_), pairs)
             budget.give_back(most - len(users))
+            self._owed_gone = max(0, self._owed_gone - len(users))
             if len(users) < len(gone[0]):
                 users, inputs, items = (column[most:] for column in gone)
                 self._gone.appendleft((users, inputs, items))

@@ -4,8 +4,9 @@ A directory of ``.npy`` arrays and a ``manifest.json``, which is written last an
 is read by mapping, but for what later changes alter; there is no step for each pair.
 
 =========================================  ===========================================================================
-``users.new.{offsets,bytes}``              IDs that the generation does not have, in the order of their handles; the
-                                           same of ``items``
+``users.new.{offsets,bytes}``              IDs that the generation does not have and something in here refers to, in the
+                                           order of their handles; the same of ``items``
+``users.traces.*``                         what stays of other new IDs (`oryx_py.model.traces`); the same of ``items``
 ``users.vectors{,.handles,.present}``      vectors that are not the generation's; the same of ``items``
 ``pairs.{users,indptr,items,strengths}``   changed pairs (`oryx_py.model.changed_rows`)
 ``users.forgotten``, ``items.forgotten``   handles
@@ -30,18 +31,19 @@ from numpy.typing import NDArray
 
 from oryx_py.errors import CorruptGeneration
 from oryx_py.events.dedupe import IdWindow
-from oryx_py.model.checkpoint_arrays import Arrays, arrays_of, changes_in, dtypes_and_shapes, fault_of
-from oryx_py.model.checkpoint_states import arrays_of_rows, row_arrays, rows_in
+from oryx_py.model.checkpoint_arrays import TRACES, Arrays, arrays_of, changes_in, dtypes_and_shapes, fault_of
+from oryx_py.model.checkpoint_states import GONE, arrays_of_rows, row_arrays, rows_in
 from oryx_py.model.files import FileEntry, check_content, check_size, map_array, storage, write_array
 from oryx_py.model.generation import Generation
 from oryx_py.model.item_states import StateRows
 from oryx_py.model.manifest import MANIFEST, read_raw
+from oryx_py.model.pruning import pruned
 from oryx_py.model.state_changes import StateChanges
 from oryx_py.model.summed import UNSUMMED, decode_summed, write_summed
 
 __all__ = ["FORMAT", "Checkpoint", "CheckpointManifest", "Covered", "decode_checkpoint", "write_checkpoint"]
 
-FORMAT: Final = "1.1"
+FORMAT: Final = "1.2"
 
 _IDS = ("high", "low", "numbers", "clocks")
 
@@ -134,13 +136,15 @@ def write_checkpoint(
         epoch, generation: what it is of.
         created_ms: now, since 1970, UTC.
         covered: up to where.
-        changes: of the epoch's state.
+        changes: of the epoch's state; new IDs that nothing in them refers to are not named.
         ids: by input partition, the keys that may still be repeated.
         states: of items, as the users of others say; None where nobody shares the input.
 
     Raises:
         StoreUnavailable: the disk does not take it.
     """
+    sizes = len(generation.users), len(generation.items), max(1, len(generation.manifest.input))
+    changes = pruned(changes, *sizes)
     arrays = {**arrays_of(changes), **_of_ids(ids), **({} if states is None else arrays_of_rows(states))}
     with storage(into):
         files = {f"{part}.npy": write_array(into / f"{part}.npy", array) for part, array in arrays.items()}
@@ -220,9 +224,12 @@ def _mapped(path: Path, manifest: CheckpointManifest, generation: Generation) ->
     wanted = _dtypes_and_shapes(features)
     if any(name.startswith("states.") for name in manifest.files):
         wanted |= row_arrays(features)
+    later = {*TRACES, *GONE}  # than format 1.1
     for part, (dtype, shape) in wanted.items():
         name = f"{part}.npy"
         if name not in manifest.files:
+            if part in later:
+                continue
             raise CorruptGeneration(f"{path / MANIFEST} does not list {name}")
         check_size(path / name, manifest.files[name])
         check_content(path / name, manifest.files[name])

@@ -1,7 +1,7 @@
 """The arrays of a checkpoint's files, and what they mean; the table is in `oryx_py.model.checkpoint`."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,23 @@ from oryx_py.model.changed_rows import ChangedRows
 from oryx_py.model.histories import HistoryChanges
 from oryx_py.model.packed_ids import PackedIds
 from oryx_py.model.state_changes import Offsets, StateChanges, VectorChanges
+from oryx_py.model.traces import Traces
 
-__all__ = ["Arrays", "arrays_of", "changes_in", "dtypes_and_shapes", "fault_of"]
+__all__ = ["TRACES", "Arrays", "arrays_of", "changes_in", "dtypes_and_shapes", "fault_of"]
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 DtypeAndShape: TypeAlias = tuple[Any, tuple[int | None, ...]]
+TRACES: Final[dict[str, DtypeAndShape]] = {
+    f"{side}.traces.{part}": kind
+    for side in ("users", "items")
+    for part, kind in (
+        ("hashes", (np.uint64, (None, 2))),
+        ("inputs", (np.int64, (None,))),
+        ("homes", (np.int32, (None,))),
+        ("forgotten", (np.bool_, (None,))),
+    )
+}
+"""Not in checkpoints of format 1.1 and before."""
 
 
 def arrays_of(changes: StateChanges) -> dict[str, NDArray[Any]]:
@@ -26,10 +38,15 @@ def arrays_of(changes: StateChanges) -> dict[str, NDArray[Any]]:
         "pairs.items": rows.items,
         "pairs.strengths": rows.strengths,
     }
-    for side, new, vectors, forgotten, inputs in (
-        ("users", changes.new_users, changes.user_vectors, histories.forgotten, changes.user_inputs),
-        ("items", changes.new_items, changes.item_vectors, changes.forgotten_items, changes.item_inputs),
-    ):
+    of_users = changes.new_users, changes.user_vectors, histories.forgotten, changes.user_inputs, changes.user_traces
+    of_items = (
+        changes.new_items,
+        changes.item_vectors,
+        changes.forgotten_items,
+        changes.item_inputs,
+        changes.item_traces,
+    )
+    for side, (new, vectors, forgotten, inputs, traces) in (("users", of_users), ("items", of_items)):
         packed = PackedIds.of(new)
         arrays |= {
             f"{side}.new.offsets": packed.offsets,
@@ -40,6 +57,10 @@ def arrays_of(changes: StateChanges) -> dict[str, NDArray[Any]]:
             f"{side}.forgotten": forgotten,
             f"{side}.inputs": inputs[1],
             f"{side}.inputs.handles": inputs[0],
+            f"{side}.traces.hashes": traces.hashes,
+            f"{side}.traces.inputs": traces.inputs,
+            f"{side}.traces.homes": traces.homes,
+            f"{side}.traces.forgotten": traces.forgotten,
         }
     return arrays
 
@@ -64,7 +85,7 @@ def dtypes_and_shapes(features: int) -> dict[str, DtypeAndShape]:
             f"{side}.inputs": column,
             f"{side}.inputs.handles": column,
         }
-    return parts
+    return parts | TRACES
 
 
 def changes_in(arrays: Arrays) -> StateChanges:
@@ -85,6 +106,10 @@ def changes_in(arrays: Arrays) -> StateChanges:
     def new(side: str) -> list[str]:
         return PackedIds(arrays[f"{side}.new.offsets"], arrays[f"{side}.new.bytes"]).decoded()
 
+    def traces(side: str) -> Traces:
+        columns = [arrays[name] for name in TRACES if name.startswith(side) and name in arrays]
+        return Traces(*columns) if columns else Traces.none()
+
     return StateChanges(
         new_users=new("users"),
         new_items=new("items"),
@@ -94,6 +119,8 @@ def changes_in(arrays: Arrays) -> StateChanges:
         forgotten_items=arrays["items.forgotten"],
         user_inputs=pair_of("users.inputs"),
         item_inputs=pair_of("items.inputs"),
+        user_traces=traces("users"),
+        item_traces=traces("items"),
     )
 
 
@@ -104,6 +131,9 @@ def fault_of(changes: StateChanges, base_users: int, base_items: int) -> str | N
     wrong = histories.rows.fault(users, items)
     if wrong is not None:
         return f"of the changed pairs, {wrong}"
+    for what, traces in (("users", changes.user_traces), ("items", changes.item_traces)):
+        if not len(traces.hashes) == len(traces.inputs) == len(traces.homes) == len(traces.forgotten):
+            return f"traces of {what}: columns differ in length"
     for what, handles, count in (
         ("forgotten users", (histories.forgotten,), users),
         ("forgotten items", (changes.forgotten_items,), items),

@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from oryx_py.model.traces import Unnamed
+
 __all__ = ["IdSpace", "Ids"]
 
 
@@ -49,6 +51,8 @@ class IdSpace:
         self._names: list[str] = []
         self._recent: dict[int, str] = {}
         """By handle, IDs that were interned together lately: whoever asks for handles soon asks for their IDs."""
+        self.unnamed = Unnamed()
+        """IDs that were there before a checkpoint, and have no handle unless they come back."""
 
     def __len__(self) -> int:
         return self.base + len(self._names)
@@ -62,15 +66,16 @@ class IdSpace:
         """Return the handle of an ID, a new one where there was none."""
         handle = self.find(id)
         if handle < 0:
-            handle = self._new[id] = len(self)
-            self._names.append(id)
+            handle = len(self)
+            self.extend([id])
         return handle
 
-    def extend(self, ids: Iterable[str]) -> None:
+    def extend(self, ids: Sequence[str]) -> None:
         """Give the next handles to IDs that have none yet, in their order; not checked."""
         first = len(self)
         self._names += ids
-        self._new.update(zip(self._names[first - self.base :], range(first, len(self)), strict=True))
+        self._new.update(zip(ids, range(first, len(self)), strict=True))
+        self.unnamed.meet(ids, first)
 
     def intern_many(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return int64[n], the handles of IDs; new ones for those that had none, in the order of arrival."""
@@ -79,10 +84,10 @@ class IdSpace:
         unknown = [name for name in distinct if name not in new] if new else list(distinct)
         rows = self._rows.find_many(unknown)
         handles: dict[str, int] = dict(zip(unknown, rows.tolist(), strict=True))
-        for at in np.flatnonzero(rows < 0).tolist():
-            name = unknown[at]
-            handles[name] = new[name] = len(self)
-            self._names.append(name)
+        came = [unknown[at] for at in np.flatnonzero(rows < 0).tolist()]
+        if came:
+            handles.update(zip(came, range(len(self), len(self) + len(came)), strict=True))
+            self.extend(came)
         if len(unknown) < len(distinct):
             handles = {name: handles.get(name, -1) for name in distinct}
             handles = {name: handle if handle >= 0 else new[name] for name, handle in handles.items()}

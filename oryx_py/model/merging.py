@@ -17,6 +17,7 @@ from oryx_py.model.histories import HistoryChanges
 from oryx_py.model.id_space import Ids
 from oryx_py.model.packed_ids import PackedIds
 from oryx_py.model.state_changes import Offsets, StateChanges, VectorChanges
+from oryx_py.model.traces import Traces
 from oryx_py.numerics.murmur2 import partitions_of
 
 __all__ = ["Piece", "homes_of", "merged"]
@@ -64,6 +65,8 @@ def merged(pieces: Sequence[Piece], generation: Generation, partitions: int) -> 
         forgotten_items=np.unique(np.concatenate([part.forgotten_items for part in parts])),
         user_inputs=_offsets(part.user_inputs for part in parts),
         item_inputs=_offsets(part.item_inputs for part in parts),
+        user_traces=Traces.together([part.user_traces for part in parts]),
+        item_traces=Traces.together([part.item_traces for part in parts]),
     )
 
 
@@ -94,6 +97,8 @@ def _moved(
         forgotten_items=items(changes.forgotten_items),
         user_inputs=(known[known >= 0], changes.user_inputs[1][known >= 0]),
         item_inputs=(items(changes.item_inputs[0]), changes.item_inputs[1]),
+        user_traces=changes.user_traces if piece.partitions is None else changes.user_traces.of_homes(piece.partitions),
+        item_traces=changes.item_traces,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.messages import ItemGone, ItemVector, Progress, Update, UserGone, UserVector, partition_of
-from oryx_py.messages.blocks import PairsGone, UserVectors
+from oryx_py.messages.blocks import UserVectors
 from oryx_py.model.generation import Generation
 from oryx_py.model.histories import Histories
 from oryx_py.model.id_space import IdSpace
@@ -118,10 +118,10 @@ class ModelState:
         known = block.inputs >= 0
         self._user_input.update(zip(block.handles[known].tolist(), block.inputs[known].tolist(), strict=True))
 
-    def drop_pairs(self, block: PairsGone) -> None:
-        """Apply a block that was made from this very state, as `apply_users` does."""
-        self.histories.put_many(block.handles, block.item_handles, np.full(len(block), np.nan))
-        self._user_input.update(zip(block.handles.tolist(), block.inputs.tolist(), strict=True))
+    def drop_pairs(self, users: NDArray[np.int64], items: NDArray[np.int64], inputs: NDArray[np.int64]) -> None:
+        """Apply what a `PairsGone` with these handles and inputs says."""
+        self.histories.put_many(users, items, np.full(len(users), np.nan))
+        self._user_input.update(zip(users.tolist(), inputs.tolist(), strict=True))
 
     def user_vector(self, user: int) -> NDArray[np.float32] | None:
         """Return float32[k], None for a user who has no vector."""
@@ -197,6 +197,8 @@ class ModelState:
             forgotten_items=self.forgotten,
             user_inputs=_columns(self._user_input),
             item_inputs=_columns(self._item_input),
+            user_traces=self.users.unnamed.dump(),
+            item_traces=self.items.unnamed.dump(),
         )
 
     def load(
@@ -223,10 +225,25 @@ class ModelState:
         self.forgotten_items.update(changes.forgotten_items.tolist())
         self._user_input = _by_handle(changes.user_inputs)
         self._item_input = _by_handle(changes.item_inputs)
+        for space, traces, back in (
+            (self.users, changes.user_traces, self._user_back),
+            (self.items, changes.item_traces, self._item_back),
+        ):
+            space.unnamed.take(traces, back)
+            space.unnamed.meet(space.since(), space.base)
         for partition in range(self._update_partitions):
             for of_input, term in (terms or {}).items():
                 self._terms.note(term, [of_input], partition)
             self._apply_progress(Progress(dict(input), dict.fromkeys(live, True), self.epoch), partition)
+
+    def _user_back(self, user: int, offset: int, _: bool) -> None:
+        self._user_input[user] = max(offset, self._user_input.get(user, -1))
+
+    def _item_back(self, item: int, offset: int, forgotten: bool) -> None:
+        if offset >= 0:
+            self._item_input[item] = max(offset, self._item_input.get(item, -1))
+        if forgotten:
+            self.forgotten_items.add(item)
 
     def _is_stale(self, user: int, offset: int | None) -> bool:
         return offset is not None and self._user_input.get(user, -1) > offset

@@ -1,12 +1,13 @@
 """Everything in which one epoch's state differs from its generation, as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.histories import HistoryChanges
+from oryx_py.model.traces import Traces
 
 __all__ = ["Offsets", "StateChanges", "VectorChanges"]
 
@@ -28,7 +29,8 @@ class StateChanges:
     """What `ModelState` dumps and loads; handles as in `IdSpace`: rows of the generation, then the new IDs' numbers.
 
     ``new_users`` and ``new_items``: IDs, by handle from the generation's size on. ``forgotten_items`` int64[f].
-    ``user_inputs`` and ``item_inputs``: the newest message applied to each.
+    ``user_inputs`` and ``item_inputs``: the newest message applied to each. ``user_traces`` and ``item_traces``: what
+    stays of IDs that are named nowhere.
     """
 
     new_users: Sequence[str]
@@ -39,3 +41,5 @@ class StateChanges:
     forgotten_items: NDArray[np.int64]
     user_inputs: Offsets
     item_inputs: Offsets
+    user_traces: Traces = field(default_factory=Traces.none)
+    item_traces: Traces = field(default_factory=Traces.none)

@@ -31,7 +31,7 @@ def checkpoint_has(
     """Return in words what a checkpoint has, "" for nothing.
 
     An ID that the generation lacks stands in it by itself; one that it has is a row's number in what has changed. The
-    numbers of what is forgotten are forgets.
+    numbers of what is forgotten are forgets, as are hashes of items' IDs.
 
     Args:
         files, folder, manifest: of the checkpoint.
@@ -53,7 +53,7 @@ def checkpoint_has(
     covered = forgotten.is_covered_by({**manifest.covered.input, **elsewhere})
     new = list_has(files, f"{path}/{side}.new.offsets.npy", f"{path}/{side}.new.bytes.npy", subject.id)
     if covered:
-        return "its ID, and nothing else" if new and not again else ""
+        return "its ID" if new and not again else ""
     if new:
         return "its ID, and what came in until then"
     row = row_of(generations, manifest.generation, side, subject.id)

@@ -55,11 +55,25 @@ class Until:
             f"{self.settings.store.keep_generations}, and two at least"
         )
 
-    def checkpoint(self) -> str:
-        """Of a checkpoint."""
+    def checkpoint(self, *, whole: bool) -> str:
+        """Of a checkpoint in the store."""
+        speed, remove = self.settings.speed, "or remove its folder: at worst a start takes longer"
+        if not speed.checkpoint_interval_s:
+            none = "the speed layer writes no newer ones (speed.checkpoint_interval_s = 0)"
+            return self._kept(f"two more epochs begin, as {none}; {remove}")
+        if not whole:
+            return self._kept(f"it has been there for an hour, and a whole one is written; {remove}")
         return self._kept(
-            "the next generation's take its place (`oryx batch --once --force` makes one): newer ones "
-            "of the same epoch still have an ID that came up in it, alone"
+            f"{speed.checkpoints_kept} newer ones have its input partitions (speed.checkpoints_kept): the speed layer "
+            f"writes one every {speed.checkpoint_interval_s:g} s (speed.checkpoint_interval_s) in which something came "
+            f"in, and after a forget; {remove}"
+        )
+
+    def checkpoint_copy(self) -> str:
+        """Of a copy on this host of a checkpoint."""
+        return self._kept(
+            "the store has deleted it, and this host copies another one, as a start does; "
+            "or remove its folder: at worst a start takes longer"
         )
 
     def copy(self, *, stored: bool) -> str:

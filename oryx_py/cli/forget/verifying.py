@@ -214,7 +214,9 @@ class Verifier:
                 except Unreadable as trouble:
                     has = f"cannot be looked into: {trouble}"
                 if has:
-                    self._left.append(Left(files.uri(folder.path), has, until.checkpoint()))
+                    stored = files is self._checkpoints
+                    end = until.checkpoint(whole=manifest is not None) if stored else until.checkpoint_copy()
+                    self._left.append(Left(files.uri(folder.path), has, end))
             self._looked_at.append(f"{len(found):,} {what}")
 
     def _copies(self) -> list[Files]:

@@ -503,21 +503,35 @@ def test_one_of_several_checkpoints_is_asked_for_its_own_partitions_alone(place:
     path = checkpoint(place, "0000000002-b", 0, of=elsewhere, states=said)
     (left,) = [left for left in place.verify().left if path.name in left.place]
     assert "among the states of items" in left.what
-    path = checkpoint(place, "0000000002-c", 10**6, Interaction("bob", "tea", 1.0), of={0})
+    home = {partition_of("bob", place.PARTITIONS)}
+    path = checkpoint(place, "0000000002-c", 10**6, Interaction("bob", "tea", 1.0), of=home)
     (left,) = [left for left in place.verify("tea", "item").left if path.name in left.place]
-    assert left.what == "its ID, and nothing else", "of one partition it has all, the forget too"
+    assert left.what == "its ID", "of one partition it has all, the forget too"
 
 
-def test_checkpoints_above_the_forget_have_an_id_at_most(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("interval_s", "words"),
+    [(120, "2 newer ones have its input partitions"), (0, "two more epochs begin")],
+    ids=["written", "none-written"],
+)
+def test_checkpoints_above_the_forget_have_no_id_but_those_of_earlier_versions(
+    place: Place, interval_s: float, words: str
+) -> None:
     clean(place)
-    path = checkpoint(place, "0000000002-a", 10**6, Interaction("bob", "egg", 1.0), Interaction("bob", "pie", 1.0))
+    told = [Interaction("bob", "egg", 1.0), Interaction("new", "pie", 1.0)]
+    path = checkpoint(place, "0000000002-a", 10**6, *told)
     assert place.verify().proven
     assert place.verify("tea", "item").proven
-    place.send(",pie,")
-    (left,) = [left for left in place.verify("pie", "item").left if path.name in left.place]
-    assert left.what == "its ID, and nothing else"
-    assert "the next generation's" in left.until, "each checkpoint of the epoch has all IDs that came up in it"
-    assert "of the same epoch still have an ID" in left.until
+    place.send("new,,", ",pie,")
+    place.settings = replace(place.settings, speed=replace(place.settings.speed, checkpoint_interval_s=interval_s))
+    for kind, id_ in (("user", "new"), ("item", "pie")):
+        (left,) = [left for left in place.verify(id_, kind).left if path.name in left.place]
+        assert left.what == "its ID"
+        assert words in left.until
+    shutil.rmtree(path)
+    path = checkpoint(place, "0000000002-b", 10**6, *told, Interaction("new", "", None), Interaction("", "pie", None))
+    for kind, id_ in (("user", "new"), ("item", "pie")):
+        assert not [left for left in place.verify(id_, kind).left if path.name in left.place]
 
 
 def test_updates_that_say_that_somebody_is_gone_are_forgets_and_what_is_below_them_is_old(place: Place) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -191,6 +192,37 @@ def test_some_are_kept_and_those_of_epochs_past_are_deleted(world: World) -> Non
     world.until_taken(layer)
     assert {int(name[:10]) for name in world.names()} == {newer}
     assert world.checkpoints.incomplete() == []
+
+
+def test_what_was_forgotten_goes_from_all_checkpoints_though_nothing_comes_in(world: World) -> None:
+    epoch = world.publish("g1", BASE, ITEMS, {})
+    layer = world.start(checkpoints=True)
+    user, item = "somebody new", "something new"
+    world.send(Interaction(user, item, 1.0), Interaction("a", item, 1.0))
+    world.settle(layer, epoch)
+    world.until_taken(layer)
+    assert all(named_in(world, name) for name in (user, item))
+    world.send(Interaction(user, "", None))
+    for partition in range(world.partitions):
+        world.send_raw(f",{item},".encode(), partition)
+    world.settle(layer, epoch)
+    world.run(layer, lambda: not any(named_in(world, name) for name in (user, item)))
+    world.until_taken(layer)
+    names = world.names()
+    assert len(names) == 2
+    for _ in range(20):
+        layer.step(0.01)
+    assert world.names() == names, "and no more are written than that takes"
+
+
+def named_in(world: World, name: str) -> list[Path]:
+    found = []
+    for folder, _, files in os.walk(world.folder):
+        for path in (Path(folder) / file for file in files):
+            with suppress(FileNotFoundError):  # others are deleted meanwhile
+                if name.encode() in path.read_bytes():
+                    found.append(path)
+    return found
 
 
 def test_a_rollback_does_not_begin_with_the_checkpoint_of_another_epoch(world: World) -> None:

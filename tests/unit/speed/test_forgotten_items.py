@@ -109,6 +109,52 @@ def test_pairs_go_at_once_and_vectors_follow_within_the_budget_the_longest_waiti
     harness.assert_at_rest()
 
 
+def test_removals_go_out_within_the_budget_and_nothing_is_announced_before() -> None:
+    harness = Harness()
+    for partition in range(PARTITIONS):
+        harness.add(forget_in(partition, 7))
+    told: list[list[str]] = []
+    while not told or harness.fold.unsaid:
+        updates = harness.step(Budget(SOLVES, None, SOLVES, SOLVES))
+        told.append([update.user for update in updates if isinstance(update, UserGone)])
+        assert not told[1:] or not [update for update in updates if isinstance(update, ItemGone)], "that comes first"
+    assert max(map(len, told)) == SOLVES
+    assert sorted(user for users in told for user in users) == sorted(BASE), "each once"
+    while harness.fold.stale:
+        harness.step()
+    harness.assert_at_rest()
+
+
+def test_who_does_something_is_told_of_before_that() -> None:
+    harness = Harness()
+    for partition in range(PARTITIONS):
+        harness.add(forget_in(partition, 7))
+    little = Budget(SOLVES, None, SOLVES, 1)
+    harness.step(little.again())
+    last = max(BASE)
+    assert harness.fold.unsaid == MANY - 1
+    harness.add((partition_of(last, PARTITIONS), 8, Interaction(last, "p", 3.0)))
+    updates = harness.step(little.again())
+    theirs = [update for update in updates if isinstance(update, UserGone | UserVector) and update.user == last]
+    assert isinstance(theirs[0], UserGone)
+    assert harness.reader.knows(harness.reader.users.find(last), harness.reader.items.find("p"))
+    while harness.fold.stale or harness.fold.unsaid:
+        harness.step()
+    harness.assert_at_rest()
+
+
+def test_of_users_who_are_anothers_nothing_more_is_said() -> None:
+    harness = Harness({0, 1})
+    for partition in (0, 1):
+        harness.add(forget_in(partition, 7))
+    harness.step(Budget(0, 0, 0, 0))
+    assert harness.fold.unsaid == sum(partition_of(user, PARTITIONS) in {0, 1} for user in BASE)
+    harness.fold.release({1: -1})
+    left = {user for user in BASE if partition_of(user, PARTITIONS) == 0}
+    assert harness.fold.unsaid == len(left)
+    assert {update.user for update in harness.step() if isinstance(update, UserGone)} == left
+
+
 def test_who_does_something_meanwhile_is_solved_with_that_and_not_again() -> None:
     harness = Harness()
     for partition in range(PARTITIONS):

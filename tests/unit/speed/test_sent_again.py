@@ -70,3 +70,24 @@ def test_all_comes_once_more_and_little_of_it_in_a_step(owned: set[int] | None) 
     told = [(each.user, each.item) for each in said if isinstance(each, ItemState)]
     assert set(told) == pairs
     assert state.item_vector(state.items.find("x1")) is not None
+
+
+def test_a_start_comes_to_its_end_though_what_is_said_to_others_changes_faster_than_it_is_said() -> None:
+    """All said is said when everything was said once: of what has changed since, as of every change, later."""
+    owned = {0, 1}
+    fold = folded(owned)
+    fold.resend()
+    fold.owe()
+    mine = [user for user in BASE if partition_of(user, PARTITIONS) in owned]
+    told: set[tuple[str, str]] = set()
+    for offset in range(1_000, 2_000):
+        if not fold.owed:
+            break
+        for user in mine:
+            fold.add(Interaction(user, "q", 1.0), partition_of(user, PARTITIONS), offset)
+        said = fold.step(None, Budget(BOUND, None, BOUND))
+        told |= {(each.user, each.item) for each in said if isinstance(each, ItemState)}
+        assert fold.stale > BOUND
+    else:
+        pytest.fail("for ever")
+    assert told == {(user, f"x{number}") for user in mine for number in range(1, NEW)}

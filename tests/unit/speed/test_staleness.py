@@ -165,3 +165,62 @@ def test_a_budget_grants_the_first_whatever_it_weighs() -> None:
     assert (granted, list(rest)) == ([1, 2], [3])
     assert budget.spent
     assert not Budget().spent
+
+
+def test_users_come_to_their_turn_though_items_become_stale_as_fast_as_they_are_solved() -> None:
+    harness = Harness()
+    harness.add("third", "new")
+    followers = [f"follower{number}" for number in range(4 * SOLVES)]
+    for follower in followers:
+        harness.add(follower, "new")
+    for number in range(MANY):
+        harness.add("hot", f"new{number}")
+    harness.step()
+    harness.rest()
+    harness.add("third", "p")
+    solved: set[str] = set()
+    for _ in range(2 * MANY // SOLVES):
+        harness.add("hot", "p")
+        solved |= {update.user for update in harness.step() if isinstance(update, UserVector)}
+        assert harness.fold.stale >= SOLVES, "there is always more"
+    assert solved >= set(followers)
+    harness.rest()
+    harness.assert_at_rest()
+
+
+@pytest.mark.parametrize("solves", [1, 2, 7])
+def test_a_part_that_is_set_aside_is_half_at_most_and_leaves_one_vector_at_least(solves: int) -> None:
+    budget = Budget(solves, 4)
+    kept = budget.reserve(100)
+    granted, _ = budget.affordable(range(100), lambda _: 0)
+    of_users, _ = kept.affordable(range(100), lambda _: 0)
+    assert len(granted) >= len(of_users) >= 1
+    assert len(granted) + len(of_users) == max(2, solves)
+
+
+def test_what_is_not_used_of_a_part_is_there_again_and_nothing_is_set_aside_of_nothing() -> None:
+    budget = Budget(10, None)
+    budget.take_back(budget.reserve(100))
+    assert len(budget.affordable(range(100), lambda _: 1)[0]) == 10
+    silent = Budget(0, 0, 0)
+    assert silent.reserve(5).spent
+    assert silent.spent
+
+
+def test_what_is_owed_is_what_was_stale_and_not_what_has_become_so_since() -> None:
+    harness = Harness()
+    for number in range(MANY):
+        harness.add("hot", f"new{number}")
+    harness.step()
+    harness.rest()
+    harness.fold.resend()
+    harness.fold.owe()
+    steps = 0
+    while harness.fold.owed:
+        harness.add("hot", "p")
+        harness.step()
+        steps += 1
+    assert steps == MANY // SOLVES
+    assert harness.fold.stale == MANY - SOLVES, "of his last move but those of the last step"
+    harness.rest()
+    harness.assert_at_rest()
