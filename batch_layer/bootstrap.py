@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Engine
 from batch_layer.exchange import StoreExchange
-from batch_layer.history.composing import base_finder, reshaper
+from batch_layer.history.composing import base_finder, file_merger, reshaper
 from batch_layer.history.finding import no_base
 from batch_layer.housekeeping import Housekeeping, Kept
 from batch_layer.layer import BatchLayer
@@ -188,6 +188,7 @@ def assemble(
             tidy=_housekeeping(settings, stored, bootstrap, admin, metrics),
             reshape=reshaper(settings, stored, engine),
             find_base=base_finder(settings, stored) or no_base,
+            merge=file_merger(stored, engine),
             on_progress=on_progress,
         ),
         recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),

@@ -93,13 +93,28 @@ class Engine(Protocol):
     def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
         """Write what is left of the files that have something forgotten.
 
-        Files are Parquet, below ``origin=<number>/`` of a directory that does not exist yet, and of one day of arrival
+        Files are Parquet, below ``group=<number>/`` of a directory that does not exist yet, and of one day of arrival
         each; nothing need be there where no row is left.
 
         Args:
-            files: by URI the number that stands for the commit of its rows.
+            files: by URI the number of its group.
             forgets: what `find_forgets` returned.
             into: the directory's URI.
+
+        Raises:
+            Cancelled: by `cancel`.
+        """
+
+    def merge(self, files: Mapping[str, int], rows: int, into: str, most: int) -> None:
+        """Write the rows of the files of each group together, by partition and offset, in as few files as there may be.
+
+        Files are as those of `rewrite`.
+
+        Args:
+            files: by URI the number of its group, whose rows all arrived on one day.
+            rows: how many all of them have.
+            into: the directory's URI.
+            most: how many rows a file may have.
 
         Raises:
             Cancelled: by `cancel`.

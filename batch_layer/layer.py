@@ -13,7 +13,8 @@ lacks it. Then:
 (e) commit the generation: it and its manifest appear at once;
 (f) commit the registry: the generation published, the next epoch with the update topic's end as its ``from``;
 (g) send ``MODEL-REF`` to every partition of the update topic;
-(h) trim the topics to what somebody still needs, and delete the generations that are no longer kept.
+(h) trim the topics to what somebody still needs, delete the generations that are no longer kept, and merge the rows'
+    files of days that are over.
 
 ====================  ====================================================================
 killed after or in    the next run
@@ -24,7 +25,7 @@ killed after or in    the next run
 (e)                   promotes the finished generation, or rejects it as damaged or outdated
 (f)                   sends ``MODEL-REF``; readers that looked at the registry have the epoch already
 (g)                   finds nothing to train, does (h)
-(h)                   trims and deletes what is left to
+(h)                   trims, deletes and merges what is left to
 ====================  ====================================================================
 """
 
@@ -169,6 +170,7 @@ class BatchLayer:
 
     def _tidy(self, registry: Registry, history: History) -> None:
         self._parts.tidy(registry, history)
+        self._parts.merge(history)
         self._done(Step.TIDIED)
 
     def _show_epoch(self, registry: Registry) -> None:

@@ -12,7 +12,7 @@ class Progress:
     """One report; None is what the step does not have or does not know yet.
 
     Args:
-        step: what is being done, in a word: "read", "forget", "fold", "train", "solve", "write".
+        step: what is being done, in a word: "read", "forget", "fold", "train", "solve", "write", "merge".
         rows: rows handled so far in this step.
         epoch: sweeps of the trainer that are done, from 0.
         of: how many epochs there are at most; of a step without epochs, how many rows.

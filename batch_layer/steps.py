@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 
 from batch_layer.engine import Engine
+from batch_layer.history.file_merging import MergeFiles, unmerged
 from batch_layer.history.finding import FindBase, no_base
 from batch_layer.history.reshaping import Reshape, as_it_is
 from batch_layer.history_folder import HistoryFolder
@@ -66,4 +67,6 @@ class Parts:
     """Step (h); must not raise (`batch_layer.housekeeping`)."""
     reshape: Reshape = as_it_is
     find_base: FindBase = no_base
+    merge: MergeFiles = unmerged
+    """The last part of step (h); must not raise, as ``tidy``."""
     on_progress: OnProgress = unheard

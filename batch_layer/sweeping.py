@@ -1,6 +1,6 @@
 """Removes the rows' files that no commit names, and none will.
 
-1. read the history, and look which directories it does not name;
+1. read the history, and look which directories have neither files of it nor such as a merge has left for its readers;
 2. commit nothing: an empty commit, of the next number;
 3. remove these directories.
 
@@ -33,7 +33,7 @@ def sweep_rows(commits: HistoryLog, folder: HistoryFolder, history: History, now
         CommitConflict: somebody else is at work; nothing was removed.
         StoreUnavailable: try again.
     """
-    names = folder.uncommitted(history.files)
+    names = folder.uncommitted((*history.files, *history.replaced))
     if not names:
         return history
     history = commits.append(history, [], {}, 0, now_ms)

@@ -59,10 +59,12 @@ def choose(manifests: Iterable[Manifest], history: History, fold: FoldSettings) 
 
 
 def _is_before(manifest: Manifest, history: History) -> bool:
-    """Whether the history is that of the generation, with nothing but new rows behind it."""
-    covered = manifest.next_offsets.items()
-    return max(1, history.refolded) <= manifest.history <= history.number and all(
-        end <= history.offsets.get(partition, -1) for partition, end in covered
+    """Whether the history is that of the generation, with nothing but new rows behind it, in files of their own."""
+    covered, made_of = manifest.next_offsets.items(), manifest.history
+    return (
+        max(1, history.refolded) <= made_of <= history.number
+        and all(end <= history.offsets.get(partition, -1) for partition, end in covered)
+        and not any(file.first_commit <= made_of < file.origin for file in history.files)
     )
 
 
@@ -86,12 +88,12 @@ def is_made_of(manifest: Manifest, history: History, later: Iterable[HistoryComm
 
 
 def new_since(commit: int, history: History) -> list[HistoryFile]:
-    """Return the files with rows of later commits."""
+    """Return the files with rows of later commits; one that was merged may have earlier ones, too."""
     return [file for file in history.files if file.origin > commit]
 
 
 def in_window(base: Manifest, history: History, first: int) -> list[HistoryFile]:
-    """Return the files that a base covers and that may have IDs which later rows repeat.
+    """Return the files that a base covers and that may have IDs which later rows repeat, and earlier rows as well.
 
     Args:
         base: of the generation.

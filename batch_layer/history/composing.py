@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from batch_layer.engine import Engine
+from batch_layer.history.file_merging import FileMerger
 from batch_layer.history.finding import BaseFinder
 from batch_layer.history.importing import Imported, Target, import_rows
 from batch_layer.history.reshaping import Reshaper
@@ -25,7 +26,7 @@ from oryx_py.model.generation import new_generation_name
 from oryx_py.model.history import ImportedSource
 from oryx_py.runtime.topics import check_identity, identify
 
-__all__ = ["base_finder", "import_into", "reshaper"]
+__all__ = ["base_finder", "file_merger", "import_into", "reshaper"]
 
 
 def base_finder(settings: Settings, stored: Stored) -> BaseFinder | None:
@@ -45,6 +46,18 @@ def reshaper(settings: Settings, stored: Stored, engine: Engine) -> Reshaper:
         store=stored.store,
         limits=Limits(settings.history.max_age_days, settings.history.max_rows),
         fold=recipe_of(settings.model, settings.batch.trainer, settings.input).fold,
+        clock=SystemClock(),
+        rng=np.random.default_rng(),
+    )
+
+
+def file_merger(stored: Stored, engine: Engine) -> FileMerger:
+    """Return what merges the rows' files of days that are over."""
+    return FileMerger(
+        log=stored.history,
+        folder=stored.folder,
+        engine=engine,
+        store=stored.store,
         clock=SystemClock(),
         rng=np.random.default_rng(),
     )

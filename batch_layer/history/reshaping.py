@@ -4,15 +4,15 @@
 2. have the engine write files in the place of those that have what was forgotten since the last generation: a commit;
 3. remove the files that commits have dropped.
 
+What the last merge has left goes before the commit of 1 or 2, behind which nobody knows of it any more.
+
 Fails 1: nothing is changed. Fails 2: what was written is swept, and the next run does it again, as the last generation
 is still the same. Fails 3: the next run removes them. Nothing but the commits says what counts.
 """
 
-import re
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import msgspec
 import numpy as np
 import structlog
 
@@ -21,6 +21,7 @@ from batch_layer.history.base import is_made_of
 from batch_layer.history.finding import first_in_window
 from batch_layer.history.outstanding import dropped_up_to, outstanding
 from batch_layer.history.retention import Limits, droppable, portions
+from batch_layer.history.small_files import numbered, placed, together
 from batch_layer.history.standing import still_needed
 from batch_layer.history_folder import HistoryFolder
 from oryx_py.adapters.history_log import HistoryLog
@@ -28,7 +29,7 @@ from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import OryxError, StoreUnavailable
 from oryx_py.events import FoldSettings
 from oryx_py.model.generation import new_generation_name
-from oryx_py.model.history import History, HistoryFile
+from oryx_py.model.history import History
 from oryx_py.model.manifest import Manifest
 from oryx_py.ports import ArtefactStore, Clock
 
@@ -41,7 +42,6 @@ Reshape: TypeAlias = Callable[[History], History]
 
 _LOOKED_AT = 64
 """Commits in which files may have been dropped that a dead process did not remove."""
-_ORIGIN: Final = re.compile(r"/origin=(\d+)/")
 
 
 def as_it_is(history: History) -> History:
@@ -91,8 +91,14 @@ class Reshaper:
         # What was dropped before the last generation was made, the run that made it has removed.
         made_of = last.history if last else 0
         commits = self._log.commits(after=max(made_of, history.number - _LOOKED_AT))
-        self._folder.remove([path for commit in commits for path in commit.dropped], history.files)
+        left = {file.path for file in history.replaced}
+        dropped = [path for commit in commits for path in commit.dropped if path not in left]
+        self._folder.remove(dropped, (*history.files, *history.replaced))
         return history
+
+    def _remove_replaced(self, history: History) -> None:
+        """Remove what the last merge has left for readers of an older state: it has rows that are to go."""
+        self._folder.remove([file.path for file in history.replaced], history.files)
 
     def _within_limits(self, history: History) -> History:
         if self._limits == Limits():
@@ -103,6 +109,7 @@ class Reshaper:
             return history
         log.info("history_dropped", files=len(dropped), rows=sum(file.rows for file in dropped))
         paths = [file.path for file in dropped]
+        self._remove_replaced(history)
         return self._log.append(history, [], {}, 0, self._clock.now_ms(), kind="retention", dropped=paths)
 
     def _without_forgotten(self, history: History, last: Manifest | None) -> History:
@@ -115,17 +122,19 @@ class Reshaper:
             return history
         directory = self._folder.new(new_generation_name(self._clock.now_ms(), self._rng))
         searched = {self._folder.uri(file.path): file for file in due.searched}
-        origins = {uri: file.origin for uri, file in searched.items()}
-        rewritten = self._engine.rewrite(origins, forgets, self._folder.uri(directory))
+        of, spans = numbered(together(due.searched))
+        numbers = {uri: of[file.path] for uri, file in searched.items()}
+        rewritten = self._engine.rewrite(numbers, forgets, self._folder.uri(directory))
         dropped = [searched[uri] for uri in rewritten.replaced]
         if not dropped:
             return history
         if rewritten.read != sum(file.rows for file in dropped):
             raise StoreUnavailable(f"{rewritten.read:,} rows were read of the files to rewrite, which have others")
         settled = self._folder.settle(directory, rewritten.rows) if rewritten.rows else []
-        written = [_with_origin(file) for file in settled]
+        written = [placed(file, spans) for file in settled]
         log.info("forgotten_rows_removed", files=len(dropped), rows=rewritten.read - rewritten.rows)
         paths = [file.path for file in dropped]
+        self._remove_replaced(history)
         return self._log.append(history, written, {}, 0, self._clock.now_ms(), kind="rewrite", dropped=paths)
 
     def _dropped_up_to(self, history: History, last: Manifest | None) -> int | None:
@@ -146,11 +155,3 @@ class Reshaper:
         except OryxError:
             return None
         return last if last and is_made_of(last, history, self._log.commits(after=last.history)) else None
-
-
-def _with_origin(file: HistoryFile) -> HistoryFile:
-    """A file that the engine wrote, by the directory that it put it in."""
-    found = _ORIGIN.search(file.path)
-    if found is None:
-        raise ValueError(f"{file.path} does not say whose rows it has")
-    return msgspec.structs.replace(file, origin=int(found[1]))

@@ -29,9 +29,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Rows that are dropped together: those of one commit that arrived on one day.
+    """Rows that are dropped together: those of one commit that arrived on one day, or of several in merged files.
 
-    ``last_ms`` is the newest arrival; ``ends``, by partition, the first offset of the topic that the commit lacks.
+    ``last_ms`` is the newest arrival; ``ends``, by partition, the first offset of the topic that the commits lack.
     """
 
     files: tuple[HistoryFile, ...]
@@ -64,7 +64,9 @@ def portions(history: History, commits: Iterable[HistoryCommit]) -> list[Portion
     found = []
     for (_, origin, _), files in groupby(sorted(history.files, key=place), place):
         kept = tuple(files)
-        ends = {partition: end for partition, (_, end) in by_number[origin].input.items()}
+        since = min(file.first_commit for file in kept)
+        told = (by_number[number].input.items() for number in range(since, origin + 1))
+        ends = {partition: end for spans in told for partition, (_, end) in spans}
         found.append(Portion(kept, max(_arrived(file, by_number) for file in kept), ends))
     return found
 

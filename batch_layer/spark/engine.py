@@ -16,6 +16,7 @@ from batch_layer.recipe import Recipe
 from batch_layer.spark.assemble import train
 from batch_layer.spark.failures import translated
 from batch_layer.spark.forgetting import find_forgets, rewrite
+from batch_layer.spark.grouping import merge
 from batch_layer.spark.reader import Source, write_rows
 from batch_layer.spark.session import close_session, is_alive
 from batch_layer.spark.starting import started
@@ -77,6 +78,12 @@ class SparkEngine:
         """See the port."""
         with self._working() as spark:
             return rewrite(spark, files, forgets, into)
+
+    def merge(self, files: Mapping[str, int], rows: int, into: str, most: int) -> None:
+        """See the port."""
+        self._on_progress(Progress(step="merge", rows=0, of=rows))
+        with self._working() as spark, tracked(spark, "merge", rows, self._on_progress):
+            merge(spark, files, into, most)
 
     def train(
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None

@@ -6,8 +6,7 @@ This process gets the newest forget of each user and item, and names of files: n
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +16,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from batch_layer.engine import Rewritten
 from batch_layer.history.forgetting import Forgets
-from batch_layer.rows import HISTORY_SCHEMA
+from batch_layer.spark.grouping import GROUPED, PATH, grouped, place
 from batch_layer.spark.history import read_rows
 from batch_layer.spark.reader import write_days
 from batch_layer.spark.repeats import repeats_of, shared, without
@@ -29,9 +28,7 @@ _NAMED: Final = 1_000
 """So many users and items are looked for by name, so that Spark alone passes over most rows, and Parquet over more."""
 _FEW: Final = 100_000
 """Keys that every task may hold; rows are brought to more of them."""
-_PATH: Final = "_metadata.file_path"
 _PATHS: Final = pa.schema([pa.field("path", pa.string(), nullable=False)])
-_ORIGINS: Final = HISTORY_SCHEMA.append(pa.field("origin", pa.int64(), nullable=False))
 
 
 def find_forgets(
@@ -64,18 +61,18 @@ def rewrite(spark: SparkSession, files: Mapping[str, int], told: pa.Table, into:
     """Write what is left of files; see `Engine.rewrite`."""
     forgets = Forgets()
     forgets.add(told)
-    uris = {_place(uri): uri for uri in files}
-    rows = _named(read_rows(spark, list(files)), forgets).select(*Forgets.COLUMNS, F.col(_PATH).alias("path"))
+    uris = {place(uri): uri for uri in files}
+    rows = _named(read_rows(spark, list(files)), forgets).select(*Forgets.COLUMNS, F.col(PATH).alias("path"))
     hit = rows.mapInArrow(partial(_hits, forgets=forgets), from_arrow_schema(_PATHS)).distinct().toArrow()
     paths = sorted(map(str, hit.column("path").to_pylist()))
     if not paths:
         return Rewritten()
-    replaced = [uris[_place(path)] for path in paths]
-    origins = {path: files[uri] for path, uri in zip(paths, replaced, strict=True)}
+    replaced = [uris[place(path)] for path in paths]
+    numbers = {place(uri): files[uri] for uri in replaced}
     read, written = Observation(), Observation()
-    whole = read_rows(spark, replaced).select("*", F.col(_PATH).alias("path")).observe(read, _count())
-    left = whole.mapInArrow(partial(_left, forgets=forgets, origins=origins), from_arrow_schema(_ORIGINS))
-    write_days(left.observe(written, _count()), into, within=["origin"])
+    whole = read_rows(spark, replaced).select("*", F.col(PATH).alias("path")).observe(read, _count())
+    left = whole.mapInArrow(partial(_left, forgets=forgets, numbers=numbers), from_arrow_schema(GROUPED))
+    write_days(left.observe(written, _count()), into, within=["group"])
     return Rewritten(replaced, int(read.get["rows"]), int(written.get["rows"]))
 
 
@@ -89,16 +86,13 @@ def _hits(batches: Iterable[pa.RecordBatch], *, forgets: Forgets) -> Iterator[pa
 
 
 def _left(
-    batches: Iterable[pa.RecordBatch], *, forgets: Forgets, origins: Mapping[str, int]
+    batches: Iterable[pa.RecordBatch], *, forgets: Forgets, numbers: Mapping[str, int]
 ) -> Iterator[pa.RecordBatch]:
-    """The task: the rows that are left, with the number of their file."""
+    """The task: the rows that are left, with the number of their file's group."""
     for batch in batches:
-        paths: Any = batch.column("path").dictionary_encode()
-        numbers = pa.array([origins[path] for path in paths.dictionary.to_pylist()], pa.int64())
-        rows = pa.Table.from_batches([batch.drop_columns(["path"])])
-        rows = rows.append_column("origin", numbers.take(paths.indices))
+        rows = grouped(batch, numbers)
         left = forgets.rewritten(rows)
-        yield from (rows if left is None else left).cast(_ORIGINS).to_batches()
+        yield from (rows if left is None else left).cast(GROUPED).to_batches()
 
 
 def _named(rows: DataFrame, forgets: Forgets) -> DataFrame:
@@ -118,8 +112,3 @@ def _from(rows: DataFrame, starts: Mapping[int, tuple[int, int]]) -> DataFrame:
 
 def _count() -> Column:
     return F.count(F.lit(1)).alias("rows")
-
-
-def _place(uri: str) -> str:
-    """A file's path, which Spark and `Files` write in other ways."""
-    return unquote(urlsplit(uri).path)

@@ -53,15 +53,17 @@ def write_rows(spark: SparkSession, source: Source, ranges: Ranges, partitions: 
     return Written(rows=int(counted.get["records"]) - rejected, rejected=rejected)
 
 
-def write_days(rows: DataFrame, into: str, within: Sequence[str] = ()) -> None:
+def write_days(rows: DataFrame, into: str, within: Sequence[str] = (), most: int = 0) -> None:
     """Write rows as Parquet files into a directory that does not exist yet, a URI.
 
     Each file has the rows of one day of arrival (UTC), below ``day=2026-07-31/``, so that whole files go when they are
-    old; in the order of their offsets, which compresses best. Columns in ``within`` say the directories above.
+    old; in the order of their offsets, which compresses best. Columns in ``within`` say the directories above. A task
+    that has more than ``most`` rows for a file writes several, unless it is 0.
     """
     folders = [*within, "day"]
     days = rows.withColumn("day", _day("kafka_ms")).sortWithinPartitions(*folders, "partition", "offset")
-    days.write.partitionBy(*folders).parquet(spark_path(into))
+    writer = days.write.option("maxRecordsPerFile", most) if most else days.write
+    writer.partitionBy(*folders).parquet(spark_path(into))
 
 
 def _day(milliseconds: str) -> Column:

@@ -1,6 +1,7 @@
 """The history's rows as records of the input topic, for what was trimmed there."""
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from oryx_py.adapters.history_log import HistoryLog
@@ -37,17 +38,12 @@ class HistoryRecords:
         self._log, self._topic, self._open_file = log, topic, open_file
         self._history = History()
         self._spans = Spans(())
-        self._files: dict[int, list[HistoryFile]] = {}
-        """By the commit whose rows they have."""
 
     def offsets(self) -> Mapping[int, int]:
         """By partition the first offset that the history does not have now."""
         history = self._log.read()
         if history is not self._history:
-            self._spans, self._files = Spans(self._log.commits()), {}
-            for file in history.files:
-                self._files.setdefault(file.origin, []).append(file)
-            self._history = history
+            self._spans, self._history = Spans(self._log.commits()), history
         return history.offsets
 
     def records(self, partition: int, start: int, stop: int) -> Iterator[Record]:
@@ -67,7 +63,7 @@ class HistoryRecords:
                 "input that was trimmed is read from the history, which needs pyarrow: pip install 'oryx-py[batch]'"
             ) from None
         covering = self._spans.commits(partition, start, stop)
-        files = [file for number in covering for file in self._files.get(number, ())]
+        files = [file for file in self._history.files if _is_among(file, covering)]
         tables = [self._rows(file.path, partition, start, stop) for file in files]
         rows = pa.concat_tables([table for table in tables if table.num_rows]) if any(map(len, tables)) else None
         if rows is None:
@@ -91,3 +87,9 @@ class HistoryRecords:
         return Record(
             self._topic, partition, row["offset"], row["kafka_ms"], row["user"].encode(), encode_csv(told), headers
         )
+
+
+def _is_among(file: HistoryFile, commits: Sequence[int]) -> bool:
+    """Whether a file may have rows of any of these commits, which ascend."""
+    at = bisect_left(commits, file.first_commit)
+    return at < len(commits) and commits[at] <= file.origin

@@ -38,7 +38,8 @@ def history(
     "offsets" are those of the input topic, by partition; imported rows have
     none, and come before all of them. "days" are days of arrival, UTC. "folded
     pairs" are what the next generation need not read again. "will be dropped"
-    is what history.max_age_days and history.max_rows let go with it.
+    is what history.max_age_days and history.max_rows let go with it. "will be
+    merged" are small files of days that are over, some generations later.
 
     Examples:
 
@@ -52,6 +53,7 @@ def history(
 def _show(call: Invocation, commits: bool) -> None:
     need("batch", "pyarrow")
     from batch_layer.history.retention import Limits
+    from batch_layer.history.small_files import to_merge
     from batch_layer.history.standing import compacted_state, due
     from batch_layer.stored import open_stored
     from oryx_py.adapters.clock import SystemClock
@@ -71,9 +73,8 @@ def _show(call: Invocation, commits: bool) -> None:
         call.screen.line()
     limits = Limits(settings.history.max_age_days, settings.history.max_rows)
     dropping = due(history, told, limits, stored.store, SystemClock().now_ms())
-    call.screen.table(
-        ("", ""), totals(history, told, dropping, compacted_state(history, _onto(settings, stored, history)))
-    )
+    merging, compacted = to_merge(history), compacted_state(history, _onto(settings, stored, history))
+    call.screen.table(("", ""), totals(history, told, dropping, [group.files for group in merging], compacted))
 
 
 def _onto(settings: "Settings", stored: "Stored", history: "History") -> "Manifest | None":

@@ -12,14 +12,14 @@ COMMITS = ("commit", "time", "kind", "files", "rows", "bytes", "days", "offsets"
 
 
 def commit_rows(commits: Iterable[HistoryCommit]) -> list[Sequence[str]]:
-    """Return a row for each commit, in `COMMITS`: what it added, and how many files it dropped."""
+    """Return a row for each commit, in `COMMITS`: what it added, and how many files it dropped or merged."""
     rows: list[Sequence[str]] = []
     for commit in commits:
         said = _spans(commit.input)
         if commit.sources:
             said = " ".join(visible(source.name, 60) for source in commit.sources)
         if commit.dropped:
-            said = f"{len(commit.dropped):,} files dropped"
+            said = f"{len(commit.dropped):,} files {'merged' if commit.kind == 'merge' else 'dropped'}"
         rows.append(
             (
                 str(commit.number),
@@ -36,7 +36,11 @@ def commit_rows(commits: Iterable[HistoryCommit]) -> list[Sequence[str]]:
 
 
 def totals(
-    history: History, commits: Sequence[HistoryCommit], dropping: Sequence[HistoryFile], compacted: str
+    history: History,
+    commits: Sequence[HistoryCommit],
+    dropping: Sequence[HistoryFile],
+    merging: Sequence[Sequence[HistoryFile]],
+    compacted: str,
 ) -> list[Sequence[str]]:
     """Return a row for each thing that is true of the whole history.
 
@@ -44,10 +48,12 @@ def totals(
         history: as of its last commit.
         commits: all of them.
         dropping: the files that the next generation drops.
+        merging: small files that become one each.
         compacted: what there is of the folded pairs, in words.
     """
     imported = sum(end - start for commit in commits for start, end in commit.imported.values())
     gone = sum(file.rows for file in dropping)
+    small = [file for group in merging for file in group]
     return [
         ("commits", f"{history.number:,}"),
         ("files", f"{len(history.files):,}"),
@@ -59,6 +65,7 @@ def totals(
         ("records left out", f"{history.rejected:,}"),
         ("folded pairs", compacted),
         ("will be dropped", f"{gone:,} rows in {len(dropping):,} files, {days(dropping)}" if dropping else "nothing"),
+        ("will be merged", f"{len(small):,} files into {len(merging):,}, {days(small)}" if small else "nothing"),
     ]
 
 

@@ -30,16 +30,18 @@ __all__ = [
     "encode_commit",
 ]
 
-FORMAT = "2.1"
+FORMAT = "3.0"
+"""Of commits with merged files, and what this version reads."""
 _PLAIN_FORMAT = "1.2"
+_REFOLDED_FORMAT = "2.1"
 """Of commits that an earlier version reads as well; it would read the rows of the others wrongly."""
 
 IMPORTED_FROM = -(1 << 40)
 """The first offset of imported rows: room for 10¹² in each partition."""
 
-Kind = Literal["input", "import", "rewrite", "retention"]
+Kind = Literal["input", "import", "rewrite", "retention", "merge"]
 """What a commit does: adds what is new in the topic, adds imported rows, puts files in the place of others without what
-was forgotten, or drops files for their age or number."""
+was forgotten, drops files for their age or number, or puts few files in the place of many, with the same rows."""
 
 
 class HistoryFile(msgspec.Struct, frozen=True):
@@ -47,8 +49,9 @@ class HistoryFile(msgspec.Struct, frozen=True):
 
     ``first_ms`` and ``last_ms``: the oldest and the newest Kafka timestamp in it, since 1970; None where the file was
     committed by a version that did not say. ``origin`` is the commit whose rows it has, where it stands in the place of
-    another file; 0 in a commit means this commit itself. ``forgets``: whether forgets are among its rows; None where
-    nobody said.
+    another file; 0 in a commit means this commit itself. ``since``: the oldest such commit, where it has rows of
+    several, of which ``origin`` is the newest; 0 where it has not. ``forgets``: whether forgets are among its rows;
+    None where nobody said.
     """
 
     path: str
@@ -58,6 +61,12 @@ class HistoryFile(msgspec.Struct, frozen=True):
     last_ms: int | None = None
     origin: int = 0
     forgets: bool | None = None
+    since: int = 0
+
+    @property
+    def first_commit(self) -> int:
+        """The oldest commit whose rows it has, once ``origin`` is known."""
+        return self.since or self.origin
 
 
 class ImportedSource(msgspec.Struct, frozen=True):
@@ -89,8 +98,13 @@ class HistoryCommit(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_commit(commit: HistoryCommit) -> bytes:
     """The payload of a commit, in the lowest format that says it."""
-    format_ = _PLAIN_FORMAT if commit.kind == "input" else FORMAT
-    return msgspec.json.encode(msgspec.structs.replace(commit, format=format_))
+    return msgspec.json.encode(msgspec.structs.replace(commit, format=_format_of(commit)))
+
+
+def _format_of(commit: HistoryCommit) -> str:
+    if commit.kind == "merge" or any(file.since for file in commit.files):
+        return FORMAT
+    return _PLAIN_FORMAT if commit.kind == "input" else _REFOLDED_FORMAT
 
 
 def decode_commit(commit: NumberedCommit) -> HistoryCommit:
@@ -118,6 +132,8 @@ class History:
     records, which are in none. ``imported``: by partition the end of the imported rows' offsets, where there are any.
     ``imports`` are the commits of imported rows. ``refolded``: the newest commit after which the fold is not that of
     the commit before with new rows behind it, since it put rows before others or dropped some; 0 for none.
+    ``replaced``: files that the newest merge put others in the place of, and that are there still for who reads an
+    older state; whoever takes files out next removes them before.
     """
 
     number: int = 0
@@ -129,6 +145,7 @@ class History:
     imported: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     imports: frozenset[int] = frozenset()
     refolded: int = 0
+    replaced: tuple[HistoryFile, ...] = ()
 
     @classmethod
     def fold(cls, commits: Iterable[NumberedCommit], seen: "History | None" = None) -> "History":
@@ -178,6 +195,7 @@ class _Folding:
         self._start, self._offsets, self._imported = dict(seen.start), dict(seen.offsets), dict(seen.imported)
         self._rows, self._rejected = seen.rows, seen.rejected
         self._imports, self._refolded = set(seen.imports), seen.refolded
+        self._replaced = seen.replaced
 
     def add(self, commit: HistoryCommit) -> None:
         """Apply the next commit; where it raises ValueError, as `History.after`, nothing more is to be added."""
@@ -201,16 +219,21 @@ class _Folding:
 
     def _replace(self, commit: HistoryCommit) -> None:
         """Take out the files that are dropped, and put the new ones at the end; none of these may have been there."""
-        gone = set(commit.dropped)
+        gone = dict.fromkeys(commit.dropped)
         if missing := [path for path in gone if path not in self._files]:
             raise ValueError(f"{min(missing)} is not there to be dropped")
         added: dict[str, HistoryFile] = {}
         for file in commit.files:
             if file.path in self._files or file.path in added:
                 raise ValueError(f"{file.path} was committed before")
-            added[file.path] = msgspec.structs.replace(file, origin=file.origin or commit.number)
-        for path in gone:
-            self._rows -= self._files.pop(path).rows
+            named = msgspec.structs.replace(file, origin=file.origin or commit.number)
+            if named.first_commit > named.origin:
+                raise ValueError(f"{file.path} has rows since commit {named.since}, and none after {named.origin}")
+            added[file.path] = named
+        taken = [self._files.pop(path) for path in gone]
+        self._rows -= sum(file.rows for file in taken)
+        if commit.kind in {"merge", "rewrite", "retention"}:
+            self._replaced = tuple(taken) if commit.kind == "merge" else ()
         self._files |= added
         self._rows += sum(file.rows for file in added.values())
 
@@ -226,6 +249,7 @@ class _Folding:
             imported=MappingProxyType(self._imported),
             imports=frozenset(self._imports),
             refolded=self._refolded,
+            replaced=self._replaced,
         )
 
 

@@ -11,7 +11,7 @@ from oryx_py.errors import CorruptLog
 from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports.store import Commit
 
-KINDS = ("input", "import", "rewrite", "retention")
+KINDS = ("input", "import", "rewrite", "retention", "merge")
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Slow:
     rejected: int = 0
     imports: list[int] = field(default_factory=list)
     refolded: int = 0
+    replaced: list[str] = field(default_factory=list)
 
     def after(self, commit: HistoryCommit) -> "Slow":
         assert all(path in [name for name, _, _ in self.files] for path in commit.dropped)
@@ -38,13 +39,15 @@ class Slow:
             self.rejected + commit.rejected,
             self.imports + [commit.number] * (commit.kind == "import"),
             commit.number if commit.kind in {"import", "retention"} else self.refolded,
+            self.replaced if commit.kind in {"input", "import"} else list(commit.dropped) * (commit.kind == "merge"),
         )
 
 
 def said_by(history: History) -> tuple[Any, ...]:
     files = [(file.path, file.rows, file.origin) for file in history.files]
     ends = dict(history.start), dict(history.offsets), dict(history.imported)
-    return (files, *ends, history.rejected, sorted(history.imports), history.refolded, history.rows)
+    replaced = [file.path for file in history.replaced]
+    return (files, *ends, history.rejected, sorted(history.imports), history.refolded, replaced, history.rows)
 
 
 @st.composite
@@ -95,7 +98,8 @@ def test_the_fold_is_that_of_every_commit_applied_by_itself(of: list[HistoryComm
     slow = Slow()
     for commit in of:
         slow = slow.after(commit)
-    expected = (slow.files, slow.start, slow.offsets, slow.imported, slow.rejected, slow.imports, slow.refolded)
+    ends = slow.start, slow.offsets, slow.imported
+    expected = (slow.files, *ends, slow.rejected, slow.imports, slow.refolded, slow.replaced)
     log, one_by_one = logged(of), History()
     for commit in of:
         one_by_one = one_by_one.after(commit)

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from batch_layer.engine import Cancelled, Ranges, Rewritten, Trained, Written
 from batch_layer.history.base import Base
 from batch_layer.history.describing import day_of
+from batch_layer.history.file_merging import MergeFiles, unmerged
 from batch_layer.history.forgetting import NOBODYS_ITEM, Forgets
 from batch_layer.history.reshaping import Reshape, as_it_is
 from batch_layer.history_folder import HistoryFolder
@@ -145,7 +146,7 @@ class SlowEngine:
     def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
         self.calls.append("rewrite")
         told, replaced, read, written = forgets.to_pylist(), list[str](), 0, 0
-        for number, (uri, origin) in enumerate(files.items()):
+        for number, (uri, group) in enumerate(files.items()):
             rows = read_history([local_path(uri)])
             left = [row for row in (left_of(row, told) for row in rows) if row is not None]
             if left == rows:
@@ -153,11 +154,23 @@ class SlowEngine:
             replaced.append(uri)
             read, written = read + len(rows), written + len(left)
             for day in {day_of(row["kafka_ms"]) for row in left}:
-                folder = local_path(into) / f"origin={origin}" / f"day={day}"
+                folder = local_path(into) / f"group={group}" / f"day={day}"
                 folder.mkdir(parents=True, exist_ok=True)
                 of_day = [row for row in left if day_of(row["kafka_ms"]) == day]
                 pq.write_table(pa.Table.from_pylist(of_day, HISTORY_SCHEMA), folder / f"part-{number}.parquet")
         return Rewritten(replaced, read, written)
+
+    def merge(self, files: Mapping[str, int], rows: int, into: str, most: int) -> None:
+        self.calls.append("merge")
+        for group in sorted(set(files.values())):
+            told = read_history([local_path(uri) for uri, number in files.items() if number == group])
+            told.sort(key=lambda row: (row["partition"], row["offset"]))
+            (day,) = {day_of(row["kafka_ms"]) for row in told}
+            folder = local_path(into) / f"group={group}" / f"day={day}"
+            folder.mkdir(parents=True)
+            for start in range(0, len(told), most):
+                table = pa.Table.from_pylist(told[start : start + most], HISTORY_SCHEMA)
+                pq.write_table(table, folder / f"part-{start:08d}.parquet")
 
     def train(
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
@@ -277,6 +290,7 @@ class BatchWorld:
         self.metrics = Metrics(self.counted)
         self.reshape: Reshape = as_it_is
         self.tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
+        self.merge: MergeFiles = unmerged
 
     def use(self, recipe: Recipe) -> None:
         """Make generations by another recipe from now on."""
@@ -328,6 +342,7 @@ class BatchWorld:
                     metrics=self.metrics,
                     reshape=self.reshape,
                     tidy=self.tidy,
+                    merge=self.merge,
                 ),
                 self.recipe,
                 input_topic="in",

@@ -65,6 +65,15 @@ class UploadingEngine(SlowEngine):
                 there.upload(path, f"{into.removeprefix(root)}/{path.relative_to(here).as_posix()}")
         return replace(found, replaced=[copies[copy] for copy in found.replaced])
 
+    def merge(self, files: Mapping[str, int], rows: int, into: str, most: int) -> None:
+        there, root = self._files()
+        copies = dict(zip(self.fetched(list(files)), files.values(), strict=True))
+        with tempfile.TemporaryDirectory() as work:
+            here = Path(work, "rows")
+            super().merge(copies, rows, here.as_uri(), most)
+            for path in here.rglob("*.parquet"):
+                there.upload(path, f"{into.removeprefix(root)}/{path.relative_to(here).as_posix()}")
+
     def fetched(self, uris: Sequence[str]) -> list[str]:
         """Return local URIs of copies, which are kept: a file of the history is written once."""
         files, root = self._files()

@@ -145,7 +145,7 @@ class ForgettingContract:
         assert rewritten.read == sum(len(commits[number]) for number in changed)
         assert rewritten.rows == sum(len(left[number]) for number in changed)
         for number in changed:
-            paths = sorted((into / f"origin={10 + number}").rglob("*.parquet"))
+            paths = sorted((into / f"group={10 + number}").rglob("*.parquet"))
             assert in_order(read_history(paths)) == in_order(left[number])
             for path in paths:
                 assert {f"day={day_of(row['kafka_ms'])}" for row in read_history([path])} == {path.parent.name}

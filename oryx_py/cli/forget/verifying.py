@@ -80,8 +80,8 @@ class Verifier:
         if partitions is None:
             raise TopicsChanged(f"there is no topic {settings.input.topic}: `oryx setup --check` says what is missing")
         forgotten = Forgotten(subject, partitions)
-        committed = [file.path for file in self._history_log.read().files]
-        for number, path in enumerate(committed):
+        history = self._history_log.read()
+        for number, path in enumerate(file.path for file in history.files):
             self._on_step("the history for forgets", number)
             on_files.forgets_of(self._history, path, forgotten)
         told = on_topics.scan_input(self._records(settings.input.topic), subject, forgotten)
@@ -89,7 +89,8 @@ class Verifier:
         self._take(settings.input.topic, "records", told, until.input)
         self._again = sum(held.again for held in told.values())
         self._look_at_topics(forgotten, until)
-        self._look_at_history(set(committed), forgotten, until)
+        known = {file.path for file in (*history.files, *history.replaced)}
+        self._look_at_history(known, forgotten, until)
         self._look_at_generations(forgotten, until)
         return Proof(
             kind=subject.kind,
@@ -139,11 +140,11 @@ class Verifier:
             if self._admin.partitions(topic) is not None:
                 self._take(topic, what, scan(self._records(topic), subject, forgotten), end)
 
-    def _look_at_history(self, committed: set[str], forgotten: Forgotten, until: Until) -> None:
+    def _look_at_history(self, known: set[str], forgotten: Forgotten, until: Until) -> None:
         paths, again = list(on_files.below(self._history, _DATA)), 0
         for number, path in enumerate(paths):
             self._on_step("files of the history", number)
-            end = until.history() if path in committed else until.rubbish()
+            end = until.history() if path in known else until.rubbish()
             try:
                 held = on_files.rows_of(self._history, path, forgotten)
             except Unreadable as trouble:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from batch_layer.history.describing import day_of
 from batch_layer.history.forgetting import Forgets, Repeats
 from oryx_py.cli.choices import TableFormat
 from oryx_py.errors import UserError
@@ -82,7 +83,12 @@ def _table(source: BinaryIO | Path, columns: list[str] | None = None) -> pa.Tabl
 
 def in_order(history: History) -> list[HistoryFile]:
     """Return the files so that no partition's offsets go back from one to the next: imports, then by commit and day."""
-    return sorted(history.files, key=lambda file: (file.origin not in history.imports, file.origin, file.path))
+
+    def place(file: HistoryFile) -> tuple[bool, int, int, str, str]:
+        imported, day = file.origin in history.imports, day_of(file.last_ms or 0)
+        return not imported, file.origin, file.first_commit, day, file.path
+
+    return sorted(history.files, key=place)
 
 
 def _told(rows: pa.Table) -> pa.Table:

@@ -331,7 +331,7 @@ def test_a_forget_costs_what_is_new_and_brings_no_rows_into_this_process(world: 
     counted = dict(engine.asked)
     assert (counted["told"], counted["found"], counted["replaced"]) == (1, 1, 6)
     assert 1 < counted["keyed"] <= 1 + 3 * 20 < world.history.read().rows, "the window before, not all rows"
-    written = [file.path for file in world.history.read().files if "origin=" in file.path]
+    written = [file.path for file in world.history.read().files if "group=" in file.path]
     assert len(written) == 6
     assert set(files.read_paths) <= {*written, world.history.commits(after=6)[0].files[0].path}, "footers of new files"
     engine.asked.clear()

@@ -1,10 +1,12 @@
 """The fold of the history's commits: no offset twice, none left out."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.errors import CommitConflict, CorruptLog, UnsupportedFormat
@@ -89,8 +91,8 @@ def test_what_is_no_commit_stops_the_reader(payload: bytes) -> None:
 
 
 def test_a_newer_format_asks_for_an_upgrade() -> None:
-    with pytest.raises(UnsupportedFormat, match=r"commit 1 of the history has format 3\.0"):
-        History.fold([Commit(1, b'{"format": "3.0", "parts": []}')])
+    with pytest.raises(UnsupportedFormat, match=r"commit 1 of the history has format 4\.0"):
+        History.fold([Commit(1, b'{"format": "4.0", "parts": []}')])
 
 
 def test_a_commit_that_is_missing_stops_the_reader() -> None:
@@ -141,6 +143,10 @@ def replacing(number: int, dropped: int, *files: HistoryFile, kind: str = "rewri
     return HistoryCommit(**told, dropped=(file(dropped).path,))  # type: ignore[arg-type]
 
 
+def merging(number: int, dropped: Sequence[int], *files: HistoryFile) -> HistoryCommit:
+    return replace(replacing(number, 0, *files, kind="merge"), dropped=tuple(file(n).path for n in dropped))
+
+
 def test_imports_follow_each_other_below_the_topics_offsets() -> None:
     history = fold(commit(1, 1, p0=(3, 5)), imported(2, 2, rows=20))
     assert (history.input, history.rows) == ({0: (3, 5)}, 30)
@@ -176,3 +182,28 @@ def test_an_earlier_version_is_told_to_upgrade_only_where_it_would_misread_the_r
         for each in (commit(1, 1), imported(1, 1, rows=1), replacing(1, 1), replacing(1, 1, kind="retention"))
     ]
     assert formats == ["1.2", "2.1", "2.1", "2.1"]
+    of_several = HistoryFile("rows/9.parquet", 10, 1000, origin=2, since=1)
+    for kind in ("merge", "rewrite"):
+        assert json.loads(encode_commit(replacing(3, 1, of_several, kind=kind)))["format"] == "3.0"
+
+
+def test_a_merged_file_says_the_oldest_and_the_newest_commit_of_its_rows() -> None:
+    several = HistoryFile("rows/9.parquet", 30, 1000, origin=2, since=1)
+    history = fold(commit(1, 1, p0=(0, 5)), commit(2, 2, p0=(5, 7)), merging(3, [1, 2], several))
+    assert history.files == (several,)
+    assert [(file.first_commit, file.origin) for file in history.files] == [(1, 2)]
+    assert (history.rows, history.refolded) == (30, 0)
+    assert [file(4, 5).first_commit, file(4).first_commit] == [5, 0]
+    backwards = HistoryFile("rows/8.parquet", 30, 1000, origin=2, since=3)
+    with pytest.raises(ValueError, match=r"rows/8\.parquet has rows since commit 3, and none after 2"):
+        history.after(merging(4, [9], backwards))
+
+
+def test_what_the_newest_merge_replaced_is_known_until_something_else_is_taken_out() -> None:
+    first = fold(commit(1, 1, p0=(0, 5)), commit(2, 2, p0=(5, 7)), merging(3, [2, 1], file(9, origin=2)))
+    assert first.replaced == (file(2, 2), file(1, 1))
+    later = first.after(commit(4, 4, p0=(7, 9))).after(imported(5, 5, rows=1))
+    assert later.replaced == first.replaced
+    assert later.after(merging(6, [4], file(6, origin=4))).replaced == (file(4, 4),)
+    for kind in ("rewrite", "retention"):
+        assert later.after(replacing(6, 4, kind=kind)).replaced == ()
