@@ -22,7 +22,7 @@ from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.places import history_log
+from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
 from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile
@@ -388,3 +388,18 @@ def test_who_was_forgotten_since_the_copy_leaves_the_history_that_was_brought_ba
     take_in(world, "bob,egg,1")
     assert [row["item"] for row in world.rows() if row["user"] == "ann"] == [""], "the forget stays, and nothing else"
     assert pairs_of(world.newest()) == {"bob": {"tea": 1.0, "jam": 1.0, "egg": 1.0}}
+
+
+def test_a_history_without_its_store_makes_a_generation_of_all_it_has(world: BatchWorld) -> None:
+    """As docs/operations.md says of a store that is lost: epochs begin at 1 again, above what the topic has of them."""
+    take_in(world, "ann,tea,1", "bob,jam,1")
+    take_in(world, "ann,egg,1")
+    pairs, announced = pairs_of(world.newest()), world.announced()
+    shutil.rmtree(world.folder / "store")
+    world.registry, world.store = open_registry(str(world.folder / "store")), open_store(str(world.folder / "store"))
+    take_in(world)
+    assert pairs_of(world.newest()) == pairs == {"ann": {"tea": 1.0, "egg": 1.0}, "bob": {"jam": 1.0}}
+    (epoch,) = world.registry.read().epochs
+    assert epoch.epoch == 1
+    assert all(epoch.start[partition] >= len(before) for partition, before in announced.items())
+    assert [refs[-1].generation for refs in world.announced().values()] == [epoch.generation] * 2
