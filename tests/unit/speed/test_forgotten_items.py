@@ -169,6 +169,30 @@ def test_who_does_something_meanwhile_is_solved_with_that_and_not_again() -> Non
     harness.assert_at_rest()
 
 
+@pytest.mark.parametrize("folded", [1, 3])
+def test_who_waits_for_his_slice_forgets_too_and_who_comes_back_does_not(folded: int) -> None:
+    """Some are folded when the forget comes, others are still in the same cut, others came after it."""
+    harness, users = Harness(), [f"n{n}" for n in range(6)]
+    for offset, name in enumerate(users):
+        harness.add((partition_of(name, PARTITIONS), offset, Interaction(name, "x", 1.0)))
+
+    def slice_() -> None:
+        read(harness.reader, list(expanded(harness.fold.step(1, Budget(SOLVES, None, SOLVES)))))
+
+    for _ in range(folded):
+        slice_()
+    for name in ("late", "later"):
+        harness.add((partition_of(name, PARTITIONS), 10, Interaction(name, "x", 1.0)))
+    for partition in range(PARTITIONS):
+        harness.add((partition, 20, Interaction("", "x", None)))
+    harness.add((partition_of(users[-1], PARTITIONS), 21, Interaction(users[-1], "x", 2.0)))
+    while harness.fold.pending or harness.fold.stale:
+        slice_()
+    for state in (harness.state, harness.reader):
+        knows = [name for name in (*users, "late", "later") if len(state.history(state.users.find(name))[0])]
+        assert knows == users[-1:]
+
+
 def test_a_state_is_not_at_rest_while_users_are_behind_what_was_announced() -> None:
     harness = Harness()
     for partition in range(PARTITIONS):
