@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oryx_py.events import FoldSettings, Interaction, SeenIds
 from oryx_py.messages import ItemGone, partition_of
 from oryx_py.messages.item_state import AllSaid, ItemState
-from oryx_py.model.checkpoint import Covered, write_checkpoint
-from oryx_py.model.item_states import ItemStates, StateRows
+from oryx_py.model.checkpoint import Checkpoint, Covered, decode_checkpoint, write_checkpoint
+from oryx_py.model.item_states import GonePairs, ItemStates, StateRows
+from oryx_py.model.manifest import MANIFEST
 from oryx_py.model.merging import Piece, merged
 from oryx_py.model.state import ModelState
+from oryx_py.model.summed import write_summed
 from speed_layer.folding import EpochFold
 from tests.property import test_shared_fold as shared
 from tests.property.test_checkpoint import EPOCH, assert_same, restored
@@ -225,3 +228,22 @@ def test_what_came_before_a_forget_does_not_bring_the_user_back_when_it_is_sent_
     later = EpochFold(read, PARTITIONS)
     later.add(Interaction(USER, "p", 2.0), home, 6)
     assert [read.knows(read.users.find(USER), read.items.find("p")) for _ in [later.flush()]] == [True]
+
+
+def test_a_checkpoint_of_the_format_before_has_none_of_it_and_is_read(tmp_path: Path) -> None:
+    state, _, fold = model({"a": {"p": 1.0}}, OBJECTIVES[0])
+    fold.add(Interaction(USER, "p", 1.0), partition_of(USER, PARTITIONS), 4)
+    fold.flush()
+    nothing = ItemStates(OBJECTIVES[0], state.generation.manifest.features, PARTITIONS).dump()
+    write(tmp_path, state, None, nothing, 5)
+    manifest = decode_checkpoint((tmp_path / MANIFEST).read_bytes(), tmp_path)
+    files = {name: entry for name, entry in manifest.files.items() if ".traces." not in name and ".gone." not in name}
+    for name in manifest.files.keys() - files.keys():
+        (tmp_path / name).unlink()
+    assert len(files) < len(manifest.files)
+    write_summed(tmp_path / MANIFEST, replace(manifest, format="1.1", files=files))
+    read = Checkpoint.open(tmp_path, state.generation)
+    assert read.changes.new_users == [USER]
+    assert not len(read.changes.user_traces) + len(read.changes.item_traces)
+    assert read.states is not None
+    assert [list(row) for row in read.states.gone.rows()] == [list(row) for row in GonePairs.none().rows()] == []
