@@ -23,6 +23,7 @@ _LINE_US: Final = 5
 _BYTES_A_US: Final = 4
 """What reading takes where nothing is plain, an array's objects for one."""
 _BOM: Final = b"\xef\xbb\xbf"
+_GZIP: Final = b"\x1f\x8b"
 
 
 class Check:
@@ -44,6 +45,7 @@ class Check:
         self._bytes = 0
         self._bad: list[str] = []
         self._bad_count = 0
+        self._packed = False
 
     async def read(self, pieces: AsyncIterator[bytes], form: BulkForm, where: str = "") -> None:
         """Read a body, or one of its files.
@@ -63,6 +65,7 @@ class Check:
         async for piece in pieces:
             self._count(len(piece))
             block += piece
+            self._packed |= not begun and block.startswith(_GZIP)
             if len(block) >= _BLOCK_BYTES:
                 await self._feed(reader, _opened(block, begun=begun), where, last=False)
                 block.clear()
@@ -78,7 +81,8 @@ class Check:
         if self._bad_count:
             least = "at least " if self._bad_count >= _MOST_BAD else ""
             more = f"; and {least}{self._bad_count - len(self._bad)} more" if self._bad_count > len(self._bad) else ""
-            raise Problem(HTTPStatus.BAD_REQUEST, f"nothing was stored. {'; '.join(self._bad)}{more}")
+            hint = "; a body that is gzip needs the header Content-Encoding: gzip" if self._packed else ""
+            raise Problem(HTTPStatus.BAD_REQUEST, f"nothing was stored. {'; '.join(self._bad)}{more}{hint}")
 
     async def _feed(self, reader: Reader, block: bytes, where: str, *, last: bool) -> None:
         cost_us = block.count(b"\n") * _LINE_US + len(block) // _BYTES_A_US

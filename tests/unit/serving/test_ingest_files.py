@@ -93,6 +93,17 @@ async def test_parts_are_stored_in_their_order_and_their_lines_numbered_through(
     assert [dict(r.headers)["id"] for r in harness.sender.sent] == [b"k:1", b"k:2", b"k:3", b"k:5", b"k:6", b"k:7"]
 
 
+async def test_a_packed_body_that_does_not_say_so_is_refused_with_the_header_that_it_needs(harness, client):
+    plain = {"Content-Type": "text/plain"}
+    response = await client.post("/ingest", data=gzip.compress(b"ann,i1,1\n"), headers=plain)
+    assert response.status == 400
+    detail = (await response.json(content_type=None))["detail"]
+    assert detail.endswith("a body that is gzip needs the header Content-Encoding: gzip")
+    assert stored(harness) == []
+    response = await client.post("/ingest", data=b"ann\n", headers=plain)
+    assert "gzip" not in (await response.json(content_type=None))["detail"]
+
+
 async def test_bad_lines_are_named_with_their_file(harness, client):
     archive = zipped({"a.csv": "u,i\nbad", "b.json": '[{"user":"u"}]'})
     detail = await post(client, part(b"u,i\n"), part(b"bad\n"), part(archive), status=400)
