@@ -159,7 +159,7 @@ class EpochFold:
     def resend(self) -> list[Updates]:
         """Have every vector of levels 2 and 3 come once more, for readers that may have missed some.
 
-        They are stale from now on, as is what others are told: all of it is through when nothing is stale any more.
+        They are stale from now on, as is what others are told: mark it (`owe`) to know when all of it is through.
         """
         levels = self._levels
         self._again = set(levels.holders) if self.others is None else self.others.own_items(levels.holders)

@@ -6,7 +6,8 @@ Each step, for each epoch held, the older first:
 2. fold it; what repeats another record is ignored, what cannot be read becomes a dead letter;
 3. solve what was touched, by levels;
 4. send dead letters and updates, and wait for their acknowledgement;
-5. send ``PROGRESS`` up to the positions read; its acknowledgement is waited for with what is sent next;
+5. send ``PROGRESS`` up to the positions read, unless removals of a forgotten item are left for later steps; its
+   acknowledgement is waited for with what is sent next;
 6. now and then, commit the position up to which dead letters are written.
 
 =================  ====================================================================================================

@@ -3,7 +3,7 @@
 Each step:
 
 1. hear of the group what was gained and lost;
-2. let go of what was lost: between two steps everything folded is announced, or is in a replay that nobody has seen;
+2. let go of what was lost: between two steps everything folded is announced, or is folded again by the next owner;
 3. claim what was gained, before the group is asked again, so that it is this process's still; load it aside;
 4. do a step of each layer.
 
