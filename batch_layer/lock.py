@@ -93,6 +93,7 @@ def holding(
         if wait(poll_s):
             yield False
             return
+    log.debug("lock_taken")
     try:
         yield True
     finally:

@@ -2,14 +2,17 @@
 
 Twenty of them with a slow engine without Spark, after each step of the protocol once, then in a seeded order. With
 ``--real`` it is `oryx batch --once` as everybody runs it, with Spark and its own trainer, and dies within steps, at
-seeded shares of the time that they take; now Python alone, so that Spark may go on for a while, now all of it.
+seeded shares of the time that a run in a world of its own took; now Python alone, so that Spark may go on for a while,
+now all of it. In HDFS whoever comes after a killed one waits a minute for its lease; in a folder (``--local``) nobody
+waits.
 
 A killed run, of real ones up to three in a row, is followed by one that is left alone. What has to come of it: the
-history has every record of the topic once, the live generation is a NumPy fold of the topic, and a killed run and the
-next have made one epoch, or one each where there was new input and the first had its generation.
+history has every record of the topic once, the live generation is a NumPy fold of the topic, each generation that is
+left has one epoch, and a killed run and the next have made one epoch, or one each where there was new input and the
+first had its generation.
 
     python -m tests.bench.crashes --crashes 20 --seed 20 --json
-    python -m tests.bench.crashes --real --local --crashes 5 --json
+    python -m tests.bench.crashes --real --crashes 3 --json
 """
 
 import argparse
@@ -20,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,8 +38,6 @@ from tests.support.real_runs import Kill, RealRuns
 _RECORDS = 200
 _LONG = {Step.ROWS_WRITTEN: 5, Step.TRAINED: 5}
 """How often Spark's steps are drawn, in place of once: nearly all of a run's time is theirs."""
-_SECONDS = {Step.RECOVERED: 4.0, Step.ROWS_WRITTEN: 12.0, Step.TRAINED: 12.0}
-"""What steps take on two cores that have nothing else to do, until a whole run tells."""
 
 
 def main() -> None:
@@ -44,7 +45,6 @@ def main() -> None:
     parser.add_argument("--crashes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--real", action="store_true", help="`oryx batch --once` with Spark, killed within steps")
-    parser.add_argument("--pace", type=float, default=1.0, help="how many times slower than two idle cores it is here")
     parser.add_argument("--local", action="store_true", help="history and generations in a folder, without HDFS")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", nargs=2, metavar=("WORLD", "STEP"), help=argparse.SUPPRESS)
@@ -55,13 +55,15 @@ def main() -> None:
     began, rng = time.monotonic(), np.random.default_rng(arguments.seed)
     with (
         tempfile.TemporaryDirectory(prefix="oryx-crashes-") as folder,
-        _world(Path(folder), in_hdfs=not arguments.local) as world,
+        _worlds(Path(folder), in_hdfs=not arguments.local) as new_world,
     ):
+        world = new_world("crashes")
         if arguments.real:
-            crashes = _within_steps(world, arguments.crashes, rng, arguments.pace)
+            crashes = _within_steps(world, new_world("timed"), arguments.crashes, rng)
         else:
             crashes = _after_steps(world, arguments.crashes, rng)
         world.assert_exactly_once(Path(folder) / "check")
+        world.assert_an_epoch_each()
         told = {
             "crashes": crashes,
             "engine": "spark" if arguments.real else "slow",
@@ -70,25 +72,32 @@ def main() -> None:
             "epochs": len(world.registry().epochs),
             "history equals the topic": True,
             "generation equals the fold": True,
+            "an epoch for each generation": True,
             "seconds": round(time.monotonic() - began, 1),
         }
     print(json.dumps(told) if arguments.json else "\n".join(f"{name}: {value}" for name, value in told.items()))
 
 
 @contextmanager
-def _world(folder: Path, *, in_hdfs: bool) -> Iterator[CrashWorld]:
+def _worlds(folder: Path, *, in_hdfs: bool) -> Iterator[Callable[[str], CrashWorld]]:
+    """What makes a world of a name."""
     broker, hdfs = EmbeddedBroker(folder / "kafka" / "broker", 0), EmbeddedHdfs(folder / "hdfs", 0, 0)
     try:
         broker.start(180)
-        environ = {"ORYX__LOCAL__DIR": str(folder / "here")}
         if in_hdfs:
             hdfs.start(300)
-            environ |= {
-                "ORYX__STORE__URI": f"hdfs://{hdfs.namenode.address}/store",
-                "ORYX__HISTORY__URI": f"hdfs://{hdfs.namenode.address}/history",
-                "ORYX__HDFS__WEBHDFS_URL": hdfs.namenode.webhdfs_url,
-            }
-        yield CrashWorld(broker.bootstrap_servers, "crashes", environ)
+
+        def new(name: str) -> CrashWorld:
+            environ = {"ORYX__LOCAL__DIR": str(folder / name)}
+            if in_hdfs:
+                environ |= {
+                    "ORYX__STORE__URI": f"hdfs://{hdfs.namenode.address}/{name}/store",
+                    "ORYX__HISTORY__URI": f"hdfs://{hdfs.namenode.address}/{name}/history",
+                    "ORYX__HDFS__WEBHDFS_URL": hdfs.namenode.webhdfs_url,
+                }
+            return CrashWorld(broker.bootstrap_servers, name, environ)
+
+        yield new
     finally:
         hdfs.stop()
         broker.stop()
@@ -107,13 +116,14 @@ def _after_steps(world: CrashWorld, crashes: int, rng: np.random.Generator) -> l
     return [step.value for step in drawn]
 
 
-def _within_steps(world: CrashWorld, crashes: int, rng: np.random.Generator, pace: float) -> list[str]:
+def _within_steps(world: CrashWorld, timed: CrashWorld, crashes: int, rng: np.random.Generator) -> list[str]:
     """Kill real runs, up to three in a row, then leave one alone; returns when."""
     weights = np.array([_LONG.get(step, 1) for step in Step], np.float64)
-    seconds = {step: _SECONDS.get(step, 0.1) * pace for step in Step}
     done: list[str] = []
     wholes = 0
-    runs = RealRuns({**world.environment, "ORYX__BATCH__SPARK_MASTER": "local[2]"})
+    timed.send(*some_values(np.random.default_rng(0), _RECORDS))
+    seconds = _told(_real_runs(timed).whole())
+    runs = _real_runs(world)
     try:
         while len(done) < crashes:
             for _ in range(min(int(rng.integers(1, 4)), crashes - len(done))):
@@ -125,8 +135,7 @@ def _within_steps(world: CrashWorld, crashes: int, rng: np.random.Generator, pac
                 done.append(f"{kill}{'' if is_killed else ', too late'}")
                 print(done[-1], file=sys.stderr)
             world.send(*some_values(rng, _RECORDS))
-            seconds = runs.whole()
-            print({step.value: round(s, 2) for step, s in seconds.items()}, file=sys.stderr)
+            seconds = _told(runs.whole())
             wholes += 1
     finally:
         runs.close()
@@ -136,6 +145,15 @@ def _within_steps(world: CrashWorld, crashes: int, rng: np.random.Generator, pac
     assert wholes <= len(epochs) <= wholes + sum(told[0] in "efgh" for told in done), (epochs, done)
     assert sum("too late" in told for told in done) <= len(done) / 2, done
     return done
+
+
+def _real_runs(world: CrashWorld) -> RealRuns:
+    return RealRuns({**world.environment, "ORYX__BATCH__SPARK_MASTER": "local[2]"})
+
+
+def _told(seconds: dict[Step, float]) -> dict[Step, float]:
+    print({step.value: round(s, 2) for step, s in seconds.items()}, file=sys.stderr)
+    return seconds
 
 
 def _check_epochs(world: CrashWorld, wanted: int, crash: object) -> None:

@@ -208,6 +208,14 @@ class CrashWorld:
         }
         assert pairs_of(self.newest(work / "cache")) == numpy_fold(topic)
 
+    def assert_an_epoch_each(self) -> None:
+        """Every generation of the store has begun one epoch, and nothing else is there."""
+        epochs = self.registry().epochs
+        assert [epoch.epoch for epoch in epochs] == list(range(1, len(epochs) + 1))
+        store = open_store(self.settings.store_uri, reach_of(self.settings))
+        assert sorted(epoch.generation for epoch in epochs) == sorted(store.generations())
+        assert store.incomplete() == []
+
     def records(self) -> list[Record]:
         """Everything in the input topic, by partition and offset."""
         consumer = KafkaConsumer(self.bootstrap, {})

@@ -20,7 +20,10 @@ _ORYX = (sys.executable, "-m", "oryx_py.cli", "batch", "--once")
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """When and what: within a step, after this share of the time that it took once; Python alone, or Spark with it."""
+    """When and what: within a step, after this share of the time that it took once; Python alone, or Spark with it.
+
+    The first step begins when the run has the lock, which in HDFS is a minute after the one before was killed.
+    """
 
     step: Step
     share: float
@@ -50,7 +53,9 @@ class RealRuns:
         with self._started() as process:
             for step in _steps(process):
                 now = time.monotonic()
-                seconds[step], last = now - last, now
+                if step is not None:
+                    seconds[step] = now - last
+                last = now
             assert process.wait(_PATIENCE_S) == 0, "a run that nobody killed has failed"
         return seconds
 
@@ -61,11 +66,10 @@ class RealRuns:
             kill: when.
             seconds: how long steps take, more or less.
         """
-        before = list(Step)[: list(Step).index(kill.step)]
+        before = [None, *Step][list(Step).index(kill.step)]
         with self._started() as process:
-            if before:
-                reached = any(step is before[-1] for step in _steps(process))
-                assert reached, "a run has failed before it was killed"
+            reached = any(step is before for step in _steps(process))
+            assert reached, "a run has failed before it was killed"
             time.sleep(kill.share * seconds[kill.step])
             if process.poll() is not None:
                 assert process.returncode == 0
@@ -102,11 +106,14 @@ class RealRuns:
             process.stdout.close()  # what is left of Spark has it as well, so that it would never end
 
 
-def _steps(process: "subprocess.Popen[str]") -> Iterator[Step]:
-    """The steps that a run says are done, as it says so."""
+def _steps(process: "subprocess.Popen[str]") -> Iterator[Step | None]:
+    """None when a run says that it has the lock, then the steps that are done, as it says so."""
     assert process.stdout is not None
     for line in process.stdout:
         with suppress(ValueError):
             told = json.loads(line)
-            if isinstance(told, dict) and told.get("event") == "step_done":
+            event = told.get("event") if isinstance(told, dict) else None
+            if event == "lock_taken":
+                yield None
+            elif event == "step_done":
                 yield Step(told["step"])

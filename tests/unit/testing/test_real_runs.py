@@ -13,6 +13,8 @@ RUN = """
 import json, os, sys, time
 folder, long = sys.argv[1:]
 print("no JSON")
+open(f"{folder}/lock", "w").close()
+print(json.dumps({"event": "lock_taken"}), flush=True)
 for step in json.loads(os.environ["STEPS"]):
     if step == long:
         time.sleep(600)
@@ -28,12 +30,13 @@ def runs_in(folder: Path, long: str) -> RealRuns:
     return RealRuns({"STEPS": json.dumps(STEPS)}, [sys.executable, str(folder / "run.py"), str(folder), long])
 
 
-@pytest.mark.parametrize("step", [Step.ROWS_WRITTEN, Step.TRAINED])
+@pytest.mark.parametrize("step", [Step.RECOVERED, Step.ROWS_WRITTEN, Step.TRAINED])
 @pytest.mark.parametrize("with_spark", [False, True], ids=["python-alone", "with-spark"])
 def test_a_run_dies_within_the_step(tmp_path: Path, step: Step, with_spark: bool) -> None:
     runs = runs_in(tmp_path / "killed", step.value)
     try:
         assert runs.killed(Kill(step, 0.5, with_spark), {step: 0.1})
+        assert (tmp_path / "killed" / "lock").exists()
         done = [one for one in STEPS if (tmp_path / "killed" / one).exists()]
         assert done == STEPS[: STEPS.index(step.value)]
     finally:
