@@ -188,10 +188,10 @@ def _sweeps_nothing() -> Iterator[None]:
 
 
 MUTATIONS = [
-    Mutation("records-in-another-order", "1", _in_place_of(SpeedLayer, "_fold", _backwards), 0),
+    Mutation("records-in-another-order", "1", _in_place_of(SpeedLayer, "_fold", _backwards), 4),
     Mutation("own-fold-settings", "2", _in_place_of(speed_layer.waiting, "weigh_columns", _own_settings), 0),
     Mutation("own-time-for-decay", "3", _in_place_of(speed_layer.waiting, "weigh_columns", _own_time), 0),
-    Mutation("level-3-feeds-back", "4", _in_place_of(EpochFold, "_solve_items", _level3_feeds_back), 40),
+    Mutation("level-3-feeds-back", "4", _in_place_of(EpochFold, "_solve_items", _level3_feeds_back), 41),
     Mutation(
         "no-look-back-for-keys",
         "5",
@@ -200,24 +200,24 @@ MUTATIONS = [
             "read_back",
             lambda _consumer, _topic, settings, *_args, **_words: Repeats(settings, {}),
         ),
-        0,
+        60,
     ),
     Mutation(
         "item-forgotten-in-one-partition", "6", _in_place_of(Waiting, "_forget_item", _forgets_in_one_partition), 5
     ),
-    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(Levels, "is_level0", _never_new_again), 0),
+    Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(Levels, "is_level0", _never_new_again), 112),
     Mutation(
         "model-ref-is-not-sent-again",
         "7",
         _in_place_of(batch_layer.layer, "recover", _no_announcement_when_it_starts),
-        40,
+        44,
     ),
     Mutation("half-files-are-not-swept", "7", _sweeps_nothing, 0),
     Mutation(
         "finished-candidate-is-left",
         "7",
         lambda: mock.patch.object(batch_layer.recovery, "unregistered", return_value=[]),
-        107,
+        189,
     ),
     Mutation("epochs-from-the-topic", "8", _in_place_of(RegistrySource, "look", _epochs_of_the_topic), 0),
     Mutation("no-replay-from-n", "9", _in_place_of(EpochRun, "add", _does_not_replay), 0),
@@ -230,7 +230,7 @@ MUTATIONS = [
             "missing_partitions",
             lambda original, candidate, _served, partitions: original(candidate, None, partitions),
         ),
-        470,
+        954,
     ),
     Mutation(
         "start-with-the-oldest-epoch",
@@ -238,7 +238,9 @@ MUTATIONS = [
         _in_place_of(serving_layer.registry_source, "first_choice", _starts_with_the_oldest),
         5,
     ),
-    Mutation("leaves-what-is-served", "9", _in_place_of(speed_layer.layer, "kept_beside", _live_here_alone), SHARED),
+    Mutation(
+        "leaves-what-is-served", "9", _in_place_of(speed_layer.layer, "kept_beside", _live_here_alone), SHARED + 66
+    ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
     Mutation(
         "no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), SHARED + 300
@@ -247,12 +249,12 @@ MUTATIONS = [
     Mutation(
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
-    Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 20),
-    Mutation("states-of-items-are-not-heard", "13", _without(Others, "hear_state"), SHARED),
-    Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED),
-    Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED),
+    Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 63),
+    Mutation("states-of-items-are-not-heard", "13", _without(Others, "hear_state"), SHARED + 18),
+    Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED + 77),
+    Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED + 9),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
-    Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 0),
+    Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 91),
     Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 5),
     Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 7),
     Mutation(
@@ -265,7 +267,7 @@ MUTATIONS = [
         "history-is-not-asked",
         "15",
         lambda: mock.patch.object(speed_layer.loading, "LogOrHistory", lambda consumer, *_args, **_words: consumer),
-        200,
+        273,
     ),
-    Mutation("dead-letters-twice", "17", _in_place_of(DeadLetters, "of", _writes_again), 0),
+    Mutation("dead-letters-twice", "17", _in_place_of(DeadLetters, "of", _writes_again), 30),
 ]
