@@ -20,6 +20,9 @@ from tests.support.system import System, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.xdist_group("loop"), pytest.mark.timeout(600)]
 
+PAUSE_S = 0.02
+"""From an answer to the next request: clients that never pause would take the cores from Spark, whose training is then
+most of the test."""
 ITEMS = [f"i{n}" for n in range(30)] + ["a/b", 'ü,"x"', "%2F"]
 
 
@@ -231,7 +234,7 @@ def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system:
 
     def write() -> None:
         for number in itertools.count():
-            if stop.is_set():
+            if stop.wait(PAUSE_S):
                 return
             user, item = f"during-{number % 11}", ITEMS[number % len(ITEMS)]
             try:
@@ -242,7 +245,7 @@ def test_changing_generations_under_load_loses_nothing_and_mixes_nothing(system:
                 acknowledged[user, item] += 1
 
     def read() -> None:
-        while not stop.is_set():
+        while not stop.wait(PAUSE_S):
             answer = system.get("/recommend/u0?howMany=3")
             if answer.status != 200:
                 failures.append(f"{answer.status} {answer.body!r}")

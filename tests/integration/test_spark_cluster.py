@@ -112,10 +112,10 @@ def test_blocks_are_chosen_by_what_a_task_may_take_and_change_no_bit(
     spark: SparkSession, cluster: SparkCluster, tmp_path: Path
 ) -> None:
     """A limit below what a side in one piece takes, and above what its largest row does; an executor is killed."""
-    world, how = tastes(220_000, 600, 300_000), recipe(patience=2, iterations=3, features=128)
+    world, how = tastes(320_000, 600, 400_000), recipe(patience=2, iterations=3, features=64)
     sizes = prepared(tmp_path / "cluster" / "here", world)
     prepared(tmp_path / "here", world)
-    takes = needs(sizes.users, sizes.items, sizes.pairs, 128)
+    takes = needs(sizes.users, sizes.items, sizes.pairs, how.features)
     job = Job(tmp_path / "here", tmp_path, sizes.users, sizes.items, how)
     limit = least_task_bytes(job) + (1 << 20)
     assert 2 * limit < takes.each_host + 2 * takes.each_task  # both executors are on this host

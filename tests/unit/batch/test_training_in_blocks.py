@@ -84,7 +84,7 @@ def twice_and_backwards(work, given):
 )
 def test_blocks_and_one_task_come_to_the_same_bits(tmp_path, kind, model):
     """With a validation and the last sweep, users at the end, and memory for some rows at a time alone."""
-    world, how = tastes(1500, 600, 60_000), {"patience": 2, "lambda_": 0.05, **model}
+    world, how = tastes(1500, 600, 60_000), {"iterations": 3, "patience": 2, "lambda_": 0.05, **model}
     whole = job_of(tmp_path, "whole", world, **how)
     outcome = train_alone(Alone(whole, threads=2), whole.work / "items.npy")
     expected = np.load(whole.work / "items.npy")
