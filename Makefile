@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint unit compose-test bench lock clean
+.PHONY: help env demo test lint kernels unit compose-test bench lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,7 +26,8 @@ $(READY): requirements.lock setup.cfg
 demo: $(READY)  ## the whole loop on this machine, to watch (DEMO_ARGS="--exit --data FILE")
 	$(BIN)/oryx demo $(DEMO_ARGS)
 
-test: lint  ## everything that CI runs
+test: $(READY)  ## everything that CI runs
+	$(MAKE) --no-print-directory --jobs 2 lint kernels
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(READY)  ## import contracts, ruff, mypy
@@ -34,6 +35,9 @@ lint: $(READY)  ## import contracts, ruff, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+kernels: $(READY)  ## what is compiled at a first call, once for all tests
+	$(BIN)/python -m tests.support.kernels
 
 unit: $(READY)  ## the fast tests alone
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/unit tests/property
