@@ -36,12 +36,14 @@ from batch_layer.spark.reader import Source
 from batch_layer.spark.session import close_session, open_session
 from batch_layer.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.commit_log import FileCommitLog
 from oryx_py.adapters.history_log import HistoryLog
 from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log
 from oryx_py.config import Input, Model
-from oryx_py.model.history import HistoryFile
+from oryx_py.model.history import HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports import ArtefactStore
+from oryx_py.ports.store import CommitLog
 
 PARTITIONS = 4
 BEGIN_MS = 1_750_032_000_000
@@ -57,8 +59,8 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="oryx-merging-") as name:
         folder = Path(name)
+        fill(folder, FileCommitLog(LocalFiles(folder), "commits"), given.days, given.interval_s, given.rows)
         log = history_log(str(folder))
-        fill(folder, log, given.days, given.interval_s, given.rows)
         spark = open_session("local[2]", {}, folder / "spark.log")
         try:
             measure(folder, log, spark, given.single)
@@ -66,9 +68,9 @@ def main() -> None:
             close_session(spark)
 
 
-def fill(folder: Path, log: HistoryLog, days: int, interval_s: int, rows: int) -> None:
+def fill(folder: Path, commits: CommitLog, days: int, interval_s: int, rows: int) -> None:
     """Write what so many days of runs leave, and one run of the day after them."""
-    rng, history, ends = np.random.default_rng(1), log.read(), [0] * PARTITIONS
+    rng, ends = np.random.default_rng(1), [0] * PARTITIONS
     for number in range(days * DAY_MS // (1000 * interval_s) + 1):
         began = BEGIN_MS + number * interval_s * 1000
         table, before = arrived(rng, rows, began, interval_s, ends), list(ends)
@@ -81,7 +83,8 @@ def fill(folder: Path, log: HistoryLog, days: int, interval_s: int, rows: int) -
         size = (folder / path).stat().st_size
         file = HistoryFile(path, rows, size, first_ms=began, last_ms=last, forgets=False)
         spans = {partition: (before[partition], ends[partition]) for partition in range(PARTITIONS)}
-        history = log.append(history, [file], spans, 0, last)
+        commit = HistoryCommit(number=number + 1, files=(file,), input=spans, rejected=0, time_ms=last)
+        commits.append(number + 1, encode_commit(commit))
         if number % 2_000 == 0:
             print(f"{number:,} runs written", file=sys.stderr, flush=True)
 

@@ -50,6 +50,8 @@ class Twins:
         self.rng, self.counted = rng, Counter[str]()
         self.merged, self.plain = (HistoryWorld(folder / name, kept=rng.choice([1, 2])) for name in ("merged", "plain"))
         self.plain.kept = self.merged.kept
+        # So far from midnight that no time goes back across it: then rows of one commit are out of order by days.
+        self.merged.now = self.plain.now = 12_345_678
         self.fold = rng.choice(FOLDS)
         self.limits = rng.choice([Limits(), Limits(max_age_days=3), Limits(max_rows=40)])
 
@@ -126,8 +128,12 @@ class Twins:
         assert (history.rows, history.input, history.imported) == (other.rows, other.input, other.imported)
         self.compare_replay()
         for limits in (Limits(max_age_days=1), Limits(max_rows=5), self.limits):
-            for needed in (dict(other.offsets), {p: self.rng.randint(0, end) for p, end in other.offsets.items()}):
-                assert self.both(lambda world, of=(limits, needed): world.rows(dropping(world, *of))) is not None
+            everything = dict(other.offsets)
+            self.both(lambda world, of=(limits, everything): world.rows(dropping(world, *of)))
+            some = {partition: self.rng.randint(0, end) for partition, end in everything.items()}
+            # A file says its last commit also where that one's rows were forgotten, and may be held back by it.
+            less, more = (places(world.rows(dropping(world, limits, some))) for world in (merged, plain))
+            assert less <= more
         self.compare_bases()
         ends = [IMPORTED_FROM - 1] * PARTITIONS
         for file in in_order(history):
@@ -144,13 +150,12 @@ class Twins:
 
     def compare_bases(self) -> None:
         for fold in FOLDS:
-            name = self.both(lambda world, fold=fold: chosen(world, fold) and chosen(world, fold).generation)
-            if name is None:
+            if not self.both(lambda world, fold=fold: chosen(world, fold) is not None):
                 continue
-            self.both(lambda world, name=name: world.rows(new_since(world.manifests[name].history, world.log.read())))
+            self.both(lambda world, fold=fold: world.rows(new_since(chosen(world, fold).history, world.log.read())))
             windows = []
             for world in (self.merged, self.plain):
-                manifest, history = world.manifests[name], world.log.read()
+                manifest, history = chosen(world, fold), world.log.read()
                 starts = {partition: offset for partition, (offset, _) in manifest.dedupe_from.items()}
                 rows = world.rows(in_window(manifest, history, first_of(world, manifest, starts)))
                 windows.append(places([row for row in rows if row["offset"] >= starts.get(row["partition"], 1 << 60)]))
@@ -217,7 +222,7 @@ def test_so_it_does_after_many_days(seed: int, tmp_path: Path) -> None:
             twins.compare()
         counted += twins.counted
         assert len(twins.merged.log.read().files) <= len(twins.plain.log.read().files)
-    assert counted["merge"] > 4
+    assert counted["merge"] > 2
     assert counted["died"] > 0
 
 
