@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +95,7 @@ def arrived(rng: np.random.Generator, rows: int, began: int, interval_s: int, en
     partitions = np.sort(users % PARTITIONS).astype(np.int32)
     offsets = np.concatenate([ends[p] + np.arange(np.sum(partitions == p)) for p in range(PARTITIONS)])
     times = began + np.sort(rng.integers(0, interval_s * 1000, rows))
-    columns = [
+    columns: list[Any] = [
         partitions,
         offsets,
         times,
