@@ -8,7 +8,10 @@ import pyarrow.parquet as pq
 
 from oryx_py.model.history import HistoryFile
 
-__all__ = ["day_of", "described"]
+__all__ = ["LAST_MS", "day_of", "described"]
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999: no later day has a name. Where a topic takes its producers' times, one may say anything."""
 
 T = TypeVar("T", int, str)
 
@@ -48,5 +51,5 @@ def _bounds(footer: pq.FileMetaData, name: str, kind: type[T]) -> Iterator[tuple
 
 
 def day_of(time_ms: int) -> str:
-    """Return the day, UTC, as ``2026-07-31``; what has no time belongs to 1970."""
-    return datetime.fromtimestamp(max(0, time_ms) / 1000, UTC).strftime("%Y-%m-%d")
+    """Return the day, UTC, as ``2026-07-31``; what has no time belongs to 1970, what is beyond to the last that is."""
+    return datetime.fromtimestamp(min(max(0, time_ms), LAST_MS) // 1000, UTC).strftime("%Y-%m-%d")

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from batch_layer.engine import Ranges, Written
+from batch_layer.history.describing import LAST_MS
 from batch_layer.rows import READ_SCHEMA, Slice, read_slices, slice_ranges
 from batch_layer.spark.history import spark_path
 from oryx_py.adapters.clock import SystemClock
@@ -68,7 +69,8 @@ def write_days(rows: DataFrame, into: str, within: Sequence[str] = (), most: int
 
 def _day(milliseconds: str) -> Column:
     """The day in UTC, whatever the session's time zone, as `batch_layer.history.describing.day_of` says it."""
-    since_1970 = F.floor(F.greatest(F.col(milliseconds), F.lit(0)) / _DAY_MS).cast("int")
+    known = F.least(F.greatest(F.col(milliseconds), F.lit(0)), F.lit(LAST_MS))
+    since_1970 = F.floor(known / _DAY_MS).cast("int")
     return F.date_from_unix_date(since_1970).cast("string")
 
 

@@ -1,5 +1,8 @@
 """What retention drops: from the front of the fold, in whole days, and nothing that is still wanted."""
 
+import pytest
+
+from batch_layer.history.describing import day_of
 from batch_layer.history.retention import DAY_MS, Limits, droppable, portions
 from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports.store import Commit
@@ -81,3 +84,18 @@ def test_a_file_that_does_not_say_when_its_rows_came_counts_from_its_commit() ->
     first = HistoryCommit(number=1, files=(plain,), input={0: (0, 5)}, rejected=0, time_ms=3 * DAY_MS)
     assert dropped([first, commit(2, 5, 6, rows_of("b", 6))], Limits(max_age_days=3)) == []
     assert dropped([first, commit(2, 5, 6, rows_of("b", 7))], Limits(max_age_days=3)) == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "day"),
+    [
+        (-1, "1970-01-01"),
+        (DAY_MS - 1, "1970-01-01"),
+        (DAY_MS, "1970-01-02"),
+        (253_402_300_799_999, "9999-12-31"),
+        (2**63 - 1, "9999-12-31"),
+    ],
+    ids=["none", "last-moment", "first-moment", "last-day", "beyond"],
+)
+def test_every_time_that_a_record_may_have_has_a_day(time_ms: int, day: str) -> None:
+    assert day_of(time_ms) == day
