@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import structlog
@@ -206,8 +206,12 @@ def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRu
     return runs
 
 
+@cache
 def compile_kernel() -> None:
-    """Compile what is folded with before an interaction, or another epoch, waits for it; cached on disk afterwards."""
+    """Compile what is folded with before an interaction, or another epoch, waits for it; cached on disk afterwards.
+
+    Once in a process: each set of partitions that it takes over is assembled.
+    """
     one, none = np.ones((1, 1), np.float32), np.empty(0, np.int64)
     objective = Objective.mllib_explicit(lambda_=1.0)
     prior, starts, zero = Prior(gram=np.eye(1), rows=1), np.array([0, 1]), np.zeros(1, np.int64)
