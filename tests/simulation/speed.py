@@ -13,6 +13,7 @@ from oryx_py.ports import Consumer
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing
 from speed_layer.claiming import Ownership, Part, claim
+from speed_layer.epoch_run import Phase
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from speed_layer.shared import AsMember, SharedLayer
@@ -71,9 +72,13 @@ class SpeedProcess(Process):
         return frozenset(partition for layer in layers if layer is not None for partition in layer.partitions)
 
     @property
-    def loads(self) -> bool:
-        """Whether it has not all that it is to have."""
-        return self.running is None or (isinstance(self.running, SharedLayer) and self.running.loads)
+    def is_at_work(self) -> bool:
+        """Whether it has not all that it is to have, or has yet to say something of what it has."""
+        if self.running is None or (isinstance(self.running, SharedLayer) and self.running.loads):
+            return True
+        layers = self.running.layers if isinstance(self.running, SharedLayer) else [self.running]
+        runs = [run for layer in layers for run in layer.runs]
+        return any(run.phase is not Phase.FOLLOW or run.busy for run in runs)
 
     def actions(self) -> list[Action]:
         """Start; or do a round, or what the loader's thread has to do."""

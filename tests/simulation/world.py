@@ -386,7 +386,7 @@ class World:
     def _is_at_rest(self) -> bool:
         newest = self.registry().newest_epoch
         owned = frozenset[int]().union(*(process.partitions for process in self._processes()))
-        if any(process.loads for process in self._processes()) or len(owned) < self.plan.partitions:
+        if any(process.is_at_work for process in self._processes()) or len(owned) < self.plan.partitions:
             return False
         if newest is None:
             return True
