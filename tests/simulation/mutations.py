@@ -254,8 +254,8 @@ MUTATIONS = [
     Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED + 77),
     Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED + 9),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
-    Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 91),
-    Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 5),
+    Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 161),
+    Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 142),
     Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 7),
     Mutation(
         "trims-what-letters-need",
