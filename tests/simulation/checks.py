@@ -17,6 +17,8 @@ from tests.simulation.serving import ServingProcess
 from tests.simulation.told import Told
 
 if TYPE_CHECKING:
+    from speed_layer.layer import SpeedLayer
+    from tests.simulation.speed import SpeedProcess
     from tests.simulation.world import World
 
 __all__ = ["Checks"]
@@ -77,20 +79,33 @@ class Checks:
                     )
                 self._covered[place] = offset
 
-    def leaves(self, process: Process, left: Collection[int], kept: Collection[int]) -> None:
+    def leaves(self, process: "SpeedProcess", left: Collection[int], kept: Collection[int]) -> None:
         """Nobody leaves an epoch that is served before a later one is live in all input partitions (9).
 
-        What was announced in it stays in the answers, and what comes gets there.
+        What was announced in it stays in the answers, and what comes gets there. Whoever was replaced, and has not
+        noticed yet, speaks in vain: it is as good as dead.
         """
         world = self._world
         served = {model.epoch for replica in world.replicas() if (model := replica.served()) is not None}
         if process.effects_left is not None or not served.intersection(left):
+            return
+        if any(self._is_replaced(layer) for layer in process.layers):
             return
         starts = {entry.epoch: entry.start for entry in world.registry().epochs if entry.epoch in {*left, *kept}}
         live = {epoch for epoch, start in starts.items() if self._is_live(epoch, start)}
         for epoch in sorted(served.intersection(left) & live):
             if not any(later > epoch for later in live):
                 raise Failure(f"{process.name} leaves epoch {epoch}, which is served, for {sorted(kept)}: not live yet")
+
+    def _is_replaced(self, layer: "SpeedLayer") -> bool:
+        """Whether somebody has claimed a partition of the layer's since, and has said so in any epoch."""
+        for record in self._world.archive.get(self._world.UPDATE, []):
+            if record.key == b"PROGRESS":
+                progress = decode(record.key, record.value, record.headers)
+                assert isinstance(progress, Progress)
+                if (progress.term or 0) > (layer._term or 0) and layer.partitions.intersection(progress.partitions):
+                    return True
+        return False
 
     def _is_live(self, epoch: int, start: Mapping[int, int]) -> bool:
         """Whether an epoch was announced live in all partitions, as who reads it from its start knows it."""

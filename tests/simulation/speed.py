@@ -68,16 +68,21 @@ class SpeedProcess(Process):
     @property
     def partitions(self) -> frozenset[int]:
         """The input partitions that it has."""
-        layers = self.running.layers if isinstance(self.running, SharedLayer) else [self.running]
-        return frozenset(partition for layer in layers if layer is not None for partition in layer.partitions)
+        return frozenset(partition for layer in self.layers for partition in layer.partitions)
+
+    @property
+    def layers(self) -> list[SpeedLayer]:
+        """Its layers."""
+        if isinstance(self.running, SharedLayer):
+            return self.running.layers
+        return [] if self.running is None else [self.running]
 
     @property
     def is_at_work(self) -> bool:
         """Whether it has not all that it is to have, or has yet to say something of what it has."""
         if self.running is None or (isinstance(self.running, SharedLayer) and self.running.loads):
             return True
-        layers = self.running.layers if isinstance(self.running, SharedLayer) else [self.running]
-        runs = [run for layer in layers for run in layer.runs]
+        runs = [run for layer in self.layers for run in layer.runs]
         return any(run.phase is not Phase.FOLLOW or run.busy for run in runs)
 
     def actions(self) -> list[Action]:
@@ -167,8 +172,7 @@ class SpeedProcess(Process):
 
     def _held(self) -> dict[SpeedLayer, set[int]]:
         """The epochs that each layer keeps up to date."""
-        layers = self.running.layers if isinstance(self.running, SharedLayer) else [self.running]
-        return {layer: {run.started.epoch for run in layer.runs} for layer in layers if layer is not None}
+        return {layer: {run.started.epoch for run in layer.runs} for layer in self.layers}
 
     def _writer(self, taken: Mapping[int, Mapping[int, int]], ownership: Ownership, *, shares: bool) -> Checkpointing:
         self._writers.append(Loader())
