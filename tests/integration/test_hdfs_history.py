@@ -63,7 +63,7 @@ def test_what_is_imported_is_shown_and_exported_as_it_was(environ: dict[str, str
     pq.write_table(pa.table(dict(zip(names, map(list, zip(*LINES[200:], strict=True)), strict=True))), second)
 
     oryx("setup")
-    assert "no history yet" in oryx("history").output
+    assert "there is no history in hdfs://" in oryx("history").output
     assert "200 rows imported, commit 1" in oryx("history", "import", "--format", "csv", str(first)).stdout
     assert "100 rows imported, commit 2" in oryx("history", "import", "--format", "parquet", str(second)).stdout
     assert "first.csv" in oryx("history", "import", "--format", "csv", str(first), code=2).stderr

@@ -74,8 +74,25 @@ class Processes:
 
     def replayed(self, name: str) -> list[int]:
         """How many records one has read for each part that it took over, as it says in its log."""
-        lines = (self._folder / f"speed-{name}.log").read_text(errors="replace").splitlines()
-        return [json.loads(line)["records"] for line in lines if '"event":"input_replayed"' in line]
+        return [said["records"] for said in self._said(name) if said.get("event") == "input_replayed"]
+
+    def owned(self, name: str) -> set[int]:
+        """The input partitions that one has since it was started last, as it says in its log."""
+        partitions = set[int]()
+        for said in self._said(name):
+            match said.get("event"):
+                case "speed_started":
+                    partitions = set()
+                case "partitions_gained":
+                    partitions |= {*said["partitions"]}
+                case "partitions_lost":
+                    partitions -= {*said["partitions"]}
+        return partitions
+
+    def _said(self, name: str) -> Iterator[dict[str, Any]]:
+        for line in (self._folder / f"speed-{name}.log").read_text(errors="replace").splitlines():
+            with suppress(ValueError):
+                yield json.loads(line)
 
     def close(self) -> None:
         for name in list(self.running):
@@ -161,11 +178,15 @@ def assert_alike(one: ModelState, other: ModelState) -> None:
 
 
 def wait_for_owners(processes: Processes, world: SpeedWorld, names: Sequence[str]) -> None:
-    """Wait until so many terms are spoken for the input partitions: each of the processes has some."""
+    """Wait until something is announced of all input partitions, and each of the processes has some of them.
+
+    By what they say they own: of those that are gained at the same time the terms may be equal.
+    """
 
     def shared() -> bool:
-        latest = {p: said.term for said in world.progress() if said.input for p in said.partitions}
-        return len(latest) == PARTITIONS and len(set(latest.values())) >= len(names)
+        announced = {p for said in world.progress() if said.input for p in said.partitions}
+        owned = [processes.owned(name) for name in names]
+        return len(announced) == PARTITIONS == sum(map(len, owned)) == len(set().union(*owned)) and all(owned)
 
     eventually(shared, 120)
 
