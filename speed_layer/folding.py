@@ -26,6 +26,7 @@ from oryx_py.numerics.fold_in import Prior
 from oryx_py.numerics.objective import Objective
 from speed_layer.batch_messages import block_of, gone_from, without_vector
 from speed_layer.budget import Budget
+from speed_layer.higher_levels import HigherLevels
 from speed_layer.levels import Levels
 from speed_layer.others import Others
 from speed_layer.removals import Removals
@@ -71,10 +72,9 @@ class EpochFold:
     ) -> None:
         generation = state.generation
         self.state = state
-        self._items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
-        self.solver = new_solver(state.item_vectors.base, self._items_prior, generation.manifest.objective)
+        items_prior = Prior(gram=generation.item_gram, rows=len(generation.items), of="items")
+        self.solver = new_solver(state.item_vectors.base, items_prior, generation.manifest.objective)
         """Solves users, and whatever else there is to solve."""
-        self._users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
         self._levels = Levels(state)
         self._waiting = Waiting(state, partitions, self._levels.knowing)
         self._removals = Removals(state)
@@ -82,6 +82,8 @@ class EpochFold:
         """Items of level 2 to be sent once more, also where they have no vector."""
         self.others = None if share is None else Others(state, share, self._levels)
         """What other processes say of the epoch, and are told; None where there are none."""
+        users_prior = Prior(gram=generation.user_gram, rows=len(generation.users), of="users")
+        self._higher = HigherLevels(state, self._levels, self.others, self.solver, users_prior, items_prior)
 
     @property
     def pending(self) -> int:
@@ -311,19 +313,10 @@ class EpochFold:
         items = [item for item in items if item not in elsewhere]
         if not items:
             return
-        feeding = [sorted(self._levels.feeding(item)) for item in items]
-        indptr = np.concatenate([[0], np.cumsum([len(users) for users in feeding], dtype=np.int64)])
-        holders = np.array([user for users in feeding for user in users], np.int64)
-        strengths = state.histories.strengths(holders, np.repeat(np.array(items, np.int64), np.diff(indptr)))
-        users, rows = np.unique(holders, return_inverse=True)
-        factors = state.user_vectors.gather(users)
-        if self.others is not None and len(self.others.share.foreign):
-            names = state.items.ids(np.array(items, np.int64))
-            indptr, rows, strengths, factors = self.others.share.joined(names, indptr, rows, strengths, factors)
-        vectors = self.solver.solve_with(indptr, rows, strengths, factors, self._users_prior)
+        vectors, solved = self._higher.items(items)
         self._levels.stale_items.discard(items)
-        for item, vector, count in zip(items, vectors, np.diff(indptr).tolist(), strict=True):
-            new = vector if count else None
+        for item, vector, has_one in zip(items, vectors, solved.tolist(), strict=True):
+            new = vector if has_one else None
             again = item in self._again
             if again and self.others is not None and item in state.forgotten_items:
                 # The forget may have come of another partition, whose owner has seen it before it was sent.
@@ -340,7 +333,7 @@ class EpochFold:
         if alone:
             users = np.array(sorted(alone), np.int64)
             places = np.searchsorted(batch.users, users)
-            vectors, solved = self._vectors3(users)
+            vectors, solved = self._higher.followers(users)
             unsolved = np.union1d(places[~solved], unsolved)
             chosen = np.flatnonzero(solved)
             if len(chosen):
@@ -350,18 +343,6 @@ class EpochFold:
         for at in unsolved.tolist():
             self._publish(without_vector(self.state, batch, at), updates)
 
-    def _vectors3(self, users: Handles) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return float32[n, k], users of level 3 solved from the new items with a vector, and bool[n], who has one."""
-        state = self.state
-        indptr, items, strengths = state.histories.gather(users)
-        usable = state.item_vectors.has(items)
-        before = np.concatenate([[0], np.cumsum(usable)])
-        distinct, rows = np.unique(items[usable], return_inverse=True)
-        factors = state.item_vectors.gather(distinct)
-        starts = before[indptr]
-        vectors = self.solver.solve_with(starts, rows, strengths[usable], factors, self._items_prior)
-        return vectors, np.diff(starts) > 0
-
     def _settle(self, budget: Budget, updates: list[Updates]) -> None:
         """Solve users who knew an item that is forgotten, the longest waiting first, until the budget is used."""
         shaken = self._levels.shaken
@@ -369,7 +350,7 @@ class EpochFold:
         some, _ = budget.affordable(shaken, lambda user: int(activity[user]))
         shaken.discard(some)
         users = np.array(some, np.int64)
-        nobody = self.state.histories.activity(len(self.state.users))[users] == 0
+        nobody = activity[users] == 0
         self._solve_users(nothing_but(frozenset()), users, budget, updates)
         for user in users[nobody].tolist():
             self._publish(self._message(user, None), updates)
@@ -399,6 +380,6 @@ class EpochFold:
             some, _ = budget.affordable(levels.stale_users, lambda _: 1)
             levels.stale_users.discard(some)
             users = np.array([user for user in some if user in self._levels.level3], np.int64)
-            vectors, solved = self._vectors3(users)
+            vectors, solved = self._higher.followers(users)
             for user, vector, has_one in zip(users.tolist(), vectors, solved, strict=True):
                 self._publish(self._message(user, vector if has_one else None), updates)
