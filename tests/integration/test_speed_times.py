@@ -8,9 +8,8 @@ import pytest
 
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, Update, UserVector, decode
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from tests.support.generations import Pairs
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 ITEMS = ["p", "q"]
 BASE: Pairs = {"a": {"p": 1.0}, "b": {"q": 1.0}}
@@ -18,18 +17,8 @@ BASE: Pairs = {"a": {"p": 1.0}, "b": {"q": 1.0}}
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SpeedWorld]:
-    log = FakeLog()
-    producer = FakeProducer(log)
-    made = SpeedWorld(
-        tmp_path,
-        "times",
-        admin=FakeAdmin(log),
-        producer=producer,
-        new_consumer=lambda group: FakeConsumer(log, group),
-    )
-    yield made
-    made.close()
-    producer.close()
+    with fake_world(tmp_path, "times") as made:
+        yield made
 
 
 def sent(world: SpeedWorld, epoch: int) -> list[Update]:

@@ -1,7 +1,7 @@
 """Several speed processes in the test's own thread, on a log in memory, which share the input by a group."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from oryx_py.model.checkpoint import CheckpointManifest, decode_checkpoint
 from oryx_py.ports import Consumer
 from oryx_py.testing.fake_group import FakeGroup, FakeMembership
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from speed_layer.assembly import assemble
 from speed_layer.checkpointing import NoCheckpoints, Writer
 from speed_layer.claiming import Ownership, Part, claim
 from speed_layer.layer import SpeedLayer
@@ -78,17 +77,8 @@ class SharedWorld(SpeedWorld):
             made._items_end = lambda: self.admin.end_offsets(self.settings.items.topic)
             return made
 
-        return assemble(
-            self.settings,
-            admin=self.admin,
-            producer=self.producer,
-            new_consumer=self.new_consumer,
-            store=self.store,
-            registry=self.registry,
-            clock=SystemClock(),
+        return self.put_together(
             stopping=lambda: False,
-            loader=ThreadPoolExecutor(1),
-            metrics=self.metrics,
             checkpoints=self.checkpoints,
             writer=writer,
             part=part,

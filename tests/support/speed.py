@@ -2,9 +2,11 @@
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -22,6 +24,7 @@ from oryx_py.model.state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
 from oryx_py.runtime.log_or_history import Past
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.assembly import assemble
 from speed_layer.checkpointing import Checkpointing
 from speed_layer.claiming import Ownership
@@ -30,7 +33,7 @@ from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from tests.support.generations import Pairs, generation_of
 
-__all__ = ["K", "SpeedWorld"]
+__all__ = ["K", "SpeedWorld", "fake_world"]
 
 K = 4
 OBJECTIVE = Objective.mllib_implicit(lambda_=0.1, alpha=1.0)
@@ -181,6 +184,15 @@ class SpeedWorld:
         """
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
+        return self.put_together(
+            stopping=lambda: self.stopped,
+            past=self.past,
+            checkpoints=self.checkpoints if checkpoints else None,
+            writer=self.writer if checkpoints else None,
+        )
+
+    def put_together(self, **how: Any) -> SpeedLayer:
+        """Return a layer on this world; ``how`` is as for `assemble`."""
         return assemble(
             self.settings,
             admin=self.admin,
@@ -189,12 +201,9 @@ class SpeedWorld:
             store=self.store,
             registry=self.registry,
             clock=SystemClock(),
-            stopping=lambda: self.stopped,
             loader=self._loader,
             metrics=self.metrics,
-            past=self.past,
-            checkpoints=self.checkpoints if checkpoints else None,
-            writer=self.writer if checkpoints else None,
+            **how,
         )
 
     def run(self, layer: SpeedLayer, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
@@ -252,3 +261,21 @@ class SpeedWorld:
         records = self.read(self.settings.update.topic)
         updates = [decode(record.key, record.value, record.headers) for record in records]
         return [update for update in updates if isinstance(update, Progress)]
+
+
+@contextmanager
+def fake_world(folder: Path, name: str, *, log: FakeLog | None = None, **how: Any) -> Iterator[SpeedWorld]:
+    """Lend a world in memory; ``how`` is as for `SpeedWorld`."""
+    log = FakeLog() if log is None else log
+    producer = FakeProducer(log)
+    made = SpeedWorld(
+        folder,
+        name,
+        admin=FakeAdmin(log),
+        producer=producer,
+        new_consumer=lambda group: FakeConsumer(log, group),
+        **how,
+    )
+    yield made
+    made.close()
+    producer.close()

@@ -1,5 +1,6 @@
 """Generations that have to be copied: damage on the way, names of one cluster, leftovers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -111,10 +112,13 @@ def test_a_commit_that_broke_off_is_swept_and_repeated(tmp_path: Path, monkeypat
     assert (store.generations(), store.incomplete()) == ([NAME], [])
 
 
+@pytest.mark.parametrize("exclusive", [True, False], ids=["renamed", "not-renamed"])
+@pytest.mark.parametrize("sweep", [RemoteStore.delete, RemoteStore.discard], ids=["deleted", "discarded"])
 def test_a_copy_that_was_swept_while_it_was_made_is_no_generation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: Callable[[RemoteStore, str], None], exclusive: bool
 ) -> None:
-    """By a process that was taken for dead, and woke up."""
+    """By a process that woke up; where nothing is renamed, a manifest would make a generation of what it has left."""
+    monkeypatch.setattr(LocalFiles, "exclusive", exclusive)
     store, other = open_store(tmp_path, "here"), open_store(tmp_path, "there")
     write_small_generation(store.stage(NAME), NAME)
     upload = LocalFiles.upload
@@ -122,31 +126,7 @@ def test_a_copy_that_was_swept_while_it_was_made_is_no_generation(
     def then_swept(files: LocalFiles, source: Path, path: str) -> None:
         upload(files, source, path)
         if path.endswith("users.npy"):
-            other.delete(NAME)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LocalFiles, "upload", then_swept)
-        with pytest.raises(StoreUnavailable, match="was removed while"):
-            store.commit(NAME)
-    assert store.generations() == []
-    store.commit(NAME)
-    assert store.generations() == [NAME]
-    store.local(NAME)
-
-
-def test_where_nothing_is_renamed_no_manifest_comes_before_all_files_have_stayed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else what a sweeper that woke up has left of it would be a generation."""
-    monkeypatch.setattr(LocalFiles, "exclusive", False)
-    store, other = open_store(tmp_path, "here"), open_store(tmp_path, "there")
-    write_small_generation(store.stage(NAME), NAME)
-    upload = LocalFiles.upload
-
-    def then_swept(files: LocalFiles, source: Path, path: str) -> None:
-        upload(files, source, path)
-        if path.endswith("users.npy"):
-            other.discard(NAME)
+            sweep(other, NAME)
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalFiles, "upload", then_swept)

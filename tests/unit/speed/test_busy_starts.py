@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from oryx_py.events import Interaction
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.epoch_run import Phase
 from tests.support.generations import Pairs
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 SOLVES, NEW = 3, 20
 ITEMS = ["p", "q"]
@@ -18,17 +17,9 @@ BASE: Pairs = {"hot": {"p": 1.0}, "b": {"q": 1.0}}
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SpeedWorld]:
-    log = FakeLog()
-    made = SpeedWorld(
-        tmp_path,
-        "busy",
-        admin=FakeAdmin(log),
-        producer=FakeProducer(log),
-        new_consumer=lambda group: FakeConsumer(log, group),
-        settings={"ORYX__SPEED__STALE_SOLVES": str(SOLVES), "ORYX__SPEED__REPLAY_USERS": str(SOLVES)},
-    )
-    yield made
-    made.close()
+    settings = {"ORYX__SPEED__STALE_SOLVES": str(SOLVES), "ORYX__SPEED__REPLAY_USERS": str(SOLVES)}
+    with fake_world(tmp_path, "busy", settings=settings) as made:
+        yield made
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["after-another", "new-epoch"])

@@ -10,10 +10,10 @@ import pytest
 from oryx_py.errors import LogGap, Replaced
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, Progress, Update, UserGone, UserVector, decode, encode
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+from oryx_py.testing.fake_log import FakeConsumer, FakeLog
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 ITEMS = ["p", "q", "r"]
 BASE: Pairs = {"a": {"p": 1.0, "q": 2.0}, "b": {"r": 1.0}}
@@ -26,18 +26,8 @@ def log() -> FakeLog:
 
 @pytest.fixture
 def world(tmp_path: Path, log: FakeLog) -> Iterator[SpeedWorld]:
-    producer = FakeProducer(log)
-    made = SpeedWorld(
-        tmp_path,
-        "fenced",
-        admin=FakeAdmin(log),
-        producer=producer,
-        new_consumer=lambda group: FakeConsumer(log, group),
-        partitions=2,
-    )
-    yield made
-    made.close()
-    producer.close()
+    with fake_world(tmp_path, "fenced", log=log) as made:
+        yield made
 
 
 def test_a_former_owner_that_has_read_further_hides_nothing(world: SpeedWorld) -> None:

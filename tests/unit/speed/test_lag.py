@@ -11,13 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from oryx_py.events import Interaction
 from oryx_py.ports import Record
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.lag import Lag, LagWatch
 from speed_layer.layer import SpeedLayer
 from speed_layer.metrics import Metrics
 from tests.simulation.clock import SimClock
 from tests.support.generations import Pairs
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 BASE: Pairs = {f"u{n}": {"p": 1.0, "q": 2.0} for n in range(10)}
 BOUND = 200
@@ -25,20 +24,9 @@ BOUND = 200
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SpeedWorld]:
-    log = FakeLog()
-    producer = FakeProducer(log)
-    made = SpeedWorld(
-        tmp_path,
-        "lagging",
-        admin=FakeAdmin(log),
-        producer=producer,
-        new_consumer=lambda group: FakeConsumer(log, group),
-        partitions=1,
-        settings={"ORYX__SPEED__MAX_BATCH_RECORDS": str(BOUND)},
-    )
-    yield made
-    made.close()
-    producer.close()
+    settings = {"ORYX__SPEED__MAX_BATCH_RECORDS": str(BOUND)}
+    with fake_world(tmp_path, "lagging", partitions=1, settings=settings) as made:
+        yield made
 
 
 def started(world: SpeedWorld) -> SpeedLayer:

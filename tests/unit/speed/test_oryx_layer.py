@@ -11,11 +11,10 @@ from oryx_py.events import Interaction
 from oryx_py.messages.inbound import read_input
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.layer import SpeedLayer
 from tests.support.generations import Pairs
 from tests.support.oryx_rule import Vectors, formula
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 ITEMS = ["p", "q", "r", "s", "t"]
 BASE: Pairs = {
@@ -30,20 +29,8 @@ USERS, MORE_ITEMS = [*BASE, "m", "n"], [*ITEMS, "x", "y"]
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SpeedWorld]:
-    log = FakeLog()
-    producer = FakeProducer(log)
-    made = SpeedWorld(
-        tmp_path,
-        "oryx",
-        admin=FakeAdmin(log),
-        producer=producer,
-        new_consumer=lambda group: FakeConsumer(log, group),
-        partitions=1,
-        settings={"ORYX__SPEED__FOLD_IN": "oryx"},
-    )
-    yield made
-    made.close()
-    producer.close()
+    with fake_world(tmp_path, "oryx", partitions=1, settings={"ORYX__SPEED__FOLD_IN": "oryx"}) as made:
+        yield made
 
 
 def some(seed: int, count: int = 25) -> list[Interaction]:

@@ -7,11 +7,10 @@ import pytest
 
 from oryx_py.events import Interaction
 from oryx_py.messages import Progress, UserGone, UserVector, decode
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.layer import SpeedLayer
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 BOUND, ITEMS = 2, ["p", "q"]
 BASE: Pairs = {f"u{number}": {"p": 1.0, "q": 1.0} for number in range(12)}
@@ -19,17 +18,8 @@ BASE: Pairs = {f"u{number}": {"p": 1.0, "q": 1.0} for number in range(12)}
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SpeedWorld]:
-    log = FakeLog()
-    made = SpeedWorld(
-        tmp_path,
-        "removals",
-        admin=FakeAdmin(log),
-        producer=FakeProducer(log),
-        new_consumer=lambda group: FakeConsumer(log, group),
-        settings={"ORYX__SPEED__ITEM_STATES": str(BOUND)},
-    )
-    yield made
-    made.close()
+    with fake_world(tmp_path, "removals", settings={"ORYX__SPEED__ITEM_STATES": str(BOUND)}) as made:
+        yield made
 
 
 def forgotten(world: SpeedWorld) -> tuple[int, SpeedLayer]:

@@ -13,13 +13,12 @@ import pytest
 from oryx_py.events import Interaction, InteractionColumns
 from oryx_py.model.generation import Generation
 from oryx_py.model.state import ModelState
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.epoch_run import EpochRun, Phase
 from speed_layer.folding import EpochFold
 from speed_layer.levels import Levels
 from speed_layer.waiting import Waiting
 from tests.support.answers import assert_state
-from tests.support.speed import SpeedWorld
+from tests.support.speed import SpeedWorld, fake_world
 
 BASE = {"a": {"p": 1.0, "q": 2.0}, "b": {"q": 1.0}}
 ITEMS = ["p", "q"]
@@ -27,17 +26,8 @@ ITEMS = ["p", "q"]
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SpeedWorld]:
-    log = FakeLog()
-    made = SpeedWorld(
-        tmp_path,
-        "turns",
-        admin=FakeAdmin(log),
-        producer=FakeProducer(log),
-        new_consumer=lambda group: FakeConsumer(log, group),
-    )
-    yield made
-    made.close()
-    made.producer.close()
+    with fake_world(tmp_path, "turns") as made:
+        yield made
 
 
 def waiting_with(world: SpeedWorld, users: int, each: int) -> Waiting:
