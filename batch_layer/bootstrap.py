@@ -1,57 +1,45 @@
-"""Puts the batch layer together from the settings, and runs it."""
+"""Runs the batch layer on Kafka and Spark as the settings say; and rolls back."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import numpy as np
 import structlog
 from prometheus_client import CollectorRegistry
 
+from batch_layer.assembly import TAKEN_OVER, assemble, publisher_of, work_folder
 from batch_layer.engine import Cancelled, Engine
-from batch_layer.exchange import StoreExchange
-from batch_layer.history.composing import base_finder, file_merger, reshaper
-from batch_layer.history.finding import no_base
-from batch_layer.housekeeping import Housekeeping, Kept
-from batch_layer.layer import BatchLayer
-from batch_layer.lock import holding
-from batch_layer.locking import run_lock
-from batch_layer.memory import available_bytes
-from batch_layer.metrics import Metrics
-from batch_layer.progress import OnProgress, unheard
-from batch_layer.publish import Publisher
+from batch_layer.host.memory import available_bytes
+from batch_layer.locking.choice import open_lock
+from batch_layer.locking.run_lock import holding
+from batch_layer.publishing.rollback import roll_back
 from batch_layer.recipe import recipe_of
-from batch_layer.rolling_back import roll_back
-from batch_layer.service import ATTEMPTS_ONCE, patiently, repeat
-from batch_layer.showing import Shown
+from batch_layer.run.schedule import ATTEMPTS_ONCE, patiently, repeat
+from batch_layer.run.steps import Outcome
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.fitting import TASK_BYTES, TRAINING_TASKS
-from batch_layer.spark.reader import Source
-from batch_layer.spark.session import open_session
-from batch_layer.spark.slots import reserved
-from batch_layer.steps import Outcome, Parts, Step
-from batch_layer.stored import Stored, open_stored
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.topic_reader import Source
+from batch_layer.spark.session.opening import open_session
+from batch_layer.spark.session.task_slots import reserved
+from batch_layer.stores import open_stored
+from batch_layer.telemetry.metrics import Metrics
+from batch_layer.telemetry.progress_display import ProgressDisplay
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.exact_index import ExactIndex
-from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.places import Reach, open_files, work_of
+from oryx_py.adapters.kafka import KafkaAdmin, KafkaProducer
 from oryx_py.config import Settings
 from oryx_py.config.checks import conflict_of_publishers
 from oryx_py.errors import CommitConflict, ConfigError, Stop, Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
-from oryx_py.ports import Producer
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.topics import check_identity, identify
 
-__all__ = ["assemble", "rollback", "run", "work_folder"]
+__all__ = ["rollback", "run"]
 
 log = structlog.get_logger("batch")
 
 _CANCEL_EVERY_S = 0.5
 _CONFLICTS = 10
-_TAKEN_OVER = "another process took this batch layer for dead, and has begun its work: run it again"
 
 
 def run(
@@ -72,7 +60,7 @@ def run(
     _refuse_other_publishers(settings)
     registry = CollectorRegistry()
     metrics, wait, clock = Metrics(registry), stopping.wait, SystemClock()
-    shown = Shown(metrics, clock)
+    shown = ProgressDisplay(metrics, clock)
     attempts = ATTEMPTS_ONCE if once else None
     where = patiently(
         lambda: (resolve_bootstrap(settings), located(settings)), wait=wait, metrics=metrics, attempts=attempts
@@ -103,7 +91,7 @@ def run(
     # A single run is also made beside a layer at its interval, which has the address.
     health = serve_health("batch", host, port, ready=list, registry=registry, optional=once)
     try:
-        lock = run_lock(settings, clock)
+        lock = open_lock(settings, clock)
         layer = assemble(
             settings,
             bootstrap,
@@ -130,7 +118,7 @@ def run(
                     except Stop as trouble:
                         # Input that was trimmed meanwhile, generations that were deleted: nobody has to act.
                         if lock.lost():
-                            raise CommitConflict(_TAKEN_OVER) from trouble
+                            raise CommitConflict(TAKEN_OVER) from trouble
                         raise
 
         with _cancelled_by(stopping, engine):
@@ -144,59 +132,6 @@ def run(
         producer.close()
         health.close()
     return 0
-
-
-def assemble(
-    settings: Settings,
-    bootstrap: str,
-    *,
-    engine: Engine,
-    producer: Producer,
-    metrics: Metrics,
-    stopping: Stopping,
-    lost: Callable[[], bool] = lambda: False,
-    on_progress: OnProgress = unheard,
-) -> BatchLayer:
-    """Build the layer on Kafka at ``bootstrap``, and on the store and history of the settings.
-
-    Between its steps a run ends where it was asked to stop, or has ``lost`` its lock.
-
-    Raises:
-        ConfigError: a place that cannot be used.
-    """
-
-    def between_steps(_: Step) -> None:
-        if stopping.requested:
-            raise Cancelled
-        if lost():
-            raise CommitConflict(_TAKEN_OVER)
-
-    admin, stored = KafkaAdmin(bootstrap, settings.kafka.client), open_stored(settings)
-    return BatchLayer(
-        Parts(
-            registry=stored.registry,
-            store=stored.store,
-            history=stored.history,
-            folder=stored.folder,
-            admin=admin,
-            publisher=_publisher(settings, stored, bootstrap, admin, producer),
-            engine=engine,
-            clock=SystemClock(),
-            rng=np.random.default_rng(),
-            metrics=metrics,
-            build_index=ExactIndex().build,
-            tidy=_housekeeping(settings, stored, bootstrap, admin, metrics),
-            reshape=reshaper(settings, stored, engine),
-            find_base=base_finder(settings, stored) or no_base,
-            merge=file_merger(stored, engine),
-            on_progress=on_progress,
-        ),
-        recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction),
-        input_topic=settings.input.topic,
-        update_topic=settings.update.topic,
-        items_topic=settings.items.topic,
-        after_step=between_steps,
-    )
 
 
 def rollback(settings: Settings, generation: str | None = None) -> int:
@@ -219,7 +154,7 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
     try:
         recorded = stored.registry.read().topics
         check_identity(recorded, identify(admin, [settings.input.topic, settings.update.topic]))
-        publisher = _publisher(settings, stored, bootstrap, admin, producer)
+        publisher = publisher_of(settings, stored, bootstrap, admin, producer)
         for _ in range(_CONFLICTS):
             # A batch layer that runs beside this may have published in between: decide upon the registry anew.
             with suppress(CommitConflict):
@@ -230,66 +165,16 @@ def rollback(settings: Settings, generation: str | None = None) -> int:
     raise CommitConflict("the registry changes all the time: stop the batch layer, then roll back")
 
 
-def work_folder(settings: Settings) -> WorkFolder:
-    """Return where runs work: a folder of this host and, where the settings name a place beyond, that one for tasks.
-
-    Raises:
-        ConfigError, MissingDependency: that place cannot be used.
-    """
-    folder, uri = work_of(settings)
-    if not uri:
-        return WorkFolder(folder)
-    reach = Reach(webhdfs_url=settings.hdfs.webhdfs_url, replication=settings.hdfs.replication)
-    open_files(uri, "batch.work_dir", reach)
-    return WorkFolder(folder, StoreExchange(uri, reach, folder))
-
-
 def _refuse_other_publishers(settings: Settings) -> None:
     wrong = conflict_of_publishers(settings)
     if wrong:
         raise ConfigError(wrong)
 
 
-def _housekeeping(
-    settings: Settings, stored: Stored, bootstrap: str, admin: KafkaAdmin, metrics: Metrics
-) -> Housekeeping:
-    return Housekeeping(
-        registry=stored.registry,
-        store=stored.store,
-        admin=admin,
-        new_consumer=lambda group: KafkaConsumer(bootstrap, settings.kafka.client, group),
-        clock=SystemClock(),
-        metrics=metrics,
-        input_topic=settings.input.topic,
-        update_topic=settings.update.topic,
-        items_topic=settings.items.topic,
-        group_id=settings.speed.group_id,
-        kept=Kept(
-            trim=settings.batch.trim,
-            trim_keep_s=settings.batch.trim_keep_s,
-            generations=settings.store.keep_generations,
-            overlap_s=settings.speed.epoch_overlap_s,
-        ),
-        checkpoints=stored.checkpoints,
-    )
-
-
 def _spark(settings: Settings) -> dict[str, str]:
     """Spark's properties: what HDFS is asked for outside Spark goes for what Spark writes too."""
     of_hdfs = {"spark.hadoop.dfs.replication": str(settings.hdfs.replication)} if settings.hdfs.replication else {}
     return {**of_hdfs, **settings.batch.spark}
-
-
-def _publisher(settings: Settings, stored: Stored, bootstrap: str, admin: KafkaAdmin, producer: Producer) -> Publisher:
-    return Publisher(
-        registry=stored.registry,
-        store=stored.store,
-        producer=producer,
-        admin=admin,
-        new_consumer=lambda: KafkaConsumer(bootstrap, settings.kafka.client),
-        topic=settings.update.topic,
-        clock=SystemClock(),
-    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from batch_layer.history.base import Base
+from batch_layer.history.base_generation import Base
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["Cancelled", "Engine", "Ranges", "Rewritten", "Trained", "Written"]

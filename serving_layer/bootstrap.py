@@ -6,63 +6,38 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from itertools import count
-from uuid import uuid4
 
-import faiss
 import structlog
 import uvloop
 from aiohttp import web
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, ProcessCollector
-from threadpoolctl import threadpool_limits
 
-from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import open_checkpoints, open_registry, open_store, reach_of
 from oryx_py.config import Api, Settings
-from oryx_py.errors import Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
-from oryx_py.messages.partitions import homes_of
-from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
-from oryx_py.runtime.partition_counts import LOOK_S, changed_count
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.telemetry import json_lines
-from oryx_py.runtime.topics import check_identity, identify
-from serving_layer.access_log import AccessLog
 from serving_layer.app import build_app
-from serving_layer.awaiting import Awaited
-from serving_layer.connections import Registered
-from serving_layer.folding import ExactFolding, OryxFolding
-from serving_layer.listening import allow_files, listen
+from serving_layer.connections.listener import listen
+from serving_layer.connections.open_connections import OpenConnections
 from serving_layer.metrics import Metrics
-from serving_layer.model_manager import FollowSettings, ModelManager
-from serving_layer.pinned import PinnedSender
-from serving_layer.registry_source import RegistryReader
-from serving_layer.sources import open_source
+from serving_layer.requests.access_log import AccessLog
+from serving_layer.requests.request_ids import new_ids
+from serving_layer.search.fold_in import ExactFolding, OryxFolding
+from serving_layer.startup.connecting import connect
+from serving_layer.startup.kafka_pending import Awaited
+from serving_layer.startup.ports import Ports
+from serving_layer.startup.process_limits import allow_files, one_core, products_on_one_core
 
-__all__ = ["Ports", "delivery_timeout_s", "one_core", "run", "serve"]
+__all__ = ["delivery_timeout_s", "run", "serve"]
 
 log = structlog.get_logger("serving")
 
-_RETRY_S = 1.0
 _POLL_S = 0.05
 """How soon a request to stop is seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the layer needs of the world."""
-
-    admin: TopicAdmin
-    producer: Producer
-    new_consumer: Callable[[], Consumer]
-    store: ArtefactStore
-    registry: RegistryReader
-    clock: Clock
-    checkpoints: ArtefactStore | None = None
 
 
 def run(settings: Settings, stopping: Stopping) -> int:
@@ -127,7 +102,7 @@ async def serve(
         awaited = Awaited()
         undo.push_async_callback(awaited.models.close)
         undo.push_async_callback(_end, tasks)
-        new_request_id = _request_ids()
+        new_request_id = new_ids()
         app = build_app(
             api=replace(settings.serving.api, spool_dir=settings.spool_dir),
             models=awaited.models,
@@ -144,12 +119,12 @@ async def serve(
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.serving.shutdown_grace_s)
         undo.push_async_callback(runner.cleanup)
-        registered = Registered(settings.serving.connections, collectors, new_request_id)
-        port = await listen(runner, registered, settings.serving.host, settings.serving.port)
+        connections = OpenConnections(settings.serving.connections, collectors, new_request_id)
+        port = await listen(runner, connections, settings.serving.host, settings.serving.port)
         log.info("serving_started", host=settings.serving.host, port=port, registry=settings.registry_uri)
         on_started(port)
-        tasks.append(asyncio.create_task(registered.watch(), name="connections"))
-        tasks.append(asyncio.create_task(_connect(settings, ports, awaited, metrics), name="connect"))
+        tasks.append(asyncio.create_task(connections.watch(), name="connections"))
+        tasks.append(asyncio.create_task(connect(settings, ports, awaited, metrics), name="connect"))
         while not stopping.requested:
             for task in tasks:
                 if task.done():
@@ -167,28 +142,6 @@ def delivery_timeout_s(api: Api) -> float:
     return api.write_timeout_ms / 1000 * 2 / 3
 
 
-def products_on_one_core() -> None:
-    """Let each matrix product be the work of the thread that asks for it, for the same reason as `one_core`.
-
-    The libraries keep this number for the whole process; their own threads would take turns with the loop's.
-    """
-    threadpool_limits(1, user_api="blas")
-
-
-def one_core() -> None:
-    """Let a query of the calling thread be one core's work: requests run side by side, not each on all cores.
-
-    OpenMP keeps this number thread by thread.
-    """
-    faiss.omp_set_num_threads(1)
-
-
-def _request_ids() -> Callable[[], str]:
-    """Return a maker of IDs that no other process makes: random is what one process has in common."""
-    numbers, process = count(), uuid4().hex[:20]
-    return lambda: f"{process}{next(numbers):012x}"
-
-
 def _access_log(metrics: Metrics, undo: AsyncExitStack) -> AccessLog | None:
     write = json_lines()
     if write is None:
@@ -202,67 +155,3 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: Metrics) -> None:
-    """Follow the topics and take writes, as soon as Kafka answers and the topics are those of the store.
-
-    Goes on to look whether they stay so: another count of partitions would put users where nobody has their histories.
-    """
-    follow = await _follow_settings(settings, ports, awaited)
-    source = open_source(
-        settings,
-        follow,
-        registry=ports.registry,
-        store=ports.store,
-        admin=ports.admin,
-        new_consumer=ports.new_consumer,
-        clock=ports.clock,
-        checkpoints=ports.checkpoints,
-    )
-    models = ModelManager(
-        source=source,
-        admin=ports.admin,
-        new_consumer=ports.new_consumer,
-        settings=follow,
-        clock=ports.clock,
-        metrics=metrics,
-    )
-    models.start()
-    sender = AsyncProducer(ports.producer, asyncio.get_running_loop())
-    if settings.update.dialect != "oryx":
-        awaited.connect(models, sender, follow.input_partitions)
-        return
-    topic, partitions = settings.input.topic, follow.input_partitions
-    await asyncio.to_thread(homes_of, ["", ""], max(2, partitions))  # compiled before the loop needs it
-    pinned = PinnedSender(sender, topic, partitions)
-    awaited.connect(models, pinned, partitions)
-    while True:
-        pinned.trouble = awaited.models.trouble = await asyncio.to_thread(
-            changed_count, ports.admin, {topic: partitions}
-        )
-        await asyncio.sleep(LOOK_S)
-
-
-async def _follow_settings(settings: Settings, ports: Ports, awaited: Awaited) -> FollowSettings:
-    """Look at the topics, as soon as the broker answers."""
-
-    def look() -> FollowSettings:
-        found = identify(ports.admin, [settings.input.topic, settings.update.topic])
-        if settings.update.dialect == "oryx":  # else the registry, if there is one, is of other topics
-            check_identity(ports.registry.read().topics, found)
-        return FollowSettings(
-            update_topic=settings.update.topic,
-            update_partitions=found.topics[settings.update.topic].partitions,
-            input_partitions=found.topics[settings.input.topic].partitions,
-            require_live=settings.serving.require_live,
-            patience_s=settings.serving.epoch_patience_s,
-        )
-
-    while True:
-        try:
-            return await asyncio.to_thread(look)
-        except Transient as trouble:
-            log.warning("waiting_to_start", reason=str(trouble))
-            awaited.models.reason = f"waiting for Kafka and the store: {trouble}"
-            await asyncio.sleep(_RETRY_S)

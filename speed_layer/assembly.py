@@ -3,41 +3,37 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 
-import numpy as np
 import structlog
 
-from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
 from oryx_py.config import Settings
 from oryx_py.errors import CorruptGeneration, TopicsChanged, UnsupportedFormat
-from oryx_py.model.epochs import epochs_to_hold
-from oryx_py.model.pair_delta import compile_steps
-from oryx_py.model.registry import EpochStarted, TopicsIdentity
-from oryx_py.numerics import murmur2
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
-from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.recursive import Recursive
+from oryx_py.model.epochs.announcements import epochs_to_hold
+from oryx_py.model.epochs.registry import EpochStarted, TopicsIdentity
 from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.checkpoints import Checkpoints
 from oryx_py.runtime.gaps import Gaps
 from oryx_py.runtime.log_or_history import Past
+from oryx_py.runtime.restored import Together
 from oryx_py.runtime.topics import check_identity, identify, partitions_of
-from speed_layer.announced import announced_until_now
-from speed_layer.checkpointing import Writer
-from speed_layer.claiming import Fence, Ownership, Part, claim
-from speed_layer.dead_letters import DeadLetters
-from speed_layer.epoch_run import EpochRun
+from speed_layer.checkpoints.writer import Writer
+from speed_layer.epochs.repeats import Repeats
+from speed_layer.epochs.run import EpochRun
 from speed_layer.layer import SpeedLayer
 from speed_layer.limits import Limits, Topics
-from speed_layer.loading import EpochLoader
-from speed_layer.metrics import Metrics
-from speed_layer.outbox import Outbox
-from speed_layer.repeats import Repeats
-from speed_layer.solving import UserSolver
+from speed_layer.loading.earlier_announcements import announced_until_now
+from speed_layer.loading.epoch_loader import EpochLoader
+from speed_layer.publishing.dead_letters import DeadLetters
+from speed_layer.publishing.outbox import Outbox
+from speed_layer.sharing.claiming import Ownership, Part, claim
+from speed_layer.sharing.fence import Fence
+from speed_layer.solving.compiling import compile_kernel
+from speed_layer.solving.user_solver import UserSolver
+from speed_layer.telemetry.metrics import Metrics
 
-__all__ = ["assemble", "compile_kernel"]
+__all__ = ["assemble"]
 
 log = structlog.get_logger("speed")
 
@@ -56,7 +52,7 @@ def assemble(
     metrics: Metrics,
     past: Past | None = None,
     checkpoints: ArtefactStore | None = None,
-    writer: Callable[[Mapping[int, Mapping[int, int]], Ownership], Writer] | None = None,
+    writer: Callable[[Mapping[int, Together], Ownership], Writer] | None = None,
     part: Part | None = None,
 ) -> SpeedLayer:
     """Build the layer as a start finds it: registry first, then the fence, what was announced, and the epochs held.
@@ -70,8 +66,7 @@ def assemble(
         metrics: what is counted.
         past: has the input that was trimmed; None where nothing has it.
         checkpoints: what other processes, or this one before, have written of epochs; None for none.
-        writer: makes who writes them, given by epoch the input positions of the one begun with, and the process's
-            ownership; None for nobody.
+        writer: makes who writes them, given by epoch those begun with, and the process's ownership; None for nobody.
         part: what of the input is this process's, which then tells others what they need of it; None for all of it,
             claimed here, where there are no others.
 
@@ -163,6 +158,7 @@ def assemble(
                 partitions=topics.input_partitions,
                 dead_letter_topic=settings.dead_letter_topic,
                 clock=clock,
+                trimmed=None if past is None else partial(_trimmed, admin, topic, past),
                 gaps=gaps,
             ),
             outbox=outbox,
@@ -175,6 +171,12 @@ def assemble(
         )
         undo.pop_all()  # from here on the layer closes what it has
     return layer
+
+
+def _trimmed(admin: TopicAdmin, topic: str, past: Past) -> dict[int, int]:
+    """Return by partition where the topic begins, of those of which the history has all below."""
+    has = past.offsets()
+    return {p: first for p, first in admin.start_offsets(topic).items() if first <= has.get(p, 0)}
 
 
 def _topics(settings: Settings, admin: TopicAdmin, recorded: TopicsIdentity | None, *, shares: bool) -> Topics:
@@ -204,20 +206,3 @@ def _loaded(held: Sequence[EpochStarted], load: Callable[[EpochStarted], EpochRu
         except (CorruptGeneration, UnsupportedFormat) as trouble:
             log.error("generation_refused", epoch=started.epoch, generation=started.generation, reason=str(trouble))
     return runs
-
-
-@cache
-def compile_kernel() -> None:
-    """Compile what is folded with before an interaction, or another epoch, waits for it; cached on disk afterwards.
-
-    Once in a process: each set of partitions that it takes over is assembled.
-    """
-    one, none = np.ones((1, 1), np.float32), np.empty(0, np.int64)
-    objective = Objective.mllib_explicit(lambda_=1.0)
-    prior, starts, zero = Prior(gram=np.eye(1), rows=1), np.array([0, 1]), np.zeros(1, np.int64)
-    fold_in_many(np.zeros(1, np.int64), none, np.empty(0), one, prior, objective)
-    kept = Recursive(one, prior, objective, 1 << 10)
-    for strength in (1.0, 2.0):
-        kept.solve(zero, starts, zero, np.array([strength]))
-    compile_steps()
-    murmur2.partitions_of(np.frombuffer(b"", np.uint8), np.zeros(1, np.int64), 1)

@@ -11,31 +11,33 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.file_reading import open_reading
+from oryx_py.adapters.file_systems.reading import open_reading
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.kafka_membership import KafkaMembership
+from oryx_py.adapters.kafka.membership import KafkaMembership
 from oryx_py.adapters.places import history_log, open_checkpoints, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings
 from oryx_py.errors import Transient
 from oryx_py.local.endpoint import located, resolve_bootstrap
-from oryx_py.model.generation import new_generation_name
+from oryx_py.model.generations.generation import new_generation_name
 from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.ports.membership import Membership
 from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.health import serve_health
 from oryx_py.runtime.partition_counts import PartitionCounts
+from oryx_py.runtime.restored import Together
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.topics import partitions_of
 from speed_layer.assembly import assemble
-from speed_layer.checkpointing import Checkpointing, Writer
-from speed_layer.claiming import Ownership, Part, claim
-from speed_layer.forking import forked
+from speed_layer.checkpoints.checkpointing import Checkpointing
+from speed_layer.checkpoints.forking import forked
+from speed_layer.checkpoints.writer import Writer
+from speed_layer.group_member import GroupMember, MemberConsumer
 from speed_layer.layer import SpeedLayer
-from speed_layer.metrics import Metrics
-from speed_layer.oryx2_assembly import assemble_oryx2
-from speed_layer.outbox import Interrupted
-from speed_layer.shared import AsMember, SharedLayer
+from speed_layer.oryx2.assembly import assemble_oryx2
+from speed_layer.publishing.outbox import Interrupted
+from speed_layer.sharing.claiming import Ownership, Part, claim
+from speed_layer.telemetry.metrics import Metrics
 
 __all__ = ["run"]
 
@@ -151,7 +153,7 @@ def _assembled(here: Settings, ports: Ports, part: Part | None) -> SpeedLayer:
     interval_s = here.speed.checkpoint_interval_s
     checkpoints = open_checkpoints(here.store_uri, reach) if interval_s else None
 
-    def writer(begun: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Writer:
+    def writer(begun: Mapping[int, Together], ownership: Ownership) -> Writer:
         assert checkpoints is not None
         rng = np.random.default_rng()
         return Checkpointing(
@@ -166,7 +168,7 @@ def _assembled(here: Settings, ports: Ports, part: Part | None) -> SpeedLayer:
             metrics=ports["metrics"],
             interval_s=interval_s,
             kept=here.speed.checkpoints_kept,
-            taken=begun,
+            begun=begun,
             ownership=ownership,
         )
 
@@ -184,12 +186,12 @@ def _assembled(here: Settings, ports: Ports, part: Part | None) -> SpeedLayer:
 
 def _as_member(
     settings: Settings, ports: Ports, membership: Membership, assembled: Callable[[Part], SpeedLayer]
-) -> SharedLayer:
+) -> GroupMember:
     """Share the input with whoever else is a member of the group."""
     outsider = partial(ports["new_consumer"], settings.speed.group_id)
 
     def new_group() -> Consumer:
-        return AsMember(outsider(), membership)
+        return MemberConsumer(outsider(), membership)
 
     def claimed(partitions: frozenset[int]) -> Ownership:
         return claim(outsider, ports["admin"], settings.items.topic, settings.update.topic, partitions, membership)
@@ -197,7 +199,7 @@ def _as_member(
     def load(partitions: frozenset[int], ownership: Ownership) -> "Future[SpeedLayer]":
         return ports["loader"].submit(assembled, Part(partitions, ownership, new_group))
 
-    return SharedLayer(membership, claimed, load, ports["clock"])
+    return GroupMember(membership, claimed, load, ports["clock"])
 
 
 def _past(settings: Settings) -> HistoryRecords:

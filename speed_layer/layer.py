@@ -25,25 +25,26 @@ from functools import partial
 
 import structlog
 
-from oryx_py.errors import BrokerUnavailable
+from oryx_py.errors import BrokerUnavailable, OryxError
 from oryx_py.messages.blocks import Blocks, Updates
 from oryx_py.messages.inbound_many import read_inputs
 from oryx_py.messages.item_state import AllSaid, ItemState
-from oryx_py.model.registry import EpochStarted, Registry
+from oryx_py.model.epochs.registry import EpochStarted, Registry
 from oryx_py.ports import Clock, Outgoing, Record
-from speed_layer.budget import Budget
-from speed_layer.checkpointing import NoCheckpoints, Writer
-from speed_layer.coming import Coming
-from speed_layer.dead_letters import DeadLetters
-from speed_layer.epoch_run import EpochRun, Phase
-from speed_layer.lag import LagWatch
+from speed_layer.checkpoints.writer import NoCheckpoints, Writer
+from speed_layer.epochs.announcing import Announcer
+from speed_layer.epochs.held import HeldEpochs
+from speed_layer.epochs.next_epoch import NextEpoch
+from speed_layer.epochs.repeats import Repeats
+from speed_layer.epochs.run import EpochRun, Phase
 from speed_layer.limits import Limits, Topics
-from speed_layer.making_room import kept_beside
-from speed_layer.metrics import Metrics
-from speed_layer.outbox import Outbox
-from speed_layer.outgoing import block_records, progress_records, signed, update_records
-from speed_layer.repeats import Repeats
-from speed_layer.telling import tell
+from speed_layer.publishing.dead_letters import DeadLetters
+from speed_layer.publishing.item_topic import send_item_states
+from speed_layer.publishing.outbox import Outbox
+from speed_layer.publishing.records import block_records, signed, update_records
+from speed_layer.solving.budget import Budget
+from speed_layer.telemetry.lag import LagWatch
+from speed_layer.telemetry.metrics import Metrics
 
 __all__ = ["SpeedLayer"]
 
@@ -51,7 +52,7 @@ log = structlog.get_logger("speed")
 
 
 class SpeedLayer:
-    """Owns the epochs held, at most two; one thread calls `step` again and again.
+    """Owns the epochs held; one thread calls `step` again and again.
 
     Args:
         topics: names and sizes.
@@ -100,12 +101,15 @@ class SpeedLayer:
         self._confirmed_at = clock.monotonic()
         self._checkpoints = checkpoints or NoCheckpoints()
         self._limits = limits
-        self.runs = list(runs)
-        self._coming = Coming(newest_epoch, registry, read_registry, partial(self._load, load), limits, clock)
-        self._next: EpochRun | None = None
-        """Loaded, and not followed before there is room for it."""
-        self._input_end = input_end
-        self._replay_targets: dict[int, Mapping[int, int]] = {}
+        self._held = HeldEpochs(
+            runs,
+            partitions=range(topics.input_partitions),
+            input_end=input_end,
+            overlap_s=limits.epoch_overlap_s,
+            clock=clock,
+        )
+        self._next_epoch = NextEpoch(newest_epoch, registry, read_registry, partial(self._load, load), limits, clock)
+        self._announcer = Announcer(topics, outbox, term, limits.idle_progress_s, clock)
         self._dead_letters = dead_letters
         self._outbox = outbox
         self._clock = clock
@@ -114,9 +118,6 @@ class SpeedLayer:
         self._lag = LagWatch(self._told, clock)
         self._told.epoch = newest_epoch
         self._stepped_at = clock.monotonic()
-        self._announced_at: dict[int, float] = {}
-        self._live_at: dict[int, float] = {}
-        self._live_everywhere_at: dict[int, float] = {}
 
     def release(self, partitions: Collection[int]) -> None:
         """Let go of input partitions that are another process's from now on; between two steps."""
@@ -124,7 +125,7 @@ class SpeedLayer:
         self.partitions.difference_update(lost)
         for partition in lost:
             self._dead_letters.release(partition)
-        for run in self._all_runs():
+        for run in self._held.all():
             run.release(lost, self._term or 0)
 
     def step(self, timeout_s: float) -> None:
@@ -134,7 +135,7 @@ class SpeedLayer:
             Interrupted: the layer was asked to stop while records waited.
             Stop: somebody has to act.
         """
-        self._coming.look()
+        self._next_epoch.look()
         self._adopt()
         try:
             self._confirm_now_and_then()
@@ -159,36 +160,37 @@ class SpeedLayer:
         for run in list(self.runs):
             busy = run.phase is not Phase.FOLLOW or not alone
             self._advance(run, 0.0 if run.busy else min(timeout_s, 0.005) if busy else timeout_s)
-        self._retire()
+        self._held.retire()
         self._checkpoints.step(self.runs)
         self._stepped_at = self._clock.monotonic()
 
     @property
+    def runs(self) -> list[EpochRun]:
+        """The epochs followed, oldest first."""
+        return self._held.runs
+
+    @property
     def trouble(self) -> str | None:
         """Why the newest generation could not be loaded; None where nothing is wrong."""
-        return self._coming.trouble
+        return self._next_epoch.trouble
 
     @property
     def _is_alone(self) -> bool:
         """Whether the loop has one epoch of all partitions, and nobody else can be kept waiting."""
         return len(self.runs) == 1 and len(self.partitions) == self._topics.input_partitions
 
-    @property
-    def announced_epochs(self) -> frozenset[int]:
-        """Epochs for which this process has sent ``PROGRESS``."""
-        return frozenset(self._announced_at)
-
     def waiting_for(self) -> list[str]:
         """Say what readiness waits for; empty where the newest epoch is followed live."""
-        coming = self._coming
-        reasons = [coming.trouble] if coming.trouble else []
+        newer = self._next_epoch
+        reasons = [newer.trouble] if newer.trouble else []
         silent_s = self._clock.monotonic() - self._stepped_at
         if silent_s > self._limits.patience_s:
             reasons.append(f"nothing was done for {silent_s:.0f} s: Kafka does not answer, or there is much to solve")
-        if coming.loading is not None:
-            reasons.append(f"loading generation {coming.loading}")
-        if self._next is not None:
-            reasons.append(f"epoch {self._next.started.epoch}: waiting for the end of an earlier change of epoch")
+        if newer.loading is not None:
+            reasons.append(f"loading generation {newer.loading}")
+        waiting = self._held.waiting
+        if waiting is not None:
+            reasons.append(f"epoch {waiting.started.epoch}: waiting for the end of an earlier change of epoch")
         if not self.runs and not reasons:
             reasons.append("no generation is published yet")
         reasons += [
@@ -201,16 +203,17 @@ class SpeedLayer:
         try:
             if not lost:
                 self._dead_letters.commit()
-        except BrokerUnavailable as unavailable:
-            log.warning("dead_letter_position_not_committed", reason=str(unavailable))
+        except OryxError as trouble:
+            # Whoever ends has nothing left to stop for; and what it ends of must not be hidden by this.
+            log.warning("dead_letter_position_not_committed", reason=str(trouble))
         self._told.close()
         self._dead_letters.close()
         self._checkpoints.close(wait=not lost)
-        for run in self._all_runs():
+        for run in self._held.all():
             run.close()
 
     def _advance(self, run: EpochRun, timeout_s: float) -> None:
-        target, limits = self._target(run), self._limits
+        target, limits = self._held.target(run), self._limits
         most_records, most_users = limits.max_batch_records, limits.replay_slice_users
         if run.phase is not Phase.FOLLOW and not self._is_alone:
             most_records = min(most_records, limits.replay_turn_records)
@@ -235,11 +238,11 @@ class SpeedLayer:
             log.info("input_replayed", epoch=run.started.epoch, input=dict(run.positions), records=run.replayed)
         if updates:  # an idle round solves nothing, and would make the figures those of idling
             self._metrics.solve_seconds.observe(self._clock.monotonic() - begun)
-        self._deliver(letters, tell(run, updates, self._outbox, self._topics, self._term))
+        self._deliver(letters, send_item_states(updates, run.item_known, self._outbox, self._topics, self._term))
         if first:
             self._dead_letters.advance(run.positions)
         if run.phase is Phase.FOLLOW:
-            self._announce(run)
+            self._announcer.announce(run, self._held.target(run))
             if first:
                 self._told.announced(run.announced)
                 self._metrics.observe_batch(records, updates, self._clock.now_ms())
@@ -280,48 +283,11 @@ class SpeedLayer:
         self._outbox.deliver(records)
         self._metrics.dead_letters.inc(len(letters))
 
-    def _announce(self, run: EpochRun) -> None:
-        """Send ``PROGRESS``, if there is something to say or a second has passed without."""
-        epoch, now = run.started.epoch, self._clock.monotonic()
-        target, said = self._target(run), dict(run.said)
-        for partition, position in said.items():
-            if position >= target.get(partition, 0):
-                run.live.add(partition)
-        idle = said == run.announced and epoch in self._announced_at
-        if idle and now - self._announced_at[epoch] < self._limits.idle_progress_s:
-            return
-        live = {partition: partition in run.live for partition in said}
-        # The next micro-batch need not wait for the acknowledgement: said later, or twice, it says the same.
-        self._outbox.post(
-            progress_records(epoch, said, live, self._topics.update, self._topics.update_partitions, self._term)
-        )
-        run.announced = said
-        self._announced_at[epoch] = now
-        if all(live.values()) and epoch not in self._live_at:
-            self._live_at[epoch] = now
-            log.info("epoch_live", epoch=epoch, generation=run.started.generation)
-
-    def _target(self, run: EpochRun) -> Mapping[int, int]:
-        """Return what this run has to reach to be live: the older epoch's positions, else the input's end at first.
-
-        Raises:
-            BrokerUnavailable: the end cannot be looked up now.
-        """
-        if run is not self.runs[0]:
-            return self.runs[0].horizon
-        epoch = run.started.epoch
-        if epoch not in self._replay_targets:
-            self._replay_targets[epoch] = dict(run.positions) if run.live else self._input_end()
-        return self._replay_targets[epoch]
-
     def _load(
         self, load: Callable[[EpochStarted, Repeats | None], "Future[EpochRun]"], started: EpochStarted
     ) -> "Future[EpochRun]":
         known = self.runs[0].repeats.copy(self.runs[0].positions) if self.runs else None
         return load(started, known)
-
-    def _all_runs(self) -> list[EpochRun]:
-        return [*self.runs, *([] if self._next is None else [self._next])]
 
     def _adopt(self) -> None:
         """Follow a generation that is loaded as soon as there is room for it; a newer one takes its place until then.
@@ -329,41 +295,16 @@ class SpeedLayer:
         Raises:
             LogGap: a topic no longer has what others said of it.
         """
-        run = self._coming.take()
+        run = self._next_epoch.take()
         if run is not None:
             lost = set(run.positions) - self.partitions
             if lost:
                 run.release(sorted(lost), self._term or 0)
-            if self._next is not None:
-                self._next.close()
-            self._next = run
-        if self._next is None:
-            return
-        kept = kept_beside(self.runs, range(self._topics.input_partitions))
-        if kept is None:
-            return
-        for held in self.runs:
-            if held not in kept:
-                held.close()
-                log.info("epoch_left", epoch=held.started.epoch)
-        self.runs, self._next = [*kept, self._next], None
-        self._told.epoch = self.runs[-1].started.epoch
+            self._held.put(run)
+        if self._held.adopt():
+            self._told.epoch = self.runs[-1].started.epoch
 
     def _scan_dead_letters(self, timeout_s: float) -> None:
         letters, positions = self._dead_letters.scan(self._limits.max_batch_records, timeout_s)
         self._deliver(letters, [])
         self._dead_letters.advance(positions)
-
-    def _retire(self) -> None:
-        """Leave the older epoch when the newer has been live for so long that no replica serves the older."""
-        if len(self.runs) < 2:
-            return
-        newest = self.runs[-1]
-        if newest.is_live_everywhere(range(self._topics.input_partitions)):
-            self._live_everywhere_at.setdefault(newest.started.epoch, self._clock.monotonic())
-        live_at = self._live_everywhere_at.get(newest.started.epoch)
-        if live_at is not None and self._clock.monotonic() - live_at >= self._limits.epoch_overlap_s:
-            old = self.runs.pop(0)
-            self._replay_targets[self.runs[0].started.epoch] = dict(self.runs[0].positions)
-            old.close()
-            log.info("epoch_left", epoch=old.started.epoch)

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
-from oryx_py.model.history_files import map_histories
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.history_files import map_histories
 from oryx_py.numerics.arrays import IntVector
-from oryx_py.numerics.metrics import average_precision, hit_rate, ndcg, recall_at_k
-from oryx_py.numerics.topn import top_n
+from oryx_py.numerics.ranking.metrics import average_precision, hit_rate, ndcg, recall_at_k
+from oryx_py.numerics.ranking.topn import top_n
 
 __all__ = ["METRICS", "K", "Targets", "most_users", "new_to_their_users", "of_rankings", "rank"]
 

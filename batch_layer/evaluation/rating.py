@@ -6,7 +6,7 @@ import numpy as np
 
 from batch_layer.evaluation.ranking import Targets
 from oryx_py.model.files import map_array
-from oryx_py.model.history_files import map_histories
+from oryx_py.model.generations.history_files import map_histories
 
 __all__ = ["of_ratings"]
 

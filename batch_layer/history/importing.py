@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch_layer.history.describing import day_of
-from batch_layer.history.lanes import Lanes
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.scratch import scratch
-from oryx_py.adapters.history_log import HistoryLog
+from batch_layer.history.file_footers import day_of
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.history.import_offsets import ImportOffsets
+from batch_layer.host.scratch import scratch
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
 from oryx_py.errors import CommitConflict, UserError
-from oryx_py.model.history import History, ImportedSource
+from oryx_py.model.history.commits import History, ImportedSource
 
 __all__ = ["Imported", "Target", "import_rows"]
 
@@ -37,7 +37,7 @@ class Target:
 
     ``partitions`` is how many the input topic has; ``starts``, its first offset by partition. ``time_ms`` is now.
     ``lost`` says whether another process has taken over the lock of runs. Files are put together in ``scratch``, see
-    `batch_layer.scratch`.
+    `batch_layer.host.scratch`.
     """
 
     log: HistoryLog
@@ -67,7 +67,7 @@ def import_rows(
     on_rows: Callable[[int], None] = lambda _: None,
     file_rows: int = _FILE_ROWS,
 ) -> Imported:
-    """Add rows of `batch_layer.history.lanes.IMPORT_SCHEMA` to the history, all of them in one commit.
+    """Add rows of `batch_layer.history.import_offsets.IMPORT_SCHEMA` to the history, all of them in one commit.
 
     Args:
         batches: the rows, in their order.
@@ -85,14 +85,14 @@ def import_rows(
     seen = target.log.read()  # first: what another imports after the look at earlier imports is after this, too
     if not again:
         _refuse_known(sources, target.log)
-    lanes = Lanes(seen.imported, target.partitions, target.time_ms)
+    offsets = ImportOffsets(seen.imported, target.partitions, target.time_ms)
     rows = count = 0
     with (
         target.folder.begun(target.name) as directory,
         scratch("import", target.scratch) as here,
     ):
         local, day = here / "rows.parquet", day_of(target.time_ms)
-        for table in _filled(map(lanes.place, batches), file_rows):
+        for table in _filled(map(offsets.place, batches), file_rows):
             _check_alone(target)
             pq.write_table(table, local, compression="zstd", row_group_size=_GROUP_ROWS)
             target.folder.put(local, f"{directory}/day={day}/part-{count:05d}.parquet")
@@ -111,7 +111,7 @@ def import_rows(
         rejected=0,
         time_ms=target.time_ms,
         kind="import",
-        imported=lanes.spans,
+        imported=offsets.spans,
         sources=sources,
     )
     return Imported(history, rows)
@@ -125,13 +125,14 @@ def _check_alone(target: Target) -> None:
 
 
 def _refuse_known(sources: Sequence[ImportedSource], log: HistoryLog) -> None:
-    known = {source.digest: commit.number for commit in log.commits() for source in commit.sources}
+    commits = log.commits()
+    known = {source.digest: f"was imported in commit {each.number}" for each in commits for source in each.sources}
     for source in sources:
         if source.digest in known:
             raise UserError(
-                f"{source.name} was imported in commit {known[source.digest]}: "
-                "leave it out, or say --again to have it count twice"
+                f"{source.name} {known[source.digest]}: leave it out, or say --again to have it count twice"
             )
+        known[source.digest] = f"has the content of {source.name}, which is to be imported too"
 
 
 def _filled(tables: Iterable[pa.Table], rows: int) -> Iterable[pa.Table]:

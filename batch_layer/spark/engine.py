@@ -10,18 +10,18 @@ import structlog
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Cancelled, Ranges, Rewritten, Trained, Written
-from batch_layer.history.base import Base
-from batch_layer.progress import OnProgress, Progress, unheard
+from batch_layer.history.base_generation import Base
 from batch_layer.recipe import Recipe
-from batch_layer.spark.assemble import train
-from batch_layer.spark.failures import translated
-from batch_layer.spark.forgetting import find_forgets, rewrite
-from batch_layer.spark.grouping import merge
-from batch_layer.spark.reader import Source, write_rows
-from batch_layer.spark.session import close_session, is_alive
-from batch_layer.spark.starting import started
-from batch_layer.spark.tracking import tracked
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.file_groups import merge
+from batch_layer.spark.rows.forgetting import find_forgets, rewrite
+from batch_layer.spark.rows.topic_reader import Source, write_rows
+from batch_layer.spark.session.cancellable_start import started
+from batch_layer.spark.session.failures import translated
+from batch_layer.spark.session.job_progress import tracked
+from batch_layer.spark.session.opening import close_session, is_alive
+from batch_layer.spark.training import train
+from batch_layer.task_files.work_folder import WorkFolder
+from batch_layer.telemetry.progress import OnProgress, Progress, unheard
 from oryx_py.model.files import storage
 
 __all__ = ["SparkEngine"]

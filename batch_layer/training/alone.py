@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
+from batch_layer.host.cores import cores
 from batch_layer.training.checkpoint import read_checkpoint, write_checkpoint, write_whole
 from batch_layer.training.held_out import Validation
+from batch_layer.training.item_training import Outcome, train_items
 from batch_layer.training.job import Job
-from batch_layer.training.whole import Outcome, train_items
 from oryx_py.model.files import create_array, write_span
-from oryx_py.model.history_files import map_histories
+from oryx_py.model.generations.history_files import map_histories
 from oryx_py.numerics.als import Course, Epoch, Observed, Threads
 from oryx_py.numerics.arrays import BoolVector, FloatMatrix
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from batch_layer.training.job import Job
-from oryx_py.model.history_files import map_histories
+from oryx_py.model.generations.history_files import map_histories
 from oryx_py.numerics.als import Epoch
 from oryx_py.numerics.als.validation import HeldOut, hold_out, ndcg_at_10, rmse, sample
 from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, FloatMatrix

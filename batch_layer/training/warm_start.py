@@ -11,13 +11,13 @@ from batch_layer.recipe import Recipe
 from batch_layer.training.job import Job
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
 from oryx_py.model.files import map_array
-from oryx_py.model.history_files import map_histories
-from oryx_py.model.ids import id_files
-from oryx_py.model.manifest import MANIFEST, read_manifest
+from oryx_py.model.generations.history_files import map_histories
+from oryx_py.model.generations.manifest import MANIFEST, read_manifest
+from oryx_py.model.ids.id_table import id_files
 from oryx_py.numerics.als import SideName, start
 from oryx_py.numerics.arrays import FloatMatrix, IntVector
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
 
 __all__ = ["Beginning", "begin", "known_rows", "starts_warm"]

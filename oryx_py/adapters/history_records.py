@@ -4,11 +4,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
 from oryx_py.errors import MissingDependency
 from oryx_py.events import Interaction, encode_csv
-from oryx_py.model.history import History, HistoryFile
-from oryx_py.model.history_spans import Spans
+from oryx_py.model.history.commits import History, HistoryFile
+from oryx_py.model.history.spans import Spans
 from oryx_py.ports import Record
 
 if TYPE_CHECKING:

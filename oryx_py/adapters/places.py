@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from oryx_py.adapters.commit_log import FileCommitLog
-from oryx_py.adapters.fsspec_files import FsspecFiles
-from oryx_py.adapters.generation_cache import GenerationCache
-from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.local_store import LocalStore
-from oryx_py.adapters.registry_log import RegistryLog
-from oryx_py.adapters.remote_store import RemoteStore
-from oryx_py.adapters.webhdfs import WebHdfsFiles
-from oryx_py.adapters.webhdfs_client import WebHdfs
+from oryx_py.adapters.commit_logs.commit_log import FileCommitLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
+from oryx_py.adapters.file_systems.fsspec_files import FsspecFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.file_systems.webhdfs_client import WebHdfs
+from oryx_py.adapters.file_systems.webhdfs_files import WebHdfsFiles
+from oryx_py.adapters.generation_stores.cache import GenerationCache
+from oryx_py.adapters.generation_stores.local_store import LocalStore
+from oryx_py.adapters.generation_stores.remote_store import RemoteStore
 from oryx_py.config import Settings
 from oryx_py.config.groups import LOCAL_HDFS
 from oryx_py.errors import ConfigError

@@ -11,7 +11,7 @@ from oryx_py.cli.visible import offsets, visible
 from oryx_py.errors import OryxError
 
 if TYPE_CHECKING:
-    from oryx_py.model.registry import Registry
+    from oryx_py.model.epochs.registry import Registry
     from oryx_py.ports import ArtefactStore
 
 __all__ = ["COLUMNS", "generation_rows", "generations", "rollback"]

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from batch_layer.stored import Stored
+    from batch_layer.stores import Stored
     from oryx_py.cli.screen import Screen
     from oryx_py.config import Settings
-    from oryx_py.model.history import History
-    from oryx_py.model.manifest import Manifest
+    from oryx_py.model.generations.manifest import Manifest
+    from oryx_py.model.history.commits import History
 
 __all__ = ["app"]
 
@@ -52,10 +52,11 @@ def history(
 
 def _show(call: Invocation, commits: bool) -> None:
     need("batch", "pyarrow")
-    from batch_layer.history.retention import Limits
-    from batch_layer.history.small_files import to_merge
-    from batch_layer.history.standing import compacted_state, due
-    from batch_layer.stored import open_stored
+    from batch_layer.history.base_generation import compacted_state
+    from batch_layer.housekeeping.merge_planning import to_merge
+    from batch_layer.housekeeping.row_retention import Limits
+    from batch_layer.housekeeping.rows_due import due
+    from batch_layer.stores import open_stored
     from oryx_py.adapters.clock import SystemClock
     from oryx_py.cli.history_report import COMMITS, commit_rows, totals
     from oryx_py.local.endpoint import located
@@ -79,7 +80,7 @@ def _show(call: Invocation, commits: bool) -> None:
 
 def _onto(settings: "Settings", stored: "Stored", history: "History") -> "Manifest | None":
     """The generation that the next one is folded on."""
-    from batch_layer.history.composing import base_finder
+    from batch_layer.assembly import base_finder
     from batch_layer.recipe import recipe_of
 
     recipe = recipe_of(settings.model, settings.batch.trainer, settings.input, settings.batch.test_fraction)
@@ -126,11 +127,11 @@ def import_(
       oryx history import --format parquet 2025/*.parquet
     """
     need("batch", "pyarrow", "numba")
-    from batch_layer.history.composing import import_into
+    from batch_layer.history_import import import_into
     from oryx_py.cli.history_files.reading import file_of
     from oryx_py.cli.progress_file import digest_of
     from oryx_py.local.endpoint import located
-    from oryx_py.model.history import ImportedSource
+    from oryx_py.model.history.commits import ImportedSource
 
     call = invocation(context)
     settings = located(call.settings())
@@ -166,7 +167,7 @@ def export(
       oryx history export --format csv all.csv.gz
     """
     need("batch", "pyarrow")
-    from oryx_py.adapters.file_reading import open_reading
+    from oryx_py.adapters.file_systems.reading import open_reading
     from oryx_py.adapters.places import history_log, open_files, reach_of
     from oryx_py.cli.history_files.writing import export_rows
     from oryx_py.events import FoldSettings

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from oryx_py.cli.visible import visible
-from oryx_py.model.history import History, HistoryCommit, HistoryFile
+from oryx_py.model.history.commits import History, HistoryCommit, HistoryFile
 
 __all__ = ["COMMITS", "commit_rows", "days", "size", "totals"]
 

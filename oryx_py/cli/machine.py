@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oryx_py.adapters.kafka import KafkaAdmin
-from oryx_py.adapters.setup_topics import ensure_topics
+from oryx_py.adapters.kafka.setup_topics import ensure_topics
 from oryx_py.cli.asking import at, url_of
 from oryx_py.cli.topics import specs_of
 from oryx_py.client import Client, NoAnswer, Refusal, Retries, Unreachable

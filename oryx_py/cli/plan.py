@@ -70,7 +70,7 @@ def plan(
         users=user_count,
         items=item_count,
         interactions=rows,
-        features=features or model.features,
+        features=(features or model.features) + (2 if model.biases else 0),
         pairs=count_of(pairs, "--pairs") if pairs else min(rows, user_count * item_count),
         epochs=epochs or model.iterations,
         id_bytes=id_bytes or MEASURED.id_bytes,
@@ -85,8 +85,8 @@ def plan(
     call.screen.table(_COLUMNS, [_row(step) for step in steps], right=(1, 2, 3, 4))
     call.screen.line()
     call.screen.line(f"does not fit: {refused}" if refused else "fits")
-    alone, cluster = found
-    call.screen.line(f"all in memory: {_shown(alone)}" + (f", or {_shown(cluster)}" if cluster else ""))
+    suits = ", or ".join(_shown(each) for each in found if each)
+    call.screen.line(f"all in memory: {suits or 'no machine of 2 TiB, nor 128 of them'}")
 
 
 def _machines(text: str | None, executors: int, settings: "Settings") -> "Machines":
@@ -95,14 +95,22 @@ def _machines(text: str | None, executors: int, settings: "Settings") -> "Machin
     Raises:
         UserError: it is malformed.
     """
-    from batch_layer.cores import cores
+    from batch_layer.host.cores import cores
     from oryx_py.planning.quantities import bytes_of, count_of
     from oryx_py.planning.sizes import Machines
     from oryx_py.runtime.machine import memory_bytes
 
+    training, task_memory = settings.batch.training_tasks, settings.batch.task_memory_bytes
     if text is None:
         disk = _free(settings.work_dir) if executors == 1 else None
-        return Machines(cores=cores(), memory=memory_bytes(), count=executors, disk=disk)
+        return Machines(
+            cores=cores(),
+            memory=memory_bytes(),
+            count=executors,
+            disk=disk,
+            training=training,
+            task_memory=task_memory,
+        )
     count, comma, memory = text.partition(",")
     if not comma:
         raise UserError(f"--machine is {text!r}: give cores and memory, like 16,64G")
@@ -112,6 +120,8 @@ def _machines(text: str | None, executors: int, settings: "Settings") -> "Machin
         memory=bytes_of(memory, "--machine"),
         count=executors,
         disk=bytes_of(disk_size, "--machine") if comma else None,
+        training=training,
+        task_memory=task_memory,
     )
 
 
@@ -154,7 +164,7 @@ def _json(
     machines: "Machines",
     steps: "list[Step]",
     refused: str | None,
-    found: "tuple[Machines, Machines | None]",
+    found: "tuple[Machines | None, Machines | None]",
 ) -> str:
     import msgspec
 

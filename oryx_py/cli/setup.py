@@ -32,7 +32,7 @@ def setup(
       oryx setup --check
     """
     from oryx_py.adapters.kafka import KafkaAdmin
-    from oryx_py.adapters.setup_topics import ensure_topics
+    from oryx_py.adapters.kafka.setup_topics import ensure_topics
     from oryx_py.cli.topics import specs_of
     from oryx_py.local.endpoint import resolve_bootstrap
 

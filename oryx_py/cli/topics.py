@@ -1,6 +1,6 @@
 """The topics that the settings describe."""
 
-from oryx_py.adapters.setup_topics import topic_specs
+from oryx_py.adapters.kafka.setup_topics import topic_specs
 from oryx_py.config import Settings
 from oryx_py.ports import TopicSpec
 

@@ -44,8 +44,8 @@ def world(
     need("batch", "pyspark", "pyarrow", "pandas", "numba")
     import msgspec
 
-    from batch_layer.spark.failures import translated
-    from batch_layer.spark.session import close_session, open_session
+    from batch_layer.spark.session.failures import translated
+    from batch_layer.spark.session.opening import close_session, open_session
     from batch_layer.spark.world import HELD_OUT, INTERACTIONS, write_world
     from oryx_py.planning.quantities import count_of
     from oryx_py.testing.long_tail import LongTail

@@ -8,8 +8,9 @@ repeat. So the answer is a function of the log alone, and of no more of it than 
 
 from array import array
 from bisect import bisect_left
+from collections import deque
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +25,12 @@ _Integers = TypeVar("_Integers", int, NDArray[np.int64])
 
 _KEY_BYTES = 200
 _SWEEP_RECORDS = 4096
+_SWEPT = 16
+"""A sweep comes when this share more is there: interactions wait for it."""
+_SEALED_KEYS = 262_144
+"""Keys of a part that takes no more: so many too many may be kept, and each part is one more place to look."""
+_COPIED_KEYS = 16_384
+"""A part with fewer is copied, and not sealed for a copy's sake, or there would be ever more."""
 
 
 def reaches(elapsed_ms: _Integers, records: _Integers, settings: FoldSettings) -> bool | NDArray[np.bool_]:
@@ -67,8 +74,8 @@ class IdWindow:
 class SeenIds:
     """The IDs of one partition that a later record may still repeat; told every record with an ID, in order.
 
-    Keeps some 200 bytes for each of at most 1.25 × `dedupe_records` records. Users and IDs are compared by 128 bits of
-    hash.
+    Keeps some 200 bytes for each of at most 17/16 × `dedupe_records` records, and 262,144 more. Copies share nearly all
+    of it. Users and IDs are compared by 128 bits of hash.
 
     Args:
         settings: the generation's.
@@ -78,7 +85,9 @@ class SeenIds:
     def __init__(self, settings: FoldSettings, clock_ms: int = -1) -> None:
         self._settings = settings
         self._earlier: IdWindow | None = None
-        """What was loaded at once; `_last` goes before it."""
+        """What was loaded at once; all that follows goes before it."""
+        self._sealed: deque[tuple[dict[int, int], int]] = deque()
+        """As `_last`, of earlier records, which nobody changes any more; with the number of each one's last."""
         self._last: dict[int, int] = {}
         """By user and ID: the number of its last record, ascending."""
         self._clocks = array("q")
@@ -88,14 +97,18 @@ class SeenIds:
         self._sweep_at = _SWEEP_RECORDS
 
     def __len__(self) -> int:
-        return len(self._last) + (0 if self._earlier is None else len(self._earlier.high))
+        return self._keys + (0 if self._earlier is None else len(self._earlier.high))
+
+    @property
+    def _keys(self) -> int:
+        return len(self._last) + sum(len(keys) for keys, _ in self._sealed)
 
     @property
     def nbytes(self) -> int:
         """About how many bytes this holds: a key and its number by their usual size."""
         earlier = self._earlier
         arrays = 0 if earlier is None else sum(a.nbytes for a in (earlier.high, earlier.low, earlier.numbers))
-        return _KEY_BYTES * len(self._last) + 8 * len(self._clocks) + arrays
+        return _KEY_BYTES * self._keys + 8 * len(self._clocks) + arrays
 
     @classmethod
     def of(cls, settings: FoldSettings, window: IdWindow) -> "SeenIds":
@@ -104,13 +117,15 @@ class SeenIds:
         seen._earlier = window
         seen._clocks = array("q", window.clocks.tobytes())
         seen._first = window.first
-        seen._sweep_at = len(seen._clocks) + max(_SWEEP_RECORDS, len(seen._clocks) // 4)
+        seen._sweep_at = len(seen._clocks) + max(_SWEEP_RECORDS, len(seen._clocks) // _SWEPT)
         return seen
 
     def copy(self) -> "SeenIds":
-        """Return another that remembers the same; what was loaded at once is shared."""
+        """Return another that remembers the same; what neither changes any more is shared."""
+        if len(self._last) >= _COPIED_KEYS:
+            self._seal()
         other = SeenIds(self._settings, self._clock_ms)
-        other._earlier = self._earlier
+        other._earlier, other._sealed = self._earlier, self._sealed.copy()
         other._last = self._last.copy()
         other._clocks = self._clocks[:]
         other._first, other._sweep_at = self._first, self._sweep_at
@@ -118,10 +133,11 @@ class SeenIds:
 
     def dump(self) -> IdWindow:
         """Return all that is remembered, in arrays of their own."""
-        raw = b"".join(key.to_bytes(16, "big") for key in self._last)
+        parts = [*(keys for keys, _ in self._sealed), self._last]
+        raw = b"".join(key.to_bytes(16, "big") for key in chain.from_iterable(parts))
         keys = np.frombuffer(raw, ">u8").astype(np.uint64).reshape(-1, 2)
         high, low = keys[:, 0], keys[:, 1]
-        numbers = np.fromiter(self._last.values(), np.int64, len(self._last))
+        numbers = np.fromiter(chain.from_iterable(part.values() for part in parts), np.int64, len(keys))
         if self._earlier is not None:  # before the newer ones, so that of equal keys the last is the newest
             high = np.concatenate([self._earlier.high, high])
             low = np.concatenate([self._earlier.low, low])
@@ -146,21 +162,39 @@ class SeenIds:
         self._clock_ms = max(self._clock_ms, kafka_ms)
         number = self._first + len(self._clocks)
         last = self._last.pop(key, None)
-        if last is None and self._earlier is not None:
-            last = self._earlier.number(key)
-            if last is not None and last < self._first:
-                last = None
+        if last is None:
+            last = self._number_before(key)
         self._last[key] = number
         self._clocks.append(self._clock_ms)
+        if len(self._last) >= _SEALED_KEYS:
+            self._seal()
         elapsed_ms = 0 if last is None else self._clock_ms - self._clocks[last - self._first]
         if len(self._clocks) >= self._sweep_at:
             self._sweep(number + 1)
         return last is not None and bool(reaches(elapsed_ms, number - last, self._settings))
 
+    def _number_before(self, key: int) -> int | None:
+        """Return the number of a key's last record, None where no record can repeat it: of all but the open part."""
+        last = None
+        for keys, _ in reversed(self._sealed):  # the newer ones first
+            last = keys.get(key)
+            if last is not None:
+                break
+        else:
+            if self._earlier is not None:
+                last = self._earlier.number(key)
+        return None if last is None or last < self._first else last
+
+    def _seal(self) -> None:
+        self._sealed.append((self._last, self._first + len(self._clocks) - 1))
+        self._last = {}
+
     def _sweep(self, coming: int) -> None:
         """Drop what the record of the coming number cannot repeat any more, nor any after it."""
         in_time = bisect_left(self._clocks, self._clock_ms - self._settings.dedupe_window_ms)
         first = max(coming - self._settings.dedupe_records, self._first + in_time)
+        while self._sealed and self._sealed[0][1] < first:
+            self._sealed.popleft()
         for key in list(takewhile(lambda key: self._last[key] < first, self._last)):
             del self._last[key]
         if first > self._first:
@@ -168,4 +202,4 @@ class SeenIds:
             self._first = first
         if self._earlier is not None and not (self._earlier.numbers >= first).any():
             self._earlier = None
-        self._sweep_at = len(self._clocks) + max(_SWEEP_RECORDS, len(self._clocks) // 4)
+        self._sweep_at = len(self._clocks) + max(_SWEEP_RECORDS, len(self._clocks) // _SWEPT)

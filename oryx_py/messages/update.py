@@ -43,7 +43,7 @@ class UserVector(msgspec.Struct, frozen=True, eq=False):
         input: offset of the newest interaction in it, in the user's input partition; None where unknown.
         at_ms: header `at`, Kafka's timestamp of the newest interaction that this answers; None where it answers none,
             but others' changes or a replay. It measures, and has no part in the state.
-        term: header `term`, of its sender's ownership (`oryx_py.model.terms`); None where it has none.
+        term: header `term`, of its sender's ownership (`oryx_py.model.epochs.terms`); None where it has none.
     """
 
     user: str
@@ -70,7 +70,7 @@ class ItemVector(msgspec.Struct, frozen=True, eq=False):
         users: IDs, not empty; Oryx 2 sends them.
         epoch: the epoch it belongs to.
         item_input: its offset in the item topic; None where there is no such topic.
-        term: header `term`, of its sender's ownership (`oryx_py.model.terms`); None where it has none.
+        term: header `term`, of its sender's ownership (`oryx_py.model.epochs.terms`); None where it has none.
     """
 
     item: str
@@ -112,7 +112,7 @@ class Progress(msgspec.Struct, frozen=True):
         input: by input partition of the process that sends it, the offset that comes next.
         live: by input partition, whether the epoch has caught up with the one before it.
         epoch: the epoch it belongs to.
-        term: header `term`, of its sender's ownership (`oryx_py.model.terms`); None where it has none.
+        term: header `term`, of its sender's ownership (`oryx_py.model.epochs.terms`); None where it has none.
             It holds for the partitions named here, whatever the epoch.
     """
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.compiling import compiled
+from oryx_py.numerics.compiled.compiling import compiled
 
 __all__ = ["partitions_of"]
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from oryx_py.errors import BadMessage
 from oryx_py.events.fold import FoldSettings
 from oryx_py.messages import ItemVector, Update, UserVector
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation
-from oryx_py.model.ids import IdTable
-from oryx_py.model.manifest import Counts, Manifest
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.manifest import Counts, Manifest
+from oryx_py.model.ids.id_table import IdTable
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.gram import gram
 from oryx_py.oryx2.pmml import AlsPmml
 from oryx_py.oryx2.rows import Rows

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleMatrix
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.dense import Prior
 
 __all__ = ["LivePrior"]
 

@@ -1,6 +1,7 @@
 """How large a model is, and on what it is made."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from oryx_py.errors import UserError
 from oryx_py.planning.constants import MEASURED
@@ -9,6 +10,9 @@ __all__ = ["SPARE", "Machines", "ModelSize"]
 
 SPARE = 0.9
 """Share of a machine's memory that is for this: the rest is the system's."""
+
+_MOST_ROWS = (1 << 31) - 1
+"""Of a side: histories name the other side's rows by int32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class ModelSize:
         for name in ("users", "items", "interactions", "features", "pairs", "epochs"):
             if getattr(self, name) < 1:
                 raise UserError(f"a plan needs at least 1 of {name}, not {getattr(self, name)}")
+        if max(self.users, self.items) > _MOST_ROWS:
+            raise UserError(f"{max(self.users, self.items):,} are more than row numbers have room for (2^31)")
         if self.pairs > (most := self.users * self.items):
             raise UserError(f"{self.users:,} users and {self.items:,} items make {most:,} pairs, not {self.pairs:,}")
         if self.pairs > self.interactions:
@@ -69,12 +75,17 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machines:
-    """``count`` machines, each with so many cores and bytes of memory; ``disk`` bytes free, None where unknown."""
+    """``count`` machines, each with so many cores and bytes of memory; ``disk`` bytes free, None where unknown.
+
+    ``training`` and ``task_memory`` are the settings `batch.training_tasks` and `batch.task_memory_bytes`.
+    """
 
     cores: int
     memory: int
     count: int = 1
     disk: int | None = None
+    training: Literal["auto", "one", "many", "blocks"] = "auto"
+    task_memory: int = 0
 
     @property
     def free(self) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "rounds_bytes",
     "solve_seconds",
     "train_seconds",
+    "training_room",
     "way_of",
 ]
 
@@ -35,11 +36,20 @@ def needs_of(size: ModelSize) -> Needs:
     return needs(size.users, size.items, size.pairs, size.features)
 
 
+def training_room(machines: Machines) -> int:
+    """Return the bytes of each machine that training may take: what is free, or what the settings give its tasks."""
+    return machines.task_memory * tasks_at_once(machines) or machines.free
+
+
 def way_of(size: ModelSize, machines: Machines) -> Way:
-    """Return how the batch layer trains by its own choice where machines share a folder; in blocks if no way fits."""
-    if machines.count == 1 and needs_of(size).one_task <= machines.free:
+    """Return how the batch layer trains where machines share a folder: as the settings say or, where they leave it
+    open, by its own choice; in blocks if no way fits."""
+    wanted, room = machines.training, training_room(machines)
+    if wanted == "one" or (wanted == "auto" and machines.count == 1 and needs_of(size).one_task <= room):
         return "alone"
-    return "in rounds" if rounds_bytes(size, machines) <= machines.free else "in blocks"
+    if wanted == "many" or (wanted == "auto" and rounds_bytes(size, machines) <= room):
+        return "in rounds"
+    return "in blocks"
 
 
 def rounds_bytes(size: ModelSize, machines: Machines) -> int:
@@ -49,13 +59,13 @@ def rounds_bytes(size: ModelSize, machines: Machines) -> int:
 
 
 def memory_needed(size: ModelSize, machines: Machines) -> int:
-    """Return the bytes of a machine's memory that training takes; in blocks all that is free, or the least."""
+    """Return the bytes of a machine's memory that training takes; in blocks all that it may, or the least."""
     way = way_of(size, machines)
     if way == "alone":
         return needs_of(size).one_task
     if way == "in rounds":
         return rounds_bytes(size, machines)
-    return max(machines.free, tasks_at_once(machines) * least_task_bytes(size))
+    return max(training_room(machines), tasks_at_once(machines) * least_task_bytes(size))
 
 
 def largest_history(size: ModelSize, constants: Constants = MEASURED) -> int:
@@ -103,7 +113,7 @@ def _epoch_s(size: ModelSize, constants: Constants) -> float:
 
 def _read_bytes(size: ModelSize, machines: Machines) -> float:
     """Of vectors, by all tasks in one epoch in blocks."""
-    room = machines.free // tasks_at_once(machines) - PROCESS_BYTES
+    room = training_room(machines) // tasks_at_once(machines) - PROCESS_BYTES
     total = 0.0
     for rows, others in ((size.users, size.items), (size.items, size.users)):
         left = room - fixed_bytes(-(-rows // FEWEST_BLOCKS), size.features)

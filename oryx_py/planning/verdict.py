@@ -5,7 +5,15 @@ from oryx_py.planning.plan import plan, preparing_disk
 from oryx_py.planning.quantities import show_bytes, show_count
 from oryx_py.planning.sizes import SPARE, Machines, ModelSize
 from oryx_py.planning.tasks import spark_bytes, tasks_at_once
-from oryx_py.planning.training import largest_history, least_task_bytes, memory_needed, needs_of, rounds_bytes
+from oryx_py.planning.training import (
+    largest_history,
+    least_task_bytes,
+    memory_needed,
+    needs_of,
+    rounds_bytes,
+    training_room,
+    way_of,
+)
 
 __all__ = ["obstacle", "suited"]
 
@@ -17,8 +25,13 @@ _EXECUTOR_COUNTS = (2, 4, 8, 16, 32, 64, 128)
 
 def obstacle(size: ModelSize, machines: Machines, constants: Constants = MEASURED) -> str | None:
     """Return in one line, with the arithmetic, why a generation cannot be made; None where it can."""
-    needed = memory_needed(size, machines)
-    if needed > machines.free:
+    needed, room, way = memory_needed(size, machines), training_room(machines), way_of(size, machines)
+    if needed > room and way != "in blocks":
+        return (
+            f'training {way}, as batch.training_tasks = "{machines.training}" says, needs {show_bytes(needed)} of '
+            f'memory, and {show_bytes(room)} are for it: set it to "auto", or take more memory or fewer features'
+        )
+    if needed > room:
         rows = largest_history(size, constants)
         vectors = (
             f"{show_count(rows)} rows × {size.features} features × 4 bytes = {show_bytes(4 * rows * size.features)}"
@@ -26,7 +39,7 @@ def obstacle(size: ModelSize, machines: Machines, constants: Constants = MEASURE
         return (
             f"training in blocks needs {show_bytes(needed)} of memory ({tasks_at_once(machines)} tasks × "
             f"{show_bytes(least_task_bytes(size, constants))}, of which the vectors of the item's or user's with most "
-            f"pairs are {vectors}), and {show_bytes(machines.free)} of {show_bytes(machines.memory)} are for it: take "
+            f"pairs are {vectors}), and {show_bytes(room)} of {show_bytes(machines.memory)} are for it: take "
             f"{_remedy(size, constants)}, fewer cores on as much memory, or fewer features"
         )
     preparing, least = spark_bytes(machines, constants), round(machines.memory * SPARE)
@@ -47,11 +60,12 @@ def obstacle(size: ModelSize, machines: Machines, constants: Constants = MEASURE
     return None
 
 
-def suited(size: ModelSize, constants: Constants = MEASURED) -> tuple[Machines, Machines | None]:
+def suited(size: ModelSize, constants: Constants = MEASURED) -> tuple[Machines | None, Machines | None]:
     """Return the smallest machine that trains alone and serves, and the smallest cluster of smaller ones, if any."""
-    alone = _machine(next((memory for memory in _MEMORIES if _has_room(size, memory, constants)), _MEMORIES[-1]))
+    enough = next((memory for memory in _MEMORIES if _has_room(size, memory, constants)), None)
+    alone = None if enough is None else _machine(enough)
     for memory in _MEMORIES:
-        if memory >= alone.memory:
+        if memory == enough:
             break
         for count in _EXECUTOR_COUNTS:
             each = Machines(cores=_machine(memory).cores, memory=memory, count=count)
@@ -73,5 +87,6 @@ def _machine(memory: int) -> Machines:
 
 def _remedy(size: ModelSize, constants: Constants) -> str:
     alone, cluster = suited(size, constants)
-    found = f"a machine with {show_bytes(alone.memory)}"
-    return f"{found} or {cluster.count} executors with {show_bytes(cluster.memory)}" if cluster else found
+    found = [f"a machine with {show_bytes(alone.memory)}"] if alone else []
+    found += [f"{cluster.count} executors with {show_bytes(cluster.memory)}"] if cluster else []
+    return " or ".join(found) or f"machines with more than {show_bytes(_MEMORIES[-1])}"

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from oryx_py.model.manifest import Manifest
+from oryx_py.model.generations.manifest import Manifest
 
 __all__ = ["ArtefactStore", "Commit", "CommitLog"]
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from oryx_py.errors import BadMessage
 from oryx_py.messages import Progress, decode
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.ports import Clock, Consumer
 from oryx_py.runtime.reading import records_between
 

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import structlog
 
 from oryx_py.errors import OryxError
-from oryx_py.model.checkpoint import Checkpoint, CheckpointManifest, Covered, decode_checkpoint
+from oryx_py.model.checkpoints.checkpoint_files import Checkpoint, CheckpointManifest, Covered, decode_checkpoint
+from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.model.files import REMEDY
-from oryx_py.model.generation import Generation
-from oryx_py.model.manifest import Manifest
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.manifest import Manifest
 from oryx_py.ports import ArtefactStore
 from oryx_py.runtime.restored import Restored, Taken, Together, restored, together
 

@@ -5,23 +5,24 @@ from dataclasses import dataclass
 
 from oryx_py.events.dedupe import IdWindow
 from oryx_py.messages import Progress
-from oryx_py.model.checkpoint import Checkpoint, CheckpointManifest, Covered
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.generation import Generation
-from oryx_py.model.item_states import StateRows
-from oryx_py.model.merging import Piece, merged
-from oryx_py.model.state_changes import StateChanges
+from oryx_py.model.checkpoints.checkpoint_files import Checkpoint, CheckpointManifest, Covered
+from oryx_py.model.checkpoints.merging import Piece, merged
+from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.changes import StateChanges
+from oryx_py.model.state.item_states import StateRows
 
 __all__ = ["Restored", "Taken", "Together", "restored", "seeded", "together"]
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Up to where the checkpoints of an epoch go together, and when the newest of them was taken."""
+    """Up to where the checkpoints of an epoch go together, when the newest of them was taken, and its name."""
 
     epoch: int
     created_ms: int
     covered: Covered
+    newest: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +101,8 @@ def together(epoch: int, of_partition: Mapping[int, CheckpointManifest]) -> Toge
         announced={p: offsets[p] for p, offsets in told.items() if p in offsets},
         said=_highest(covered.said for covered in all_covered),
     )
-    return Together(epoch, max(manifest.created_ms for manifest in manifests), covered)
+    newest = max(manifest.checkpoint for manifest in manifests)
+    return Together(epoch, max(manifest.created_ms for manifest in manifests), covered, newest)
 
 
 def _own(of_partition: Mapping[int, CheckpointManifest]) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from oryx_py.errors import LogGap, TopicsChanged
-from oryx_py.model.registry import TopicIdentity, TopicsIdentity
+from oryx_py.model.epochs.registry import TopicIdentity, TopicsIdentity
 from oryx_py.ports import TopicAdmin
 
 __all__ = ["check_end", "check_identity", "count_changed", "identify", "partitions_of"]

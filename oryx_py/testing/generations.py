@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from oryx_py.events.fold import FoldSettings
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import write_generation
-from oryx_py.model.manifest import Manifest
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import write_generation
+from oryx_py.model.generations.manifest import Manifest
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["write_small_generation"]

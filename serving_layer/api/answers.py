@@ -1,88 +1,26 @@
-"""What handlers answer, in JSON and in CSV.
+"""What handlers answer, in JSON and in CSV."""
 
-Values are written in the form that ``write`` gives them: float32's shortest, or Java's.
-"""
-
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from typing import ClassVar, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from oryx_py.events.csv_line import join_fields
+from serving_layer.api.rendering import NUMPY, Described, Texts, lines, pairs_csv, pairs_json, shortest
 
 __all__ = [
-    "Answer",
     "Counted",
-    "Described",
     "Names",
     "NoContent",
     "Number",
     "Numbers",
     "Scored",
-    "StreamedAnswer",
     "StreamedNames",
-    "Texts",
-    "shortest",
 ]
 
-Texts: TypeAlias = Callable[[NDArray[Any]], list[str]]
-"""How numbers are written in CSV."""
-
-_NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
-_BLOCK_ROWS: Final = 4_096
-"""Written at a time, in a millisecond: meanwhile no other thread runs."""
 _ID: Final = {"type": "string", "minLength": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A kind of answer, for the documentation: JSON Schema, and an example in both forms."""
-
-    about: str
-    schema: Mapping[str, Any]
-    json_example: Any
-    csv_example: str
-
-
-class Answer(Protocol):
-    """An answer that is there as a whole."""
-
-    described: ClassVar[Described]
-
-    def __len__(self) -> int:
-        """Return how many rows it has."""
-        ...
-
-    def json(self) -> bytes:
-        """Write it as JSON."""
-        ...
-
-    def csv(self, write: Texts) -> bytes:
-        r"""Write it as lines, ``\n`` ended."""
-        ...
-
-
-class StreamedAnswer(Protocol):
-    """An answer that comes piece by piece."""
-
-    described: ClassVar[Described]
-
-    def json_pieces(self) -> AsyncGenerator[bytes]:
-        """Write it as JSON."""
-        ...
-
-    def csv_pieces(self, write: Texts) -> AsyncGenerator[bytes]:
-        """Write it as lines."""
-        ...
-
-
-def shortest(values: NDArray[Any]) -> list[str]:
-    """Write numbers in the shortest form that reads back as the same number of their type."""
-    text = orjson.dumps(np.ascontiguousarray(values), option=_NUMPY)[1:-1].decode()
-    return text.split(",") if text else []
 
 
 def _rows(key: str, kind: str, value: float, about: str) -> Described:
@@ -93,27 +31,6 @@ def _rows(key: str, kind: str, value: float, about: str) -> Described:
         "additionalProperties": False,
     }
     return Described(about, {"type": "array", "items": row}, [{"id": "I7", key: value}], f"I7,{value}\n")
-
-
-def _pairs_json(names: Sequence[str], key: str, values: NDArray[Any]) -> bytes:
-    if len(names) <= _BLOCK_ROWS:
-        return _block_json(names, key, values)
-    starts = range(0, len(names), _BLOCK_ROWS)
-    blocks = (slice(start, start + _BLOCK_ROWS) for start in starts)
-    return b"[" + b",".join([_block_json(names[block], key, values[block])[1:-1] for block in blocks]) + b"]"
-
-
-def _block_json(names: Sequence[str], key: str, values: NDArray[Any]) -> bytes:
-    return orjson.dumps([{"id": name, key: value} for name, value in zip(names, values, strict=True)], option=_NUMPY)
-
-
-def _pairs_csv(names: Sequence[str], values: NDArray[Any], write: Texts) -> bytes:
-    lines = zip(names, write(values), strict=True)
-    return "".join([f"{join_fields([name])},{text}\n" for name, text in lines]).encode()
-
-
-def _lines(names: Sequence[str]) -> bytes:
-    return "".join([f"{join_fields([name])}\n" for name in names]).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +47,11 @@ class Scored:
 
     def json(self) -> bytes:
         """Write objects with ``id`` and ``value``."""
-        return _pairs_json(self.names, "value", self.values)
+        return pairs_json(self.names, "value", self.values)
 
     def csv(self, write: Texts) -> bytes:
         """Write lines ``id,value``."""
-        return _pairs_csv(self.names, self.values, write)
+        return pairs_csv(self.names, self.values, write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +68,11 @@ class Counted:
 
     def json(self) -> bytes:
         """Write objects with ``id`` and ``count``."""
-        return _pairs_json(self.names, "count", self.counts)
+        return pairs_json(self.names, "count", self.counts)
 
     def csv(self, write: Texts) -> bytes:
         """Write lines ``id,count``."""
-        return _pairs_csv(self.names, self.counts, shortest if self.counts.dtype.kind == "i" else write)
+        return pairs_csv(self.names, self.counts, shortest if self.counts.dtype.kind == "i" else write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +92,7 @@ class Names:
 
     def csv(self, write: Texts) -> bytes:  # noqa: ARG002
         """Write a line an ID."""
-        return _lines(self.ids)
+        return lines(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +110,7 @@ class Numbers:
 
     def json(self) -> bytes:
         """Write an array of numbers."""
-        return orjson.dumps(self.values, option=_NUMPY)
+        return orjson.dumps(self.values, option=NUMPY)
 
     def csv(self, write: Texts) -> bytes:
         """Write a line a number."""
@@ -213,7 +130,7 @@ class Number:
 
     def json(self) -> bytes:
         """Write the number alone."""
-        return orjson.dumps(self.value, option=_NUMPY)
+        return orjson.dumps(self.value, option=NUMPY)
 
     def csv(self, write: Texts) -> bytes:
         """Write a line with the number."""
@@ -240,7 +157,7 @@ class StreamedNames:
     async def csv_pieces(self, write: Texts) -> AsyncGenerator[bytes]:  # noqa: ARG002
         """Write a line an ID."""
         async for block in self.blocks:
-            yield _lines(block)
+            yield lines(block)
 
 
 @dataclass(frozen=True, slots=True)

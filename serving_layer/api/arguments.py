@@ -3,13 +3,12 @@
 A parameter of a handler is annotated with one of the types here, whose metadata is the declaration.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, NamedTuple
 
 from oryx_py.events.ids import MAX_ID_BYTES
-from serving_layer.api import readers
+from serving_layer.api import parsing
+from serving_layer.api.parameter import Group, Parameter, Place
 
 __all__ = [
     "HOW_MANY",
@@ -19,12 +18,9 @@ __all__ = [
     "ConsiderKnownItems",
     "Context",
     "Given",
-    "Group",
     "Item",
     "Items",
     "Paging",
-    "Parameter",
-    "Place",
     "Recall",
     "RescorerParams",
     "StrengthItem",
@@ -32,56 +28,6 @@ __all__ = [
     "User",
     "Users",
 ]
-
-
-class Place(Enum):
-    """Where a parameter stands."""
-
-    SEGMENT = "segment"
-    """One segment of the path."""
-    REST = "rest"
-    """All further segments of the path, one or more."""
-    QUERY = "query"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter.
-
-    Args:
-        name: on the wire.
-        place: where it stands.
-        read: makes its value from the texts: the still-escaped segments of a path, the decoded values of a query;
-            raises `Problem` 400, which names the parameter.
-        schema: JSON Schema of one of them; the default is the handler's.
-        about: for people, in one or two sentences.
-        examples: named ones.
-        most: how many times the query may have it; more than once, its value is a list.
-        optional: whether the path may end before it.
-    """
-
-    name: str
-    place: Place
-    read: Callable[[Sequence[str]], Any]
-    schema: Mapping[str, Any]
-    about: str
-    examples: Mapping[str, Any] = field(default_factory=dict)
-    most: int = 1
-    optional: bool = False
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the query may have it several times."""
-        return self.most > 1
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Parameters that make one value together; ``make`` takes their values in order, and raises `Problem` 400."""
-
-    parts: tuple[Parameter, ...]
-    defaults: tuple[Any, ...]
-    make: Callable[..., Any]
 
 
 class StrengthItem(NamedTuple):
@@ -102,7 +48,7 @@ ID_SCHEMA: Final = {
 
 def _one(name: str, about: str, example: str) -> Parameter:
     return Parameter(
-        name, Place.SEGMENT, lambda texts: readers.id_of(texts[0], name), ID_SCHEMA, about, {"plain": example}
+        name, Place.SEGMENT, lambda texts: parsing.id_of(texts[0], name), ID_SCHEMA, about, {"plain": example}
     )
 
 
@@ -110,7 +56,7 @@ def _given(what: str, *, optional: bool) -> Parameter:
     return Parameter(
         "items",
         Place.REST,
-        lambda texts: [StrengthItem(*readers.item_and_strength(text)) for text in texts if text or not optional],
+        lambda texts: [StrengthItem(*parsing.item_and_strength(text)) for text in texts if text or not optional],
         _TEXT | {"format": "oryx-given"},
         f"{what}, a segment of the path each, with a strength or without (then 1): `I1/I7=2.5`. The last unescaped `=` "
         "parts them where a finite number follows; `%3D` belongs to the ID.",
@@ -119,7 +65,7 @@ def _given(what: str, *, optional: bool) -> Parameter:
     )
 
 
-_COUNT: Final = {"type": "integer", "maximum": readers.MAX_RESULTS}
+_COUNT: Final = {"type": "integer", "maximum": parsing.MAX_RESULTS}
 
 User = Annotated[str, _one("user", "The user's ID.", "ann")]
 Item = Annotated[str, _one("item", "The item's ID.", "I7")]
@@ -129,7 +75,7 @@ Users = Annotated[
     Parameter(
         "users",
         Place.REST,
-        lambda texts: [readers.id_of(text, "user") for text in texts],
+        lambda texts: [parsing.id_of(text, "user") for text in texts],
         _TEXT | {"format": "oryx-users"},
         "One or more users' IDs, a segment of the path each: `ann/bob`.",
         {"one": "ann"},
@@ -140,7 +86,7 @@ Items = Annotated[
     Parameter(
         "items",
         Place.REST,
-        lambda texts: [readers.id_of(text, "item") for text in texts],
+        lambda texts: [parsing.id_of(text, "item") for text in texts],
         _TEXT | {"format": "oryx-items"},
         "One or more items' IDs, a segment of the path each: `I1/I7`.",
         {"one": "I7"},
@@ -151,24 +97,24 @@ Context = Annotated[list[StrengthItem], _given("Items", optional=True)]
 HOW_MANY: Final = Parameter(
     "howMany",
     Place.QUERY,
-    lambda texts: readers.whole("howMany", texts, least=1),
+    lambda texts: parsing.whole("howMany", texts, least=1),
     _COUNT | {"minimum": 1},
-    f"How many rows to answer; with `offset` at most {readers.MAX_RESULTS}. There may be fewer.",
+    f"How many rows to answer; with `offset` at most {parsing.MAX_RESULTS}. There may be fewer.",
 )
 OFFSET: Final = Parameter(
     "offset",
     Place.QUERY,
-    lambda texts: readers.whole("offset", texts, least=0),
+    lambda texts: parsing.whole("offset", texts, least=0),
     _COUNT | {"minimum": 0},
     "How many rows to pass over.",
 )
-Paging = Annotated[readers.Page, Group((HOW_MANY, OFFSET), (10, 0), readers.page)]
+Paging = Annotated[parsing.Page, Group((HOW_MANY, OFFSET), (10, 0), parsing.page)]
 ConsiderKnownItems = Annotated[
     bool,
     Parameter(
         "considerKnownItems",
         Place.QUERY,
-        lambda texts: readers.flag("considerKnownItems", texts),
+        lambda texts: parsing.flag("considerKnownItems", texts),
         {"type": "boolean"},
         "Whether items that the user knows may be answered, too.",
     ),
@@ -178,10 +124,10 @@ RescorerParams = Annotated[
     Parameter(
         "rescorerParams",
         Place.QUERY,
-        readers.texts,
-        {"type": "string", "maxLength": readers.MAX_TEXT},
+        parsing.texts,
+        {"type": "string", "maxLength": parsing.MAX_TEXT},
         "Passed to the rescorer plug-in, where the service has one.",
-        most=readers.MAX_TIMES,
+        most=parsing.MAX_TIMES,
     ),
 ]
 Recall = Annotated[
@@ -189,7 +135,7 @@ Recall = Annotated[
     Parameter(
         "recall",
         Place.QUERY,
-        lambda texts: readers.choice("recall", texts, ("exact",)),
+        lambda texts: parsing.choice("recall", texts, ("exact",)),
         {"type": "string", "enum": ["exact"]},
         "`exact`: look at every item, whatever index the service has.",
     ),
@@ -199,10 +145,10 @@ After = Annotated[
     Parameter(
         "after",
         Place.QUERY,
-        readers.offsets,
-        {"type": "string", "minLength": 3, "format": "oryx-offsets", "pattern": readers.OFFSETS_PATTERN},
+        parsing.offsets,
+        {"type": "string", "minLength": 3, "format": "oryx-offsets", "pattern": parsing.OFFSETS_PATTERN},
         "`partition:offset,…`, as a write's `X-Oryx-Offset` has it, such as `0:41,1:39`: wait until what is served "
         "includes that. 504 when it does not in time, 501 where the service cannot tell.",
-        most=readers.MAX_TIMES,
+        most=parsing.MAX_TIMES,
     ),
 ]

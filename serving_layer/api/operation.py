@@ -11,47 +11,23 @@ people read about it. Arguments have their defaults in the signature.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias
 
-from serving_layer.api.answers import Answer, Described
-from serving_layer.api.arguments import Group, Parameter, Place
+from serving_layer.api.handler_arguments import Argument, arguments_of
+from serving_layer.api.parameter import Parameter, Place
+from serving_layer.api.rendering import Answer, Described
 from serving_layer.rescoring.plugins import Kind
 
-__all__ = ["Argument", "Body", "Handler", "Operation", "operation", "read_path", "read_query"]
+__all__ = ["Body", "Handler", "Operation", "operation"]
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 AtOnce: TypeAlias = Callable[..., Answer | None]
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument of a handler and what it is made of."""
-
-    name: str
-    source: Parameter | Group
-    default: Any
-    """Of one in the query that is left out."""
-
-    @property
-    def place(self) -> Place:
-        """Where it stands."""
-        return self.parameters[0].place
-
-    def read(self, texts: Sequence[str]) -> Any:
-        """Read one that stands in the path."""
-        assert isinstance(self.source, Parameter)
-        return self.source.read(texts)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """What the wire has of it."""
-        return self.source.parts if isinstance(self.source, Group) else (self.source,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +133,7 @@ def operation(
             path=path,
             tag=tag,
             handle=handle,
-            arguments=tuple(_arguments(signature)),
+            arguments=tuple(arguments_of(signature)),
             answer=_described(signature.return_annotation),
             produces=produces,
             body=body,
@@ -175,59 +151,6 @@ def operation(
         return declared
 
     return declare
-
-
-def read_path(arguments: Sequence[Argument], texts: list[str]) -> dict[str, Any]:
-    """Return by name what stands in a path.
-
-    Args:
-        arguments: of the path, in its order.
-        texts: the path's segments from the first argument on, still escaped.
-
-    Raises:
-        Problem: 400, one of them cannot be read.
-    """
-    values: dict[str, Any] = {}
-    for at, argument in enumerate(arguments):
-        values[argument.name] = argument.read(texts[at : at + 1] if argument.place is Place.SEGMENT else texts[at:])
-    return values
-
-
-def read_query(arguments: Iterable[Argument], texts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return by name what stands in a query; what is left out there is left out here.
-
-    Args:
-        arguments: of the query.
-        texts: by the name of each parameter that is there, what it has, decoded.
-
-    Raises:
-        Problem: 400, one of them cannot be read.
-    """
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        source = argument.source
-        if isinstance(source, Group):
-            if any(part.name in texts for part in source.parts):
-                parts = zip(source.parts, source.defaults, strict=True)
-                values[argument.name] = source.make(
-                    *(part.read(texts[part.name]) if part.name in texts else default for part, default in parts)
-                )
-        elif source.name in texts:
-            values[argument.name] = source.read(texts[source.name])
-    return values
-
-
-def _arguments(signature: inspect.Signature) -> Iterator[Argument]:
-    for parameter in list(signature.parameters.values())[1:]:
-        sources = [found for found in get_args(parameter.annotation) if isinstance(found, Parameter | Group)]
-        if len(sources) != 1:
-            raise TypeError(f"{parameter.name} is not declared: annotate it with a type of serving_layer.api.arguments")
-        (source,) = sources
-        default = source.make(*source.defaults) if isinstance(source, Group) else parameter.default
-        argument = Argument(parameter.name, source, default)
-        if argument.place is Place.QUERY and default is inspect.Parameter.empty:
-            raise TypeError(f"{parameter.name} has no default")
-        yield argument
 
 
 def _described(answer: Any) -> Described | None:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 from aiohttp import web
 
-from serving_layer import keys
 from serving_layer.api.answers import Counted, Names, StreamedNames
 from serving_layer.api.arguments import After, Paging, RescorerParams, User
 from serving_layer.api.operation import operation
-from serving_layer.handlers.lookups import known_handles
-from serving_layer.handlers.ranked import names_of, ranked_counts
-from serving_layer.wait_after import take_model
+from serving_layer.queries.lookups import known_handles
+from serving_layer.queries.ranked_answers import names_of, ranked_counts
+from serving_layer.queries.read_your_writes import take_model
+from serving_layer.requests import app_keys
 
 __all__ = [
     "all_items",
@@ -57,7 +57,7 @@ async def most_popular_items(
     With how many know them, largest first, ties by ID; items that nobody knows are left out.
     """
     model = await take_model(request, after)
-    rescoring = await request.app[keys.PLUGINS].rescoring("popular_items", rescorer_params)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("popular_items", rescorer_params)
     return await ranked_counts(request, model, "items", paging, rescoring)
 
 
@@ -73,7 +73,7 @@ async def most_active_users(
     With how many they know, largest first, ties by ID; users who know nothing are left out.
     """
     model = await take_model(request, after)
-    rescoring = await request.app[keys.PLUGINS].rescoring("active_users", rescorer_params)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("active_users", rescorer_params)
     return await ranked_counts(request, model, "users", paging, rescoring)
 
 
@@ -87,7 +87,7 @@ async def popular_representative_items(
     In the order of the features, ties by ID; the same item may stand for several.
     """
     model = await take_model(request, after)
-    return Names(model.state.items.ids(await model.representatives.now(request.app[keys.POOL])))
+    return Names(model.state.items.ids(await model.representatives.now(request.app[app_keys.POOL])))
 
 
 @operation("GET", "/item/allIDs", tag=_TAG, paced=True)

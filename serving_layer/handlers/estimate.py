@@ -6,12 +6,12 @@ from aiohttp import web
 from serving_layer.api.answers import Number, Numbers, Scored
 from serving_layer.api.arguments import After, Given, Items, Paging, ToItem, User
 from serving_layer.api.operation import operation
-from serving_layer.handlers.folding import anonymous_query
-from serving_layer.handlers.lookups import item_handles, item_query, user_query
-from serving_layer.handlers.ranked import ranked_known
-from serving_layer.ranking import exact_score, exact_scores
-from serving_layer.served import ServedModel
-from serving_layer.wait_after import take_model
+from serving_layer.index.scoring import exact_score, exact_scores
+from serving_layer.model.served_model import ServedModel
+from serving_layer.queries.given_items import anonymous_query
+from serving_layer.queries.lookups import item_handles, item_query, user_query
+from serving_layer.queries.ranked_answers import ranked_known
+from serving_layer.queries.read_your_writes import take_model
 
 __all__ = ["estimate", "estimate_for_anonymous", "most_surprising"]
 

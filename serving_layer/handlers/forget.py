@@ -4,12 +4,12 @@ from aiohttp import web
 
 from oryx_py.events import Interaction
 from oryx_py.ports import Outgoing
-from serving_layer import keys
 from serving_layer.api.answers import NoContent
 from serving_layer.api.arguments import Item, User
 from serving_layer.api.operation import operation
-from serving_layer.handlers.writing import idempotency_key, record_of, send, store_one
-from serving_layer.stored import Stored
+from serving_layer.handlers.storing import idempotency_key, record_of, send, store_one
+from serving_layer.producing.write_progress import WriteProgress
+from serving_layer.requests import app_keys
 
 __all__ = ["forget_item", "forget_user"]
 
@@ -34,10 +34,10 @@ async def forget_item(request: web.Request, item: Item) -> NoContent:
     """
     app = request.app
     # Each partition's owner has users who may know it, so all are told, of one and the same forget.
-    key = idempotency_key(request) or app[keys.NEW_REQUEST_ID]()
-    record = record_of(Interaction("", item, None), app, now_ms=app[keys.CLOCK].now_ms(), key=key, line=1)
-    partitions = range(app[keys.INPUT_PARTITIONS]())
+    key = idempotency_key(request) or app[app_keys.NEW_REQUEST_ID]()
+    record = record_of(Interaction("", item, None), app, now_ms=app[app_keys.CLOCK].now_ms(), key=key, line=1)
+    partitions = range(app[app_keys.INPUT_PARTITIONS]())
     records = [Outgoing(record.topic, record.value, None, record.headers, partition) for partition in partitions]
-    stored = request[keys.STORED] = Stored(repeatable=True)
+    stored = request[app_keys.STORED] = WriteProgress(repeatable=True)
     await send(app, records, [1] * len(records), stored)
     return NoContent(stored.headers())

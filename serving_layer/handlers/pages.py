@@ -5,14 +5,14 @@ from typing import Annotated, Final
 
 from aiohttp import hdrs, web
 
-from serving_layer import keys
-from serving_layer.api.arguments import Parameter, Place
 from serving_layer.api.operation import operation
-from serving_layer.common_headers import accepted_codings
-from serving_layer.compression import choose
-from serving_layer.offload import offload
+from serving_layer.api.parameter import Parameter, Place
+from serving_layer.event_loop.offload import offload
+from serving_layer.http_semantics.accept_encoding import choose
+from serving_layer.http_semantics.problems import Problem, quoted
 from serving_layer.pages.files import FILES, File, file, packed
-from serving_layer.problems import Problem, quoted
+from serving_layer.requests import app_keys
+from serving_layer.requests.response_headers import accepted_codings
 
 __all__ = ["asset", "console", "docs", "openapi"]
 
@@ -53,13 +53,13 @@ Asset = Annotated[
 @operation("GET", "/", tag=_TAG, operating=True, revalidated=True, produces=_HTML)
 async def console(request: web.Request) -> web.Response:
     """The console: a page to try the service in a browser."""
-    return await _sent(request, request.app[keys.PAGES].console)
+    return await _sent(request, request.app[app_keys.PAGES].console)
 
 
 @operation("GET", "/docs", tag=_TAG, operating=True, revalidated=True, produces=_HTML)
 async def docs(request: web.Request) -> web.Response:
     """This documentation, as a page to browse."""
-    return await _sent(request, request.app[keys.PAGES].docs)
+    return await _sent(request, request.app[app_keys.PAGES].docs)
 
 
 @operation(
@@ -78,7 +78,7 @@ async def docs(request: web.Request) -> web.Response:
 )
 async def openapi(request: web.Request) -> web.Response:
     """This documentation, as an OpenAPI 3.1 document."""
-    return await _sent(request, request.app[keys.PAGES].openapi)
+    return await _sent(request, request.app[app_keys.PAGES].openapi)
 
 
 @operation(
@@ -113,5 +113,5 @@ async def _sent(request: web.Request, found: File) -> web.Response:
     coding = choose(accepted_codings(request)) or "identity"
     if coding == "identity":
         return web.Response(body=found.body, headers=headers)
-    body = await offload(request.app[keys.POOL], _COST_PER_BYTE * len(found.body), packed, found, coding)
+    body = await offload(request.app[app_keys.POOL], _COST_PER_BYTE * len(found.body), packed, found, coding)
     return web.Response(body=body, headers=headers | {hdrs.CONTENT_ENCODING: coding})

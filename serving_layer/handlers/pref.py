@@ -4,13 +4,13 @@ from aiohttp import web
 
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_object
-from serving_layer import keys
 from serving_layer.api.answers import NoContent
 from serving_layer.api.arguments import Item, User
 from serving_layer.api.operation import Body, operation
-from serving_layer.bodies import body_of
-from serving_layer.handlers.writing import store_one
-from serving_layer.problems import Problem
+from serving_layer.handlers.storing import store_one
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.http_semantics.request_bodies import body_of
+from serving_layer.requests import app_keys
 
 __all__ = ["delete_pref", "post_pref", "pref_of"]
 
@@ -36,12 +36,12 @@ async def post_pref(request: web.Request, user: User, item: Item) -> NoContent:
 
     Answered when the broker has acknowledged it; `X-Oryx-Offset` says where it is, to be given as `after`.
     """
-    api = request.app[keys.API]
+    api = request.app[app_keys.API]
     async with body_of(
         request,
         max_bytes=min(_MAX_BODY_BYTES, api.max_body_bytes),
         max_inflated_bytes=min(_MAX_BODY_BYTES, api.max_inflated_bytes),
-        budget=request.app[keys.BODY_BUDGET],
+        budget=request.app[app_keys.BODY_BUDGET],
     ) as body:
         interaction = pref_of(user, item, body)
     return await store_one(request, interaction)

@@ -5,7 +5,6 @@ from http import HTTPStatus
 import numpy as np
 from aiohttp import web
 
-from serving_layer import keys
 from serving_layer.api.answers import Scored
 from serving_layer.api.arguments import (
     After,
@@ -19,16 +18,17 @@ from serving_layer.api.arguments import (
     Users,
 )
 from serving_layer.api.operation import operation
-from serving_layer.api.readers import Page
-from serving_layer.handlers.folding import anonymous_query, context_query, given_handles
-from serving_layer.handlers.lookups import known_handles, user_query
-from serving_layer.handlers.ranked import ranked_items
-from serving_layer.offload import COST_OF_RANKING, offload
-from serving_layer.problems import Problem
-from serving_layer.ranking import distinct
-from serving_layer.search import best_now, is_searched_now
-from serving_layer.served import ServedModel
-from serving_layer.wait_after import take_model
+from serving_layer.api.parsing import Page
+from serving_layer.event_loop.offload import COST_OF_RANKING, offload
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.index.ranking import distinct
+from serving_layer.model.served_model import ServedModel
+from serving_layer.queries.given_items import anonymous_query, context_query, given_handles
+from serving_layer.queries.lookups import known_handles, user_query
+from serving_layer.queries.ranked_answers import ranked_items
+from serving_layer.queries.read_your_writes import take_model
+from serving_layer.requests import app_keys
+from serving_layer.search.best_items import best_now, is_searched_now
 
 __all__ = ["recommend", "recommend_to_anonymous", "recommend_to_many", "recommend_with_context"]
 
@@ -79,7 +79,7 @@ async def recommend(
     model = await take_model(request, after, user)
     handle, query = user_query(model, user)
     known = _NOTHING if consider_known_items else model.state.history(handle)[0]
-    rescoring = await request.app[keys.PLUGINS].rescoring("recommend", [user], rescorer_params)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("recommend", [user], rescorer_params)
     return await ranked_items(request, model, query, known, paging, rescoring)
 
 
@@ -108,8 +108,8 @@ async def recommend_to_many(
     known = _NOTHING
     if not consider_known_items:
         known = np.concatenate([model.state.history(handle)[0] for handle, _ in found])
-        known = await offload(request.app[keys.POOL], COST_OF_RANKING * len(known), distinct, known)
-    rescoring = await request.app[keys.PLUGINS].rescoring("recommend", users, rescorer_params)
+        known = await offload(request.app[app_keys.POOL], COST_OF_RANKING * len(known), distinct, known)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("recommend", users, rescorer_params)
     return await ranked_items(request, model, mean, known, paging, rescoring)
 
 
@@ -140,7 +140,7 @@ async def recommend_to_anonymous(
     if query is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "none of these items has a vector yet")
     names = [item for item, _ in items]
-    rescoring = await request.app[keys.PLUGINS].rescoring("recommend_to_anonymous", names, rescorer_params)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("recommend_to_anonymous", names, rescorer_params)
     return await ranked_items(request, model, query, given, paging, rescoring)
 
 
@@ -169,5 +169,5 @@ async def recommend_with_context(
     query = await context_query(request, model, user, items)
     known = _NOTHING if consider_known_items else known_handles(model, user)
     excluded = distinct(np.concatenate([known, given_handles(model, items)]))
-    rescoring = await request.app[keys.PLUGINS].rescoring("recommend", [user], rescorer_params)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("recommend", [user], rescorer_params)
     return await ranked_items(request, model, query, excluded, paging, rescoring)

@@ -3,14 +3,14 @@
 import numpy as np
 from aiohttp import web
 
-from serving_layer import keys
 from serving_layer.api.answers import Numbers, Scored
 from serving_layer.api.arguments import After, Item, Items, Paging, Recall, RescorerParams, ToItem, User
 from serving_layer.api.operation import operation
-from serving_layer.handlers.lookups import item_direction, item_handles, known_handles
-from serving_layer.handlers.ranked import ranked_items, ranked_known
-from serving_layer.ranking import exact_scores
-from serving_layer.wait_after import take_model
+from serving_layer.index.scoring import exact_scores
+from serving_layer.queries.lookups import item_direction, item_handles, known_handles
+from serving_layer.queries.ranked_answers import ranked_items, ranked_known
+from serving_layer.queries.read_your_writes import take_model
+from serving_layer.requests import app_keys
 
 __all__ = ["because", "similarity", "similarity_to_item"]
 
@@ -34,7 +34,7 @@ async def similarity(
     model = await take_model(request, after)
     mean = np.mean([item_direction(model, item) for item in items], axis=0)
     given = np.unique(item_handles(model, items))
-    rescoring = await request.app[keys.PLUGINS].rescoring("similarity", items, rescorer_params)
+    rescoring = await request.app[app_keys.PLUGINS].rescoring("similarity", items, rescorer_params)
     return await ranked_items(request, model, mean, given, paging, rescoring, "cosine")
 
 

@@ -5,9 +5,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.model.vectors import VectorTable
-from oryx_py.numerics.shortlist import shortlist
-from serving_layer.ranking import SMALL_NORM, Factors, Handles, Metric, Query, margin, outside
+from oryx_py.model.state.vectors import VectorTable
+from oryx_py.numerics.ranking.shortlist import shortlist
+from serving_layer.index.ranking import outside
+from serving_layer.index.scoring import SMALL_NORM, Factors, Handles, Metric, Query, margin
 
 __all__ = ["Delta"]
 

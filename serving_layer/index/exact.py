@@ -5,19 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.errors import CorruptGeneration
-from oryx_py.numerics.shortlist import shortlist
+from oryx_py.numerics.ranking.shortlist import shortlist
 from serving_layer.index.norm_order import NormOrder
-from serving_layer.ranking import (
-    SMALL_NORM,
-    Factors,
-    Handles,
-    Metric,
-    Query,
-    Ranked,
-    exact_scores,
-    margin,
-    outside,
-)
+from serving_layer.index.ranking import Ranked, outside
+from serving_layer.index.scoring import SMALL_NORM, Factors, Handles, Metric, Query, exact_scores, margin
 
 __all__ = ["ExactIndex"]
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_layer.ranking import Handles
+from serving_layer.index.scoring import Handles
 
 __all__ = ["NormOrder"]
 

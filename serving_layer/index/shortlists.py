@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_layer.ranking import Factors, Handles
+from serving_layer.index.scoring import Factors, Handles
 
 __all__ = ["TILE_ROWS", "Pairs", "Shortlists"]
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from serving_layer.ingestion.arrays import ArrayReader
+from serving_layer.ingestion.json_arrays import ArrayReader
 from serving_layer.ingestion.lines import csv_reader, ndjson_reader
-from serving_layer.ingestion.slices import MAX_LINE_BYTES, Reader, Slice
+from serving_layer.ingestion.reader import MAX_LINE_BYTES, Reader, Slice
 
 __all__ = ["JsonReader"]
 

@@ -8,7 +8,7 @@ import msgspec
 
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_object, parse_value
-from serving_layer.ingestion.slices import MAX_LINE_BYTES, BadLine, Slice, value_of
+from serving_layer.ingestion.reader import MAX_LINE_BYTES, BadLine, Slice, value_of
 
 __all__ = ["LineReader", "csv_reader", "ndjson_reader", "parse_json"]
 

@@ -10,7 +10,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-from serving_layer.problems import Problem
+from serving_layer.http_semantics.problems import Problem
 
 __all__ = ["END", "MAX_FILES", "Event", "Multipart", "PartBegins", "boundary_of"]
 

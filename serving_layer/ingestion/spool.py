@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, TypeVar
 
 from oryx_py.errors import ConfigError, StoreUnavailable
-from serving_layer.bodies import ByteBudget
+from serving_layer.http_semantics.byte_budget import ByteBudget
 
 __all__ = ["Spool", "SpoolPlace"]
 

@@ -1,1 +1,4 @@
-"""The pages for people: the console, and the documentation to browse."""
+"""The pages for people: the console, and the documentation to browse.
+
+Their HTML, CSS and scripts lie here. May import `openapi`, `api` and `http_semantics`.
+"""

@@ -8,7 +8,8 @@ from importlib import resources
 from string import Template
 from typing import Final
 
-from serving_layer.compression import Coding, compressed
+from serving_layer.http_semantics.accept_encoding import Coding
+from serving_layer.http_semantics.compression import compressed
 
 __all__ = ["FILES", "File", "Pages", "file", "packed", "page"]
 

@@ -1,21 +1,22 @@
 """What is made for people once the settings are known."""
 
+from collections.abc import Sequence
 from importlib import metadata
 
 import orjson
 
 from oryx_py.config import Api
-from serving_layer.api.openapi import openapi_document
-from serving_layer.api.operations import OPERATIONS
+from serving_layer.api.operation import Operation
+from serving_layer.openapi.document import openapi_document
 from serving_layer.pages.files import File, Pages, page
 
 __all__ = ["pages_of"]
 
 
-def pages_of(api: Api) -> Pages:
-    """Render the console, the documentation, and the document that this shows."""
+def pages_of(api: Api, operations: Sequence[Operation]) -> Pages:
+    """Render the console, the documentation, and the document of the endpoints, which this shows."""
     document = openapi_document(
-        OPERATIONS,
+        operations,
         context_path=api.context_path,
         read_only=api.read_only,
         default_format=api.default_format,

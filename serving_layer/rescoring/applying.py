@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving_layer.rescoring.candidates import Candidates
-from serving_layer.rescoring.plugin import AnyRescorer, Rescorer, VectorRescorer
+from serving_layer.rescoring.plugin_interface import AnyRescorer, Rescorer, VectorRescorer
 
 __all__ = ["RescorerFailed", "Rescoring", "Values", "rescoring_of"]
 

@@ -4,7 +4,7 @@ from importlib import import_module, metadata
 from typing import Any, Final
 
 from oryx_py.errors import ConfigError
-from serving_layer.rescoring.plugin import RescorerProvider
+from serving_layer.rescoring.plugin_interface import RescorerProvider
 
 __all__ = ["GROUP", "providers_of"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from serving_layer.rescoring.applying import Rescoring, rescoring_of
-from serving_layer.rescoring.plugin import RescorerProvider
-from serving_layer.rescoring.threads import PluginThreads
+from serving_layer.rescoring.plugin_interface import RescorerProvider
+from serving_layer.rescoring.plugin_threads import PluginThreads
 
 __all__ = ["Kind", "Plugins"]
 

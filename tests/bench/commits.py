@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from batch_layer.rolling_back import lineage
-from oryx_py.adapters.commit_file import encode_commit_file
-from oryx_py.adapters.commit_log import FileCommitLog
-from oryx_py.adapters.commit_packs import PACKED, Packs
-from oryx_py.adapters.registry_log import RegistryLog
-from oryx_py.model.registry import EpochStarted, GenerationState, Registry, encode_entries
+from batch_layer.publishing.lineage import lineage
+from oryx_py.adapters.commit_logs.commit_file import encode_commit_file
+from oryx_py.adapters.commit_logs.commit_log import FileCommitLog
+from oryx_py.adapters.commit_logs.commit_packs import PACKED, Packs
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState, Registry, encode_entries
 from oryx_py.ports.store import Commit
 from tests.support.counting_files import CountingFiles
 

@@ -24,14 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from batch_layer.folding.input_rows import HISTORY_SCHEMA, Slice, read_slices
 from batch_layer.recipe import Recipe
-from batch_layer.rows import HISTORY_SCHEMA, Slice, read_slices
 from batch_layer.spark.fitting import fit_generation, publish_items, solve_users
-from batch_layer.spark.history import read_rows
 from batch_layer.spark.preparing import Prepared, parts_for, prepare
-from batch_layer.spark.reader import write_days
-from batch_layer.spark.session import close_session, open_session
-from batch_layer.spark.tasks import OnSpark, on_tasks
+from batch_layer.spark.rows.history_rows import read_rows
+from batch_layer.spark.rows.topic_reader import write_days
+from batch_layer.spark.session.opening import close_session, open_session
+from batch_layer.spark.session.tasks import OnSpark, on_tasks
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.events import Interaction, encode_csv
 from oryx_py.events.fold import FoldSettings

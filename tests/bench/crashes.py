@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batch_layer.steps import Step
+from batch_layer.run.steps import Step
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.local.hdfs import EmbeddedHdfs
 from tests.support.crashes import CrashWorld, some_values

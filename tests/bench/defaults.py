@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 from batch_layer.recipe import recipe_of
 from oryx_py.config import Input, Model
 from oryx_py.numerics.als import Observed, fitted
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
 from oryx_py.testing.long_tail import LongTail
 from tests.bench.batch.samples import Sample, movielens, random_fifth, world_sample

@@ -25,8 +25,8 @@ from threadpoolctl import threadpool_limits
 
 from oryx_py.numerics.als import State, Threads, observed, start, sweep
 from oryx_py.numerics.biases import Biases
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.objective import Objective
 
 FEATURES, LAMBDAS, EPOCHS = (8, 32, 64), (0.08, 0.1, 0.13, 0.17), 15

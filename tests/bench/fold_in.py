@@ -18,8 +18,8 @@ import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import fold_in
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import fold_in
 from tests.support.ridge import objective, random_histories, relative_error
 
 SEED = 1

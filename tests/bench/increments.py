@@ -24,20 +24,20 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from batch_layer.bootstrap import assemble
-from batch_layer.metrics import Metrics
+from batch_layer.assembly import assemble
 from batch_layer.recipe import recipe_of
+from batch_layer.run.steps import Outcome
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.reader import Source
-from batch_layer.spark.session import open_session
-from batch_layer.steps import Outcome
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.topic_reader import Source
+from batch_layer.spark.session.opening import open_session
+from batch_layer.task_files.work_folder import WorkFolder
+from batch_layer.telemetry.metrics import Metrics
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaProducer
 from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.config import Settings, load
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.messages import partition_of
-from oryx_py.model.manifest import Manifest
+from oryx_py.model.generations.manifest import Manifest
 from oryx_py.ports import TopicSpec
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.telemetry import configure_logging

@@ -28,7 +28,7 @@ import psutil
 import pyarrow.parquet as pq
 
 from oryx_py.adapters.places import open_registry, open_store
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.planning.quantities import show_bytes, show_seconds
 from oryx_py.testing.long_tail import LongTail
 from tests.bench.batch.watching import Watch

@@ -24,24 +24,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from batch_layer.history.describing import day_of
-from batch_layer.history.file_merging import FileMerger
-from batch_layer.history.small_files import SIZES, Sizes, to_merge
-from batch_layer.history_folder import HistoryFolder
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.file_footers import day_of
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.housekeeping.file_merging import FileMerger
+from batch_layer.housekeeping.merge_planning import SIZES, Sizes, to_merge
 from batch_layer.recipe import recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.history import read_rows
-from batch_layer.spark.reader import Source
-from batch_layer.spark.session import close_session, open_session
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.history_rows import read_rows
+from batch_layer.spark.rows.topic_reader import Source
+from batch_layer.spark.session.opening import close_session, open_session
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.commit_log import FileCommitLog
-from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.commit_logs.commit_log import FileCommitLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import history_log
 from oryx_py.config import Input, Model
-from oryx_py.model.history import HistoryCommit, HistoryFile, encode_commit
+from oryx_py.model.history.commits import HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports import ArtefactStore
 from oryx_py.ports.store import CommitLog
 

@@ -34,20 +34,20 @@ from oryx_py.cli.evaluate.training import Trainer
 from oryx_py.config import Batch, Input, Model
 from oryx_py.events import Interaction
 from oryx_py.messages.blocks import Updates
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
-from oryx_py.numerics.fold_in import Prior, fold_in
-from oryx_py.numerics.resampling import cluster_sums, interval
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
+from oryx_py.numerics.ranking.resampling import cluster_sums, interval
 from oryx_py.testing.drifting import DriftingWorld
-from speed_layer.budget import Budget
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.solving.budget import Budget
 from tests.bench.prequential import SHARE, drifting, movielens
 
 CHANGED = ("feeds back", "items follow", "both", "lambda / 3", "lambda * 3")
 NAMES = ("none", "retrain", "speed", *CHANGED)
 
 
-class Following(EpochFold):
+class Following(ExactFold):
     """The fold, and then what its rules leave out: slow, dense, for this measurement alone."""
 
     def __init__(self, state: ModelState, *, users: bool, items: bool) -> None:
@@ -92,12 +92,12 @@ class Following(EpochFold):
 
 def changed_arms(names: Sequence[ArmName], log: Log, known: Known, generation: Generation) -> list[Arm]:
     """The product's arms by their names, and those with a rule changed."""
-    rules: dict[str, tuple[float, Callable[[ModelState], EpochFold]]] = {
+    rules: dict[str, tuple[float, Callable[[ModelState], ExactFold]]] = {
         "feeds back": (1.0, partial(Following, users=True, items=False)),
         "items follow": (1.0, partial(Following, users=False, items=True)),
         "both": (1.0, partial(Following, users=True, items=True)),
-        "lambda / 3": (1 / 3, lambda state: EpochFold(state, 1)),
-        "lambda * 3": (3.0, lambda state: EpochFold(state, 1)),
+        "lambda / 3": (1 / 3, lambda state: ExactFold(state, 1)),
+        "lambda * 3": (3.0, lambda state: ExactFold(state, 1)),
     }
     arms: list[Arm] = []
     for name in names:

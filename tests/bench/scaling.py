@@ -18,14 +18,14 @@ import numpy as np
 
 from oryx_py.events import FoldSettings, Interaction, encode_csv, parse_value
 from oryx_py.messages import UserVector, decode, encode
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation, write_generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation, write_generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.planning.constants import MEASURED, Constants
 from oryx_py.planning.quantities import count_of, show_bytes, show_count
 from oryx_py.planning.sizes import ModelSize
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 
 __all__ = ["Load", "measured", "rows", "table", "update_bytes"]
 
@@ -179,7 +179,7 @@ def measured(users: int = 20_000, items: int = 5_000, records: int = 20_000, bat
             encode_csv(Interaction(f"u{user:09}", f"i{item:08}", 1.0, 10**12))
             for user, item in zip(who.tolist(), rng.integers(items, size=len(who)).tolist(), strict=True)
         ]
-        fold = EpochFold(ModelState(generation, 1), 1)
+        fold = ExactFold(ModelState(generation, 1), 1)
         messages = [message for each in _folded(fold, values[:batch], batch, 0) for message in each]
         began = time.process_time()
         batches = list(_folded(fold, values[batch:], batch, batch))
@@ -193,7 +193,7 @@ def measured(users: int = 20_000, items: int = 5_000, records: int = 20_000, bat
     return {"speed_record_s": fold_s, "apply_update_s": apply_s, "updates_a_record": len(messages) / records}
 
 
-def _folded(fold: EpochFold, values: Sequence[bytes], batch: int, start: int) -> Iterator[list[object]]:
+def _folded(fold: ExactFold, values: Sequence[bytes], batch: int, start: int) -> Iterator[list[object]]:
     for at in range(0, len(values), batch):
         for offset, value in enumerate(values[at : at + batch], start + at):
             fold.add(parse_value(value), 0, offset, 10**12)

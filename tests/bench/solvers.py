@@ -1,7 +1,7 @@
 """What one more interaction costs by each way to solve a user: conjugate gradients, a system kept, and building one.
 
-``python -m tests.bench.solvers`` prints µs of CPU a user, and what `speed_layer.costs` expects of them; ``--json`` the
-raw numbers. One thread; factors and histories as a generation has them, one pair more in each history.
+``python -m tests.bench.solvers`` prints µs of CPU a user, and what `speed_layer.solving.costs` expects of them;
+``--json`` the raw numbers. One thread; factors and histories as a generation has them, one pair more in each history.
 """
 
 import argparse
@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.recursive import Recursive
-from speed_layer import costs
-from speed_layer.solving import UserSolver
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.recursive.kept_systems import Recursive
+from speed_layer.solving import costs
+from speed_layer.solving.user_solver import UserSolver
 from tests.support.ridge import objective, random_histories
 
 FEATURES = (32, 64, 128, 200)

@@ -25,19 +25,19 @@ from numpy.typing import NDArray
 from oryx_py.events import Interaction
 from oryx_py.events.fold import FoldSettings
 from oryx_py.messages import partition_of
-from oryx_py.model.changed_rows import ChangedRows
-from oryx_py.model.checkpoint import Checkpoint, Covered, write_checkpoint
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation, write_generation
-from oryx_py.model.histories import HistoryChanges
-from oryx_py.model.state import ModelState
-from oryx_py.model.state_changes import StateChanges, VectorChanges
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.model.checkpoints.checkpoint_files import Checkpoint, Covered, write_checkpoint
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation, write_generation
+from oryx_py.model.state.changed_rows import ChangedRows
+from oryx_py.model.state.changes import StateChanges, VectorChanges
+from oryx_py.model.state.histories import HistoryChanges
+from oryx_py.model.state.model_state import ModelState
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.objective import Objective
 from oryx_py.planning.quantities import count_of
-from serving_layer.served import served_state
-from speed_layer.folding import EpochFold
-from speed_layer.forking import forked
+from serving_layer.model.served_model import served_state
+from speed_layer.checkpoints.forking import forked
+from speed_layer.folding.exact_fold import ExactFold
 
 SEED = 7
 FEATURES = 64
@@ -113,7 +113,7 @@ def vectors_of(handles: NDArray[np.int64], rng: np.random.Generator) -> VectorCh
 
 def fold_all(state: ModelState, count: int) -> None:
     generation = state.generation
-    fold = EpochFold(state, PARTITIONS)
+    fold = ExactFold(state, PARTITIONS)
     offsets = dict.fromkeys(range(PARTITIONS), 0)
     told = interactions(count, len(generation.users), len(generation.items))
     for at, interaction in enumerate(told, 1):
@@ -186,7 +186,7 @@ def measured(count: int, folded: int, folder: Path) -> dict[str, Any]:
     clocked("open_generation", lambda: Generation.open(folder / "g"))
     before = process.memory_info().rss
     again = clocked("load", restored)
-    clocked("speed_levels", lambda: EpochFold(again, PARTITIONS))
+    clocked("speed_levels", lambda: ExactFold(again, PARTITIONS))
     prior = Prior(generation.item_gram, len(generation.items), of="items")
     clocked("serving_index", lambda: served_state(again, prior))
     figures["loaded_rss_bytes"] = process.memory_info().rss - before

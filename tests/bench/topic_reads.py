@@ -26,9 +26,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from batch_layer.rows import READ_SCHEMA, Slice
-from batch_layer.spark.reader import Source, read_frame
-from batch_layer.spark.session import close_session, open_session
+from batch_layer.folding.input_rows import READ_SCHEMA, Slice
+from batch_layer.spark.rows.topic_reader import Source, read_frame
+from batch_layer.spark.session.opening import close_session, open_session
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaProducer
 from oryx_py.errors import BadInteraction
 from oryx_py.local.broker import EmbeddedBroker

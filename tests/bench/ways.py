@@ -21,16 +21,16 @@ import msgspec
 import numpy as np
 import psutil
 
-from batch_layer.exchange import StoreExchange
 from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.spark.fitting import TASK_BYTES, TRAINING_TASKS, fit_generation
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.session import close_session, open_session
+from batch_layer.spark.session.opening import close_session, open_session
+from batch_layer.task_files.store_exchange import StoreExchange
 from batch_layer.training.blocks import cut_sides, least_task_bytes
 from batch_layer.training.job import Job
 from oryx_py.adapters.places import Reach
 from oryx_py.config import Input, Model
-from oryx_py.model.history_files import history_files
+from oryx_py.model.generations.history_files import history_files
 from oryx_py.runtime.telemetry import configure_logging
 from tests.bench.batch.samples import WORLDS, world_sample
 from tests.bench.batch.watching import Watch

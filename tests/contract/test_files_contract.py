@@ -6,8 +6,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from oryx_py.adapters.fsspec_files import FsspecFiles
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.fsspec_files import FsspecFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.errors import ConfigError, MissingDependency
 from oryx_py.testing.contracts.files_contract import ExclusiveFilesContract, FilesContract, OpenFiles
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oryx_py.adapters.kafka import KafkaAdmin
-from oryx_py.adapters.kafka_membership import KafkaMembership
+from oryx_py.adapters.kafka.membership import KafkaMembership
 from oryx_py.ports import TopicSpec
 from oryx_py.testing.contracts.membership_contract import Members, MembershipContract
 from oryx_py.testing.fake_broker import FakeLog

@@ -13,9 +13,9 @@ import schemathesis
 from hypothesis import assume
 from schemathesis.config import SchemathesisConfig
 
-from serving_layer.api.openapi import openapi_document
-from serving_layer.api.operations import OPERATIONS
-from serving_layer.api.readers import MAX_RESULTS
+from serving_layer.api.parsing import MAX_RESULTS
+from serving_layer.handlers.operations import OPERATIONS
+from serving_layer.openapi.document import openapi_document
 from tests.support import openapi_data
 from tests.support.live import listening
 from tests.support.openapi_data import COVERED, ITEMS, USERS, as_segments

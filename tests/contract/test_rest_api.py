@@ -12,7 +12,7 @@ from yarl import URL
 
 from oryx_py.events import parse_value
 from oryx_py.messages import ItemVector, UserVector, partition_of
-from serving_layer.api.operations import OPERATIONS
+from serving_layer.handlers.operations import OPERATIONS
 from tests.support.serving import EPOCH, IMPLICIT, INPUT_PARTITIONS, FixedModels, Harness, model_at, write_world
 
 LONG = "l" + "ö" * 511 + "g"

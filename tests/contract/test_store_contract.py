@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.adapters.commit_log import LocalCommitLog
-from oryx_py.adapters.generation_cache import GenerationCache
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.commit_logs.commit_log import LocalCommitLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.generation_stores.cache import GenerationCache
+from oryx_py.adapters.generation_stores.local_store import LocalStore
+from oryx_py.adapters.generation_stores.remote_store import RemoteStore
 from oryx_py.adapters.places import Reach, open_store
-from oryx_py.adapters.remote_store import RemoteStore
 from oryx_py.ports.store import ArtefactStore, CommitLog
 from oryx_py.testing.contracts.store_contract import ArtefactStoreContract, CommitLogContract
 from oryx_py.testing.memory_log import MemoryCommitLog
@@ -68,7 +68,7 @@ class TestLocalCommitLog(CommitLogContract):
 RACER = """
 import sys
 from pathlib import Path
-from oryx_py.adapters.commit_log import LocalCommitLog
+from oryx_py.adapters.commit_logs.commit_log import LocalCommitLog
 from oryx_py.errors import CommitConflict
 
 log, me = LocalCommitLog(Path(sys.argv[1])), sys.argv[2].encode()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from batch_layer.spark.session import close_session, open_session
+from batch_layer.spark.session.opening import close_session, open_session
 
 
 @pytest.fixture(scope="session")

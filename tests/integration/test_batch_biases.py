@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
 from batch_layer.recipe import recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.spark.assemble import train
+from batch_layer.spark.training import train
 from oryx_py.config import Input, Model
 from oryx_py.model.files import map_array
-from oryx_py.model.history_files import map_histories
-from oryx_py.model.ids import IdTable
+from oryx_py.model.generations.history_files import map_histories
+from oryx_py.model.ids.id_table import IdTable
 from tests.support.biases import biased_ridge
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]

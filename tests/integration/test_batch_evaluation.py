@@ -11,20 +11,20 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Trained
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
 from batch_layer.recipe import Recipe, recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.spark.assemble import train
 from batch_layer.spark.evaluation import evaluate
-from batch_layer.spark.evaluation.splitting import cut_of
 from batch_layer.spark.evaluation.targets import find_targets
+from batch_layer.spark.evaluation.time_split import cut_of
 from batch_layer.spark.fitting import fit_generation
-from batch_layer.spark.history import read_rows
+from batch_layer.spark.rows.history_rows import read_rows
+from batch_layer.spark.training import train
 from oryx_py.config import Input, Kind, Model
 from oryx_py.events import time_of
-from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
-from oryx_py.model.history_files import history_files
-from oryx_py.model.ids import IdTable
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.history_files import history_files
+from oryx_py.model.ids.id_table import IdTable
 from oryx_py.testing.worlds import make_world
 from tests.support.batch import Row, slow_fold
 from tests.support.generations import Pairs

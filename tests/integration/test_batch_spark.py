@@ -13,28 +13,28 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pyspark.sql import DataFrame, SparkSession
 
-from batch_layer.bootstrap import assemble
+from batch_layer.assembly import assemble
 from batch_layer.engine import Cancelled, Trained
-from batch_layer.history.forgetting import NOBODYS_ITEM
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.metrics import Metrics
+from batch_layer.folding.forgotten_rows import NOBODYS_ITEM
+from batch_layer.folding.input_rows import Slice
+from batch_layer.history.folder import HistoryFolder
 from batch_layer.recipe import Recipe, recipe_of
-from batch_layer.rows import Slice
-from batch_layer.spark.assemble import train
+from batch_layer.run.steps import Outcome
 from batch_layer.spark.engine import SparkEngine
 from batch_layer.spark.fitting import publish_items, solve_users
-from batch_layer.spark.history import read_rows
 from batch_layer.spark.mllib.pairs import read_pairs
 from batch_layer.spark.mllib.training import fit
-from batch_layer.spark.reader import Source, read_frame
-from batch_layer.spark.repeats import repeats_of
-from batch_layer.spark.repeats import window_starts as starts_of
-from batch_layer.spark.session import open_session
-from batch_layer.spark.tasks import OnSpark
-from batch_layer.steps import Outcome
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.dedupe import repeats_of
+from batch_layer.spark.rows.dedupe import window_starts as starts_of
+from batch_layer.spark.rows.history_rows import read_rows
+from batch_layer.spark.rows.topic_reader import Source, read_frame
+from batch_layer.spark.session.opening import open_session
+from batch_layer.spark.session.tasks import OnSpark
+from batch_layer.spark.training import train
+from batch_layer.task_files.work_folder import WorkFolder
+from batch_layer.telemetry.metrics import Metrics
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
-from oryx_py.adapters.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Settings, load
 from oryx_py.errors import BadInteraction, LogGap, UserError
@@ -42,12 +42,12 @@ from oryx_py.events import FoldSettings
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.messages import ModelRef, decode, partition_of
 from oryx_py.messages.inbound import read_input
-from oryx_py.model.csr import Csr
 from oryx_py.model.files import map_array
-from oryx_py.model.generation import Generation
-from oryx_py.model.history_files import history_files, map_histories
-from oryx_py.model.ids import IdTable
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.history_files import history_files, map_histories
+from oryx_py.model.ids.id_table import IdTable
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import EndOfPartition, Record, TopicSpec
@@ -259,7 +259,7 @@ def test_repeats_beyond_the_window_count(
     spark: SparkSession, site: Site, monkeypatch: pytest.MonkeyPatch, window_s: float, records: int
 ) -> None:
     """Wherever the window ends, in time or in number."""
-    monkeypatch.setattr("batch_layer.spark.repeats._STRETCH", 1)
+    monkeypatch.setattr("batch_layer.spark.rows.dedupe._STRETCH", 1)
     fold = FoldSettings(feedback="implicit", dedupe_window_s=window_s, dedupe_records=records)
     rows, wanted = read_rows(spark, site.files), repeats_among(told(site), fold)
     found = repeats_of(rows, fold).collect()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from batch_layer.steps import Outcome
-from oryx_py.model.checkpoint import decode_checkpoint
-from speed_layer.checkpointing import NoCheckpoints
-from speed_layer.forking import forked
+from batch_layer.run.steps import Outcome
+from oryx_py.model.checkpoints.checkpoint_files import decode_checkpoint
+from speed_layer.checkpoints.forking import forked
+from speed_layer.checkpoints.writer import NoCheckpoints
 from tests.support.answers import assert_state
 from tests.support.batch import pairs_of
 from tests.support.site import Site

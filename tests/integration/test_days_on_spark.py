@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from batch_layer.history.describing import day_of
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.spark.reader import write_days
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.file_footers import day_of
+from batch_layer.spark.rows.topic_reader import write_days
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 

@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from batch_layer.history.base import Base
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.base_generation import Base
 from batch_layer.recipe import recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.spark.compaction import count
-from batch_layer.spark.counting import Counted
 from batch_layer.spark.preparing import prepare
+from batch_layer.spark.preparing.rows_to_fold import count
+from batch_layer.spark.rows.counted_rows import Counted
 from oryx_py.config import Input, Model
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
-from oryx_py.model.manifest import Counts, Manifest
+from oryx_py.model.generations.manifest import Counts, Manifest
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from batch_layer.steps import Outcome
+from batch_layer.run.steps import Outcome
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer
 from oryx_py.cli.forget.proof import Proof
 from oryx_py.cli.forget.subject import Subject
@@ -15,7 +15,7 @@ from oryx_py.cli.status.composing import composed
 from oryx_py.cli.status.looking import look
 from oryx_py.events import Interaction
 from oryx_py.messages import partition_of
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import TopicSpec
 from tests.support.site import USERS, Site
 

@@ -7,10 +7,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch_layer.recipe import recipe_of
-from batch_layer.spark import forgetting
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.reader import Source
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows import forgetting
+from batch_layer.spark.rows.topic_reader import Source
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.config import Input, Model
 from tests.support.forgetting import FOLD, ForgettingContract
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.adapters.commit_log import FileCommitLog
+from oryx_py.adapters.commit_logs.commit_log import FileCommitLog
+from oryx_py.adapters.file_systems.webhdfs_client import WebHdfs
+from oryx_py.adapters.file_systems.webhdfs_files import WebHdfsFiles
 from oryx_py.adapters.places import Reach, open_store
-from oryx_py.adapters.webhdfs import WebHdfsFiles
-from oryx_py.adapters.webhdfs_client import WebHdfs
 from oryx_py.local.hdfs import EmbeddedHdfs
 from oryx_py.ports.store import ArtefactStore, CommitLog
 from oryx_py.testing.contracts.files_contract import ExclusiveFilesContract, OpenFiles
@@ -40,8 +40,8 @@ class TestCommitLog(CommitLogContract):
 
     def test_many_commits_are_read_from_packs(self, open_files: OpenFiles, monkeypatch: pytest.MonkeyPatch) -> None:
         """One of which was there before, of a log that was put back."""
-        monkeypatch.setattr("oryx_py.adapters.commit_log.PACKED", 5)
-        monkeypatch.setattr("oryx_py.adapters.commit_packs.PACKED", 5)
+        monkeypatch.setattr("oryx_py.adapters.commit_logs.commit_log.PACKED", 5)
+        monkeypatch.setattr("oryx_py.adapters.commit_logs.commit_packs.PACKED", 5)
         files, log = open_files(), FileCommitLog(open_files(), "registry")
         assert files.create("registry/.000000000010.pack", b"of another log")
         for number in range(1, 13):

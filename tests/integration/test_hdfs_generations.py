@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from batch_layer.bootstrap import work_folder
+from batch_layer.assembly import work_folder
 from batch_layer.engine import Engine, Ranges, Written
 from batch_layer.recipe import recipe_of
+from batch_layer.run.steps import Outcome, Step
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.failures import translated
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.reader import Source, write_rows
-from batch_layer.steps import Outcome, Step
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.topic_reader import Source, write_rows
+from batch_layer.spark.session.failures import translated
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.adapters.kafka import KafkaConsumer
 from oryx_py.adapters.places import open_store, reach_of
 from oryx_py.config import Settings
@@ -32,9 +32,9 @@ from oryx_py.errors import Transient
 from oryx_py.local.broker import EmbeddedBroker
 from oryx_py.local.hdfs import EmbeddedHdfs
 from oryx_py.messages import ModelRef, decode
-from oryx_py.model.generation import Generation
-from oryx_py.model.history_files import history_files
-from oryx_py.model.ids import id_files
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.history_files import history_files
+from oryx_py.model.ids.id_table import id_files
 from oryx_py.ports import EndOfPartition
 from tests.support.batch import Crash
 from tests.support.crashes import CrashWorld, UploadingEngine, slow_engine, some_values

@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from batch_layer.lease import FileLease
-from batch_layer.lock import Holder
-from oryx_py.adapters.webhdfs import WebHdfsFiles
-from oryx_py.adapters.webhdfs_client import WebHdfs
+from batch_layer.locking.file_lease import FileLease
+from batch_layer.locking.run_lock import Holder
+from oryx_py.adapters.file_systems.webhdfs_client import WebHdfs
+from oryx_py.adapters.file_systems.webhdfs_files import WebHdfsFiles
 from oryx_py.local.hdfs import EmbeddedHdfs
 from tests.support.ticking import Ticking
 

@@ -11,21 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from batch_layer.history.file_merging import FileMerger
-from batch_layer.history.retention import DAY_MS
-from batch_layer.history_folder import HistoryFolder
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.housekeeping.file_merging import FileMerger
+from batch_layer.housekeeping.row_retention import DAY_MS
 from batch_layer.recipe import recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.reader import Source
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.topic_reader import Source
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.file_reading import open_reading
+from oryx_py.adapters.file_systems.reading import open_reading
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.places import Reach, history_log, open_files
 from oryx_py.config import Input, Model
 from oryx_py.local.hdfs import EmbeddedHdfs
-from oryx_py.model.history import History
+from oryx_py.model.history.commits import History
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.spark, pytest.mark.xdist_group("hdfs")]
 

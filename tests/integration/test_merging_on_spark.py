@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from batch_layer.history.retention import DAY_MS
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.housekeeping.row_retention import DAY_MS
 from batch_layer.recipe import recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.spark.reader import Source
-from batch_layer.work_folder import WorkFolder
+from batch_layer.spark.rows.topic_reader import Source
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.config import Input, Model
 from oryx_py.events import FoldSettings
@@ -42,7 +42,7 @@ def test_a_history_of_small_files_says_the_same_in_few(engine: SparkEngine, tmp_
         user, key = ("é", "b")[number % 2], b"%d" % number if number % 3 else None
         forget = [(("", f"i{number}", None), b"forget", 0)] if number == 20 else []
         world.add("input", [((user, f"i{number}", 1.0), key, passed), ((user, "tea", None), None, 1), *forget])
-    world.reshape(FOLD)
+    world.prune(FOLD)
     before, rows = world.log.read(), world.rows()
     said = replayed(world)
     world.merge(engine)

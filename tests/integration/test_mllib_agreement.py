@@ -7,8 +7,8 @@ import pytest
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from tests.support.ridge import relative_error

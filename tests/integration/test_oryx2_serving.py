@@ -19,7 +19,8 @@ from oryx_py.config import Settings
 from oryx_py.config.groups import Api, Input, Serving, Speed, Update
 from oryx_py.ports import Outgoing
 from oryx_py.runtime.stopping import Stopping
-from serving_layer.bootstrap import Ports, serve
+from serving_layer.bootstrap import serve
+from serving_layer.startup.ports import Ports
 from tests.support.oryx2 import up
 from tests.support.oryx2_publishing import Oryx2Publisher
 

@@ -13,7 +13,7 @@ import pytest
 
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.events import Interaction, parse_value
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.runtime.stopping import Stopping
 from speed_layer.bootstrap import run
 from tests.support.generations import Pairs

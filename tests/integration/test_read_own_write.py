@@ -13,7 +13,7 @@ import pytest
 
 from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.local.ports import choose
-from oryx_py.model.registry import EpochStarted, GenerationState
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState
 from tests.support.serving import write_world
 from tests.support.system import Answer, System, eventually
 

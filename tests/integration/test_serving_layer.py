@@ -19,7 +19,8 @@ from oryx_py.events import parse_value
 from oryx_py.messages import Progress, UserVector, partition_of
 from oryx_py.ports import EndOfPartition, Outgoing, Record
 from oryx_py.runtime.stopping import Stopping
-from serving_layer.bootstrap import Ports, serve
+from serving_layer.bootstrap import serve
+from serving_layer.startup.ports import Ports
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 from tests.support.serving import INPUT_PARTITIONS

@@ -17,8 +17,8 @@ import pytest
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.errors import OryxError
 from oryx_py.events import Interaction
-from oryx_py.model.checkpoint import decode_checkpoint
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import decode_checkpoint
+from oryx_py.model.state.model_state import ModelState
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld

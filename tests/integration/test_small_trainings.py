@@ -9,11 +9,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Cancelled
-from batch_layer.progress import Progress
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.fitting.choice import hands_for
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.tasks import Hands, InThreads, OnSpark
+from batch_layer.spark.session.tasks import Hands, InThreads, OnSpark
+from batch_layer.telemetry.progress import Progress
 from tests.support.training import prepared, recipe, tastes
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]

@@ -15,7 +15,7 @@ from oryx_py.errors import BrokerUnavailable, LogGap
 from oryx_py.events import FoldSettings, Interaction, KindSettings
 from oryx_py.messages import partition_of
 from oryx_py.ports import OnFailure, Outgoing
-from speed_layer.outbox import Interrupted
+from speed_layer.publishing.outbox import Interrupted
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld
@@ -123,7 +123,8 @@ class _Killed(BaseException):
 
 def _die_at(layer: Any, step: str) -> None:
     """Make the next batch die: before anything is sent, after all, after half of it, or before PROGRESS."""
-    deliver, announce, outbox = layer._deliver, layer._announce, layer._outbox
+    deliver, announcer, outbox = layer._deliver, layer._announcer, layer._outbox
+    announce = announcer.announce
 
     def dying_deliver(letters: Any, updates: Any) -> None:
         if step == "half":
@@ -134,13 +135,13 @@ def _die_at(layer: Any, step: str) -> None:
             raise _Killed
         deliver(letters, updates)
 
-    def dying_announce(run: Any) -> None:
+    def dying_announce(run: Any, target: Any) -> None:
         if run.positions != run.announced:
             raise _Killed
-        announce(run)
+        announce(run, target)
 
     if step == "announce":
-        layer._announce = dying_announce
+        announcer.announce = dying_announce
     elif step == "fold":
         layer._deliver = lambda letters, updates: (_ for _ in ()).throw(_Killed()) if updates else None
     else:
@@ -264,7 +265,7 @@ def test_a_broker_that_does_not_answer_a_look_up_or_a_commit_is_waited_for(world
     epoch = world.publish("g1", BASE, ITEMS, {})
     layer = world.start()
     failing = {"input_end": 3, "commit": 3}
-    look_up, commit = layer._input_end, layer._dead_letters._consumer.commit
+    look_up, commit = layer._held._input_end, layer._dead_letters._consumer.commit
 
     def fail_first(what: str, call: Any, *arguments: Any) -> Any:
         if failing[what]:
@@ -272,7 +273,7 @@ def test_a_broker_that_does_not_answer_a_look_up_or_a_commit_is_waited_for(world
             raise BrokerUnavailable("not now")
         return call(*arguments)
 
-    layer._input_end = lambda: fail_first("input_end", look_up)
+    layer._held._input_end = lambda: fail_first("input_end", look_up)
     layer._dead_letters._commit_every_s = 0
     layer._dead_letters._consumer.commit = lambda positions: fail_first("commit", commit, positions)  # type: ignore[method-assign]
     world.send(*some(15))

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 import pytest
 
-from batch_layer.publish import Publisher
-from batch_layer.rolling_back import roll_back
-from batch_layer.steps import Outcome
+from batch_layer.publishing.publisher import Publisher
+from batch_layer.publishing.rollback import roll_back
+from batch_layer.run.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.cli.tail import records_of
 from oryx_py.errors import LogGap
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.ports import Record
 from tests.support.answers import assert_state
 from tests.support.batch import pairs_of

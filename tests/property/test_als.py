@@ -25,7 +25,7 @@ from oryx_py.numerics.als import (
     train,
 )
 from oryx_py.numerics.als.phases import Block, Turn, blocks, turn_of
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 
@@ -101,6 +101,17 @@ def test_no_sweep_raises_the_loss(seed, objective, steps):
     losses = [loss(*sides, state.users, state.items, objective) for _, state, _ in run]
     scale = max(abs(losses[0]), 1.0)
     assert all(after <= before + 1e-4 * scale for before, after in pairwise(losses)), losses
+
+
+@pytest.mark.parametrize("lambda_", [0.0, 1e-12, 1e-9])
+@pytest.mark.parametrize(("users", "items"), [(3, 4), (40, 20), (20, 200)])
+def test_more_features_than_there_are_rows_do_no_harm_without_regularisation(users, items, lambda_):
+    """What is left of features in which the other side has nothing is rounding: steps there went beyond float32."""
+    objective = Objective.ials(alpha0=0.1, lambda_=lambda_)
+    sides = observed(*world(5, users, items), objective)
+    losses = [told for _, _, told in islice(states(sides, 32, objective, 5), 10)]
+    # The first sweep has what the random beginning left.
+    assert all(after <= before + 1e-3 * abs(before) for before, after in pairwise(losses[1:])), losses
 
 
 @settings(max_examples=30, deadline=None)

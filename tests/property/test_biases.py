@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oryx_py.numerics.biases import Biases
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from tests.support.biases import biased_ridge, published

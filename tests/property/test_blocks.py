@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oryx_py.errors import BadInteraction, BadMessage
-from oryx_py.messages import Message, UserVector, encode
+from oryx_py.messages import Message, UserGone, UserVector, decode, encode
 from oryx_py.messages.blocks import UserVectors, encode_block, expanded
 from oryx_py.messages.inbound import read_input
 from oryx_py.messages.inbound_many import read_inputs
-from oryx_py.model.histories import Histories
-from oryx_py.model.state import ModelState
-from oryx_py.model.vectors import VectorTable
+from oryx_py.model.state.histories import Histories
+from oryx_py.model.state.model_state import ModelState
+from oryx_py.model.state.vectors import VectorTable
 from oryx_py.numerics.objective import Objective
-from speed_layer.outgoing import block_records, update_records
+from speed_layer.publishing.records import block_records, update_records
 from tests.property.test_histories import ITEMS, USERS, base
 from tests.support.generations import generation_of
 from tests.support.interactions import ids
@@ -73,6 +73,27 @@ def test_a_block_is_cut_into_the_records_of_its_messages(told: list, partitions:
     block = block_of(told)
     one_by_one = [update_records(update, "t", partitions, largest) for update in expanded([block])]
     assert block_records(block, "t", partitions, largest) == [record for records in one_by_one for record in records]
+
+
+@pytest.mark.parametrize(("count", "parts"), [(2_000, 1), (2_001, 2), (50_000, 32)])
+def test_no_record_has_so_many_items_that_requests_would_wait_for_it(count: int, parts: int) -> None:
+    """Whoever has very many at once has them in several, alone and beside others."""
+    told = [
+        ("few", [1.0] * K, [("i", 2.0)], 5, 5),
+        ("many", [1.0] * K, [(f"i{n}", float(n)) for n in range(count)], 5, 5),
+    ]
+    block = block_of(told)
+    gone = UserGone("many", tuple(block.items), 1, 5)
+    for records in (block_records(block, "t", 1, 1 << 20), update_records(gone, "t", 1, 1 << 20)):
+        items: dict[str, int] = {}
+        for record in records:
+            part = decode(record.key, record.value, record.headers)
+            assert isinstance(part, UserVector | UserGone)
+            assert part.items is not None
+            assert len(part.items) <= 2_000
+            items[part.user] = items.get(part.user, 0) + len(part.items)
+        assert items["many"] >= count
+    assert len(block_records(block, "t", 1, 1 << 20)) == 1 + parts
 
 
 def test_a_block_with_what_is_no_number_is_refused() -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Action, parse_object, parse_value
+from serving_layer.http_semantics.problems import Problem
 from serving_layer.ingestion import lines as lines_module
-from serving_layer.ingestion.arrays import ArrayReader
+from serving_layer.ingestion.json_arrays import ArrayReader
 from serving_layer.ingestion.json_bodies import JsonReader
 from serving_layer.ingestion.lines import csv_reader, ndjson_reader, parse_json
 from serving_layer.ingestion.multipart import END, Multipart, PartBegins
-from serving_layer.problems import Problem
 
 NOW_MS = 777
 

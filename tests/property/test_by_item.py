@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from speed_layer.by_item import ByItem
+from speed_layer.micro_batches.item_index import ItemIndex
 
 PARTITIONS = 3
 Touch = tuple[int, int, int]
@@ -39,7 +39,7 @@ class Part:
 
 @given(st.lists(st.tuples(st.lists(touches, max_size=12), st.tuples(st.integers(-1, 5), st.integers(0, 2)))))
 def test_each_look_finds_whoever_has_come_until_then(steps: list[tuple[list[Touch], tuple[int, int]]]) -> None:
-    by_item, parts = ByItem(PARTITIONS), list[Part]()
+    by_item, parts = ItemIndex(PARTITIONS), list[Part]()
     for some, (item, partition) in steps:
         parts.append(Part(some))
         expected = [user for part in parts for user, of, at in part.touches if (of, at) == (item, partition)]
@@ -49,7 +49,7 @@ def test_each_look_finds_whoever_has_come_until_then(steps: list[tuple[list[Touc
 
 
 def test_looks_go_through_few_runs_however_many_parts_come() -> None:
-    by_item, parts = ByItem(PARTITIONS), list[Part]()
+    by_item, parts = ItemIndex(PARTITIONS), list[Part]()
     for number in range(1000):
         parts.append(Part([(number, number % 7, 0)]))
         by_item.users(parts, 1, 0)

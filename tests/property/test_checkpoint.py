@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from oryx_py.messages import ItemVector, Update, UserVector, encode, partition_of
-from oryx_py.model.checkpoint import Checkpoint, Covered, write_checkpoint
-from oryx_py.model.generation import Generation
-from oryx_py.model.merging import Piece, merged
-from oryx_py.model.pruning import pruned
-from oryx_py.model.state import ModelState
-from oryx_py.model.state_changes import StateChanges
-from oryx_py.model.traces import hashes_of
-from speed_layer.folding import EpochFold
+from oryx_py.model.checkpoints.checkpoint_files import Checkpoint, Covered, write_checkpoint
+from oryx_py.model.checkpoints.merging import Piece, merged
+from oryx_py.model.checkpoints.pruning import pruned
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.ids.traces import hashes_of
+from oryx_py.model.state.changes import StateChanges
+from oryx_py.model.state.model_state import ModelState
+from speed_layer.folding.exact_fold import ExactFold
 from tests.property.test_epoch_fold import (
     OBJECTIVES,
     PARTITIONS,
@@ -136,7 +136,7 @@ def test_snapshot_and_tail_are_the_replay(base: Pairs, rows: list, batches: list
         if is_taken:
             again, late = through_files(again, positions), through_files(late, positions)
             assert dict(again.progress()) == positions
-            refolded = EpochFold(again, PARTITIONS)
+            refolded = ExactFold(again, PARTITIONS)
     assert_same(again, ours)
     assert_same(late, reader)
     assert_at_rest(late, at_rest(ours.generation, base, log, PARTITIONS))

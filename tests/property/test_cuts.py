@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from oryx_py.events import Interaction
 from oryx_py.messages import Update
 from oryx_py.messages.blocks import expanded
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 from tests.property.test_epoch_fold import assert_close
 from tests.support.generations import Pairs, at_rest, generation_of
 
@@ -39,7 +39,7 @@ def test_a_reader_of_two_processes_has_what_the_log_says(
     generation = generation_of(BASE, factors, Objective.mllib_implicit(lambda_=0.1, alpha=2.0), {0: (0, 0)})
     log = [(0, offset, interaction) for offset, interaction in enumerate(told)]
 
-    def all_of(fold: EpochFold) -> Iterator[Update]:
+    def all_of(fold: ExactFold) -> Iterator[Update]:
         """What it has to say, and once more what readers may have missed."""
         yield from expanded(fold.step())
         yield from expanded(fold.resend())
@@ -47,7 +47,7 @@ def test_a_reader_of_two_processes_has_what_the_log_says(
             yield from expanded(fold.step())
 
     def messages(until: int, cuts: set[int]) -> Iterator[Update]:
-        fold = EpochFold(ModelState(generation, 1), 1)
+        fold = ExactFold(ModelState(generation, 1), 1)
         for _, offset, interaction in log[:until]:
             if offset in cuts:
                 yield from all_of(fold)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
-from oryx_py.model.generation import Generation
-from oryx_py.model.manifest import MANIFEST, generation_files
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.manifest import MANIFEST, generation_files
 from oryx_py.testing.generations import write_small_generation
 
 INDEX = "index/lists.faiss"

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from batch_layer.repeats import CLOCKED_SCHEMA, REPEATS_SCHEMA, Stretch, clock_stream, repeat_stream, window_start
+from batch_layer.folding.dedupe import (
+    CLOCKED_SCHEMA,
+    REPEATS_SCHEMA,
+    Stretch,
+    clock_stream,
+    repeat_stream,
+    window_start,
+)
 from oryx_py.events import FoldSettings, SeenIds
 from oryx_py.events import dedupe as dedupe_module
 from tests.support.repeats import Sighting, repeated
@@ -126,22 +133,36 @@ def test_the_window_starts_no_earlier_than_time_and_number_ask_for() -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(
-    rows=st.lists(records, max_size=40), fold=folds, cuts=st.sets(st.integers(0, 40)), sweep=st.sampled_from([1, 4096])
+    rows=st.lists(records, max_size=40),
+    fold=folds,
+    cuts=st.sets(st.integers(0, 40)),
+    copies=st.sets(st.integers(0, 40)),
+    sweep=st.sampled_from([1, 4096]),
+    sealed=st.sampled_from([1, 3, 1_000]),
 )
-def test_what_was_dumped_and_loaded_goes_on_as_if_nothing_had_been(
-    rows: list[tuple[int, str, bytes, int]], fold: FoldSettings, cuts: set[int], sweep: int
+def test_what_was_dumped_and_loaded_or_copied_goes_on_as_if_nothing_had_been(
+    rows: list[tuple[int, str, bytes, int]],
+    fold: FoldSettings,
+    cuts: set[int],
+    copies: set[int],
+    sweep: int,
+    sealed: int,
 ) -> None:
-    """At any record, also several times; whether or not old keys were swept before."""
+    """At any record, also several times; whether or not old keys were swept before, and who is copied goes on, too."""
     log = [record for record in log_of([(0, *row[1:]) for row in rows]) if record.id]
     wanted = repeated(log, fold)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(dedupe_module, "_SWEEP_RECORDS", sweep)
-        seen = SeenIds(fold)
+        patched.setattr(dedupe_module, "_SEALED_KEYS", sealed)
+        patched.setattr(dedupe_module, "_COPIED_KEYS", 2)
+        seen = [SeenIds(fold)]
         for at, record in enumerate(log):
             if at in cuts:
-                window = seen.dump()
+                window = seen[-1].dump()
                 assert (window.numbers >= window.first).all()
-                seen = SeenIds.of(fold, window)
-            repeats = seen.is_repeat(record.user, record.id, record.kafka_ms)
+                seen[-1] = SeenIds.of(fold, window)
+            if at in copies:
+                seen.append(seen[-1].copy())
+            repeats = {each.is_repeat(record.user, record.id, record.kafka_ms) for each in seen}
             if fold.dedupes:
-                assert repeats == ((record.partition, record.offset) in wanted)
+                assert repeats == {(record.partition, record.offset) in wanted}

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oryx_py.errors import BadMessage
 from oryx_py.events import Interaction, InteractionColumns
-from oryx_py.messages import Update, decode, encode, partition_of
-from oryx_py.model.state import ModelState
+from oryx_py.messages import ItemVector, Update, UserVector, decode, encode, partition_of
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 from tests.support.generations import AtRest, Pairs, at_rest, generation_of
 
 PARTITIONS = 2
@@ -55,7 +56,7 @@ def log_of(rows: Sequence[tuple[str, str, float | None]]) -> list[tuple[int, int
     return log
 
 
-def model(base: Pairs, objective: Objective, seed: int = 0) -> tuple[ModelState, ModelState, EpochFold]:
+def model(base: Pairs, objective: Objective, seed: int = 0) -> tuple[ModelState, ModelState, ExactFold]:
     """Return the speed layer's state, a reader's, and the fold."""
     rng = np.random.default_rng(seed)
     factors = {item: rng.normal(size=K).astype(np.float32) for item in OLD_ITEMS}
@@ -64,7 +65,7 @@ def model(base: Pairs, objective: Objective, seed: int = 0) -> tuple[ModelState,
             vector[objective.biases.user] = 1
     generation = generation_of(base, factors, objective, dict.fromkeys(range(PARTITIONS), (0, 0)))
     ours = ModelState(generation, epoch=7)
-    return ours, ModelState(generation, epoch=7), EpochFold(ours, PARTITIONS)
+    return ours, ModelState(generation, epoch=7), ExactFold(ours, PARTITIONS)
 
 
 def read(reader: ModelState, updates: Sequence[Update]) -> None:
@@ -118,6 +119,21 @@ def test_any_batching_ends_in_the_state_at_rest(
     expected = at_rest(ours.generation, base, log, PARTITIONS)
     assert_at_rest(ours, expected)
     assert_at_rest(reader, expected)
+
+
+@pytest.mark.parametrize("strange", [UserVector, ItemVector], ids=["user", "item"])
+def test_a_vector_of_another_length_overtakes_nothing(strange: type[UserVector | ItemVector]) -> None:
+    """Whatever offset it has, what comes after it counts."""
+    state, _, _ = model({"a": {"p": 1.0}}, OBJECTIVES[0])
+
+    def message(offset: int, vector: np.ndarray) -> UserVector | ItemVector:
+        if strange is UserVector:
+            return UserVector("a", vector, epoch=7, input=offset)
+        return ItemVector("p", vector, epoch=7, item_input=offset)
+
+    with pytest.raises(BadMessage):
+        state.apply(message(50, np.ones(K + 1, np.float32)))
+    assert state.apply(message(40, np.ones(K, np.float32)))
 
 
 @given(base=base_pairs, item=st.sampled_from(OLD_ITEMS), partition=st.integers(0, PARTITIONS - 1), rows=records)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import fold_in
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import fold_in
 from tests.support.ridge import CONSTANTS, objective, random_histories, relative_error, solution, system
 
 CONTRACT = 1e-5

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.history.merging import TOLD_SCHEMA, Pairs, merged
+from batch_layer.folding.fold_onto import TOLD_SCHEMA, merged
+from batch_layer.folding.generation_pairs import Pairs
 from oryx_py.events import FoldSettings
 from oryx_py.messages import partition_of
-from oryx_py.model.csr import Csr
-from oryx_py.model.ids import write_ids
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.ids.id_table import write_ids
 from tests.support.batch import slow_fold
 
 PARTITIONS = 3

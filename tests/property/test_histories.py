@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.model.csr import Csr
-from oryx_py.model.histories import Histories
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.state.histories import Histories
 
 USERS, ITEMS = 3, 90
 BASE = {0: [0, 3, 4, 70], 1: [], 2: list(range(0, 80, 2))}

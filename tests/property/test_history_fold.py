@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oryx_py.errors import CorruptLog
-from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
+from oryx_py.model.history.commits import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports.store import Commit
 
 KINDS = ("input", "import", "rewrite", "retention", "merge")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.model import id_spans
-from oryx_py.model.id_spans import create_ids, write_id_span, write_look_up
-from oryx_py.model.ids import id_files, write_ids
-from oryx_py.model.packed_ids import PackedIds
+from oryx_py.model.ids import id_spans
+from oryx_py.model.ids.id_spans import create_ids, write_id_span, write_look_up
+from oryx_py.model.ids.id_table import id_files, write_ids
+from oryx_py.model.ids.packed_ids import PackedIds
 
 IDS = st.sets(st.text(alphabet="aä🦉z0", min_size=1, max_size=4), min_size=1, max_size=40)
 

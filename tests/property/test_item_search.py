@@ -5,18 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.model.vectors import VectorTable
-from oryx_py.numerics.shortlist import shortlist
+from oryx_py.model.state.vectors import VectorTable
+from oryx_py.numerics.ranking.shortlist import shortlist
 from serving_layer.index import Delta, ExactIndex, exact
-from serving_layer.ranking import (
-    Ranked,
-    exact_score,
-    exact_scores,
-    in_order,
-    largest_counts,
-    margin,
-    merged,
-)
+from serving_layer.index.ranking import Ranked, in_order, largest_counts, merged
+from serving_layer.index.scoring import exact_score, exact_scores, margin
 from tests.support.factors import KINDS, factors_of
 
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from oryx_py.messages import partition_of
 from oryx_py.messages.item_state import AllSaid, ItemState, decode_state, encode_state
-from oryx_py.model import item_states
-from oryx_py.model.item_states import ItemStates
+from oryx_py.model.state import item_states
+from oryx_py.model.state.item_states import ItemStates
 from oryx_py.numerics.objective import Objective
 from tests.support.interactions import ids
 

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.history.base import choose, in_window, new_since
-from batch_layer.history.finding import first_in_window
-from batch_layer.history.retention import DAY_MS, Limits, droppable, portions
-from batch_layer.history.small_files import Sizes, to_merge
+from batch_layer.history.base_finder import first_in_window
+from batch_layer.history.base_generation import choose, in_window, new_since
+from batch_layer.housekeeping.merge_planning import Sizes, to_merge
+from batch_layer.housekeeping.row_retention import DAY_MS, Limits, droppable, portions
 from oryx_py.adapters.history_records import HistoryRecords
-from oryx_py.cli.history_files.writing import in_order
+from oryx_py.cli.history_files.ordering import rows_in_order
 from oryx_py.events import FoldSettings
-from oryx_py.model.history import IMPORTED_FROM, HistoryFile
-from oryx_py.model.manifest import Manifest
+from oryx_py.model.generations.manifest import Manifest
+from oryx_py.model.history.commits import IMPORTED_FROM, HistoryFile
 from oryx_py.ports import Record
 from tests.support.batch import Crash, SlowEngine
 from tests.support.histories import PARTITIONS, HistoryWorld, places
@@ -64,7 +64,7 @@ class Twins:
             if self.rng.random() < 0.1:
                 self.fold = self.rng.choice(FOLDS)
             for world in (self.merged, self.plain):
-                world.reshape(self.fold, self.limits)
+                world.prune(self.fold, self.limits)
         else:
             self.merge(move)
 
@@ -136,8 +136,8 @@ class Twins:
             assert less <= more
         self.compare_bases()
         ends = [IMPORTED_FROM - 1] * PARTITIONS
-        for file in in_order(history):
-            for row in merged.rows([file]):
+        for table in rows_in_order(history, lambda path: merged.folder / path, ["partition", "offset"]):
+            for row in table.to_pylist():
                 assert row["offset"] > ends[row["partition"]], "an export goes through them in the order of the offsets"
                 ends[row["partition"]] = row["offset"]
 
@@ -232,7 +232,7 @@ def test_each_row_is_merged_once(tmp_path: Path) -> None:
     for _ in range(120):
         told = [(("a", rng.choice("abc"), 1.0), None, rng.choice([1, DAY_MS // 30])) for _ in range(rng.randint(1, 5))]
         world.add("input", told)
-        world.reshape(FOLDS[0])
+        world.prune(FOLDS[0])
         world.merge(sizes=SIZES)
     merges = [commit for commit in world.log.commits() if commit.kind == "merge"]
     history = world.log.read()

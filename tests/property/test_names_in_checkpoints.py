@@ -15,13 +15,15 @@ from msgspec.structs import replace
 from oryx_py.events import FoldSettings, Interaction, SeenIds
 from oryx_py.messages import ItemGone, partition_of
 from oryx_py.messages.item_state import AllSaid, ItemState
-from oryx_py.model.checkpoint import Checkpoint, Covered, decode_checkpoint, write_checkpoint
-from oryx_py.model.item_states import GonePairs, ItemStates, StateRows
-from oryx_py.model.manifest import MANIFEST
-from oryx_py.model.merging import Piece, merged
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import Checkpoint, Covered, decode_checkpoint, write_checkpoint
+from oryx_py.model.checkpoints.merging import Piece, merged
+from oryx_py.model.generations.manifest import MANIFEST
+from oryx_py.model.ids import traces
+from oryx_py.model.ids.traces import hashes_of
+from oryx_py.model.state.item_states import GonePairs, ItemStates, StateRows
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.model.summed import write_summed
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 from tests.property import test_shared_fold as shared
 from tests.property.test_checkpoint import EPOCH, assert_same, restored
 from tests.property.test_epoch_fold import OBJECTIVES, PARTITIONS, base_pairs, log_of, model
@@ -129,8 +131,8 @@ def test_nor_have_those_of_several_processes(
             together.settle()
     together.settle()
     for fold in together.folds.values():
-        assert fold.others is not None
-        share = fold.others.share
+        assert fold.peers is not None
+        share = fold.peers.share
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder), fold.state, share.owned, share.foreign.dump(), 100)
             assert_unnamed(Path(folder), gone)
@@ -202,7 +204,7 @@ def test_a_forgotten_item_whose_name_is_gone_is_known_when_it_comes_back(there: 
         read = restored(Path(folder), state.generation)
     if there:
         read.items.extend([ITEM])
-    again = EpochFold(read, PARTITIONS)
+    again = ExactFold(read, PARTITIONS)
     again.add(Interaction("m", ITEM, 1.0), home, 1)
     again.flush()
     assert read.items.find(ITEM) in read.forgotten_items
@@ -210,6 +212,24 @@ def test_a_forgotten_item_whose_name_is_gone_is_known_when_it_comes_back(there: 
     again.add(forget, 1 - home, 5)
     assert not [update for update in again.flush() if isinstance(update, ItemGone)]
     assert read.knows(read.users.find("m"), read.items.find(ITEM))
+
+
+def test_a_start_asks_of_no_user_who_has_a_name_whether_there_is_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a forget, starts with millions of new users would take some seconds longer."""
+    state, _, fold = model({"a": {"p": 1.0}}, OBJECTIVES[0])
+    for offset, (user, item) in enumerate([(USER, "p"), ("m", "p"), (USER, "")]):
+        fold.add(Interaction(user, item, 1.0 if item else None), partition_of(user, PARTITIONS), offset)
+    fold.flush()
+    asked: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), state, None, None, 3)
+        monkeypatch.setattr(traces, "hashes_of", lambda ids: asked.extend(ids) or hashes_of(asked[-len(ids) :]))
+        read = restored(Path(folder), state.generation)
+    assert len(read.users.unnamed.dump()) == 1
+    assert not asked
+    assert read.users.intern(USER) > read.users.find("m")
+    assert asked == [USER]
+    assert not len(read.users.unnamed.dump())
 
 
 def test_what_came_before_a_forget_does_not_bring_the_user_back_when_it_is_sent_again() -> None:
@@ -225,7 +245,7 @@ def test_what_came_before_a_forget_does_not_bring_the_user_back_when_it_is_sent_
         read = restored(Path(folder), state.generation)
     assert [read.apply(update) for update in before] == [False] * len(before)
     assert not read.histories.changed()
-    later = EpochFold(read, PARTITIONS)
+    later = ExactFold(read, PARTITIONS)
     later.add(Interaction(USER, "p", 2.0), home, 6)
     assert [read.knows(read.users.find(USER), read.items.find("p")) for _ in [later.flush()]] == [True]
 

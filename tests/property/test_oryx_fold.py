@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from oryx_py.events import Interaction
 from oryx_py.messages import Message, Progress, Update, decode, encode, partition_of
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Record
-from speed_layer.oryx_fold import OryxFold
-from speed_layer.restoring import restore
+from speed_layer.oryx_rule.fold import OryxFold
+from speed_layer.oryx_rule.restoring import restore
 from tests.support.generations import Pairs, generation_of
 from tests.support.oryx_rule import Vectors, formula
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from oryx_py.numerics.oryx_rule import SINGULAR, Feedback, Solver, apparent_rank, fold_in_order, updated
+from oryx_py.numerics.fold_in.oryx_rule import SINGULAR, Feedback, Solver, apparent_rank, fold_in_order, updated
 from tests.support.oryx_rule import step
 
 FEEDBACK = st.sampled_from(("implicit", "explicit"))

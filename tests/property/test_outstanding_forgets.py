@@ -45,7 +45,7 @@ def test_a_run_leaves_what_all_rows_leave(seed: int, tmp_path: Path) -> None:
             elif kind == "generation":
                 fold, rows = rng.choice([FOLDS[0], *FOLDS]), world.rows()
                 wanted = without_forgotten(rows, fold)
-                world.reshape(fold)
+                world.prune(fold)
                 assert world.rows() == wanted
                 counted["changed" if wanted != rows else "the same"] += 1
             else:

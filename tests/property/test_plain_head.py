@@ -8,7 +8,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from serving_layer.plain_head import RepeatedHead, plain_head
+from serving_layer.connections.plain_head import RepeatedHead, plain_head
 
 ONE = b"GET /e/ann/a HTTP/1.1\r\nHost: x\r\nAccept: text/csv\r\n\r\n"
 SAME = b"GET /e/bob/a%2Fb HTTP/1.1\r\nHost: x\r\nAccept: text/csv\r\n\r\n"

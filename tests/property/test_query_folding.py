@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
-from serving_layer.folding import ExactFolding
-from serving_layer.served import served_model
-from speed_layer.folding import EpochFold
+from serving_layer.model.served_model import served_model
+from serving_layer.search.fold_in import ExactFolding
+from speed_layer.folding.exact_fold import ExactFold
 from tests.support.generations import generation_of
 
 K = 4
@@ -64,7 +64,7 @@ def test_a_query_is_the_users_own_vector_once_the_same_is_stored(user, posted, o
     stored = with_new_items(ModelState(generation(objective), epoch=1))
     # The new items' vectors are given, so that the user's own interactions do not move them.
     given_vectors = {item: stored.item_vector(stored.items.find(item)) for item in NEW}
-    fold = EpochFold(stored, partitions=1)
+    fold = ExactFold(stored, partitions=1)
     for offset, (item, strength) in enumerate(posted):
         fold.add(Interaction(user, item, strength), 0, offset)
     fold.flush()

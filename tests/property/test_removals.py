@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from oryx_py.messages import UserGone
 from oryx_py.messages.blocks import expanded
-from oryx_py.model.state import ModelState
-from speed_layer.budget import Budget
+from oryx_py.model.state.model_state import ModelState
+from speed_layer.solving.budget import Budget
 from tests.property.test_epoch_fold import OBJECTIVES, PARTITIONS, assert_at_rest, base_pairs, log_of, model, read
 from tests.support.generations import Pairs, at_rest
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.repeats import CLOCKED_SCHEMA, Stretch, clock_stream, repeat_stream, window_start
+from batch_layer.folding.dedupe import CLOCKED_SCHEMA, Stretch, clock_stream, repeat_stream, window_start
 from oryx_py.events import FoldSettings
 
 _Row = tuple[int, int, int]

@@ -9,7 +9,8 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.events import FoldSettings, Interaction, encode_csv
 from oryx_py.ports import Record, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from speed_layer.repeats import Repeats, read_back
+from speed_layer.epochs.repeats import Repeats
+from speed_layer.loading.key_window import read_back
 
 TOPIC = "input"
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.model.vectors import VectorTable
-from serving_layer import offload, search_many
-from serving_layer.index import ExactIndex, many, shortlists
-from serving_layer.ranking import exact_scores, margin
-from serving_layer.search import best_items
-from serving_layer.search_many import Wish, best_of_each
+from oryx_py.model.state.vectors import VectorTable
+from serving_layer.event_loop import offload
+from serving_layer.index import ExactIndex, batch_scan, shortlists
+from serving_layer.index.scoring import exact_scores, margin
+from serving_layer.search import batch_search
+from serving_layer.search.batch_search import Wish, best_of_each
+from serving_layer.search.best_items import best_items
 from tests.support.factors import KINDS, factors_of
 
 
@@ -39,10 +40,10 @@ def small_pieces(monkeypatch):
     """Many tiles, pieces and blocks, also of a small world."""
     monkeypatch.setattr(offload, "INLINE_COST", -1)
     monkeypatch.setattr(shortlists, "TILE_ROWS", 64)
-    monkeypatch.setattr(many, "TILE_ROWS", 64)
-    monkeypatch.setattr(many, "PIECE_COST", 20_000)
-    monkeypatch.setattr(search_many, "_QUERIES", 7)
-    monkeypatch.setattr(search_many, "_ROWS", 5_000)
+    monkeypatch.setattr(batch_scan, "TILE_ROWS", 64)
+    monkeypatch.setattr(batch_scan, "PIECE_COST", 20_000)
+    monkeypatch.setattr(batch_search, "_QUERIES", 7)
+    monkeypatch.setattr(batch_search, "_ROWS", 5_000)
 
 
 def world(rng, kind, n, k, changed):
@@ -130,7 +131,7 @@ class TestManyAtOnce:
             for vector in factors_of(kind, rng, 5, 5)
         ]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(search_many, "best_items", nothing)  # it would search while more moves
+            patch.setattr(batch_search, "best_items", nothing)  # it would search while more moves
             found = asyncio.run(every(model, wishes, want, Between(change)))
         if at_once == 0 and kind == "normal":
             assert None not in found
@@ -219,7 +220,7 @@ async def test_of_short_vectors_most_are_never_looked_at(monkeypatch):
 
 async def test_a_long_search_is_cut_into_pieces(monkeypatch):
     monkeypatch.setattr(offload, "INLINE_COST", -1)
-    monkeypatch.setattr(many, "PIECE_COST", 8_000_000)
+    monkeypatch.setattr(batch_scan, "PIECE_COST", 8_000_000)
     rng = np.random.default_rng(1)
     model, _ = world(rng, "normal", 20_000, 64, 10)
     pool = Between()

@@ -9,10 +9,10 @@ from oryx_py.events import Interaction
 from oryx_py.messages import ItemGone, ItemVector, Update, decode, encode, partition_of
 from oryx_py.messages.blocks import Updates, expanded
 from oryx_py.messages.item_state import AllSaid, ItemState, decode_state, encode_state
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from speed_layer.folding import EpochFold
-from speed_layer.share import Share
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.sharing.share import Share
 from tests.property.test_epoch_fold import (
     NEW_USERS,
     OBJECTIVES,
@@ -34,7 +34,7 @@ class Together:
 
     base: Pairs
     objective: Objective
-    folds: dict[str, EpochFold] = field(default_factory=dict)
+    folds: dict[str, ExactFold] = field(default_factory=dict)
     owner: dict[int, str] = field(default_factory=dict)
     updates: list[Update] = field(default_factory=list)
     states: list[ItemState | AllSaid] = field(default_factory=list)
@@ -52,9 +52,9 @@ class Together:
         self.generation = generation_of(self.base, factors, self.objective, covers)
         self.reader = ModelState(self.generation, epoch=7)
 
-    def add(self, name: str, partitions: set[int]) -> EpochFold:
+    def add(self, name: str, partitions: set[int]) -> ExactFold:
         share = Share(self.generation, partitions, PARTITIONS)
-        self.folds[name] = EpochFold(ModelState(self.generation, epoch=7), PARTITIONS, share=share)
+        self.folds[name] = ExactFold(ModelState(self.generation, epoch=7), PARTITIONS, share=share)
         self.owner |= dict.fromkeys(partitions, name)
         self.heard[name] = 0, 0
         return self.folds[name]
@@ -71,7 +71,7 @@ class Together:
     def hear(self, name: str, most: int | None = None) -> bool:
         """Let one read on in both topics; say whether there was anything."""
         fold, (update, state) = self.folds[name], self.heard[name]
-        others = fold.others
+        others = fold.peers
         assert others is not None
         more_updates, more_states = self.updates[update:][:most], self.states[state:][:most]
         for said in more_updates:

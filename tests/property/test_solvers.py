@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
-from speed_layer.folding import EpochFold
-from speed_layer.solving import Tally, UserSolver
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.solving.counting import Tally
+from speed_layer.solving.user_solver import UserSolver
 from tests.property.test_epoch_fold import assert_close, log_of
 from tests.support.generations import at_rest, generation_of
 
@@ -58,12 +59,12 @@ def test_every_way_follows_the_dense_solution(name: str) -> None:
     generation = generation_of(base, factors, objective, dict.fromkeys(range(2), (0, 0)))
     tallies = {kind: Tally() for kind in KINDS}
 
-    def fold_by(kind: str) -> EpochFold:
+    def fold_by(kind: str) -> ExactFold:
         def new_solver(factors: np.ndarray, prior: object, objective: Objective) -> UserSolver:
             # Three systems, so that some have to go.
             return UserSolver(factors, prior, objective, kind, 3 * 1_100, tallies[kind])  # type: ignore[arg-type]
 
-        return EpochFold(ModelState(generation, epoch=7), 2, new_solver)
+        return ExactFold(ModelState(generation, epoch=7), 2, new_solver)
 
     folds = {kind: fold_by(kind) for kind in KINDS}
     auto = folds["auto"].solver

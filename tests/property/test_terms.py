@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oryx_py.messages import Progress, UserVector, partition_of
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.terms import Terms
+from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.epochs.terms import Terms
 
 PARTITIONS, UPDATE_PARTITIONS = 3, 2
 EPOCH = 1

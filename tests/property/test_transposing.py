@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.numerics.transposing import column_counts, transpose_into
+from oryx_py.numerics.pairs.transposing import column_counts, transpose_into
 
 PAIRS = st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)), max_size=40)
 

@@ -6,13 +6,13 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_layer.retention import outlived
-from batch_layer.rolling_back import rollback_target
-from batch_layer.trimming import trim_points
+from batch_layer.housekeeping.generation_retention import outlived
+from batch_layer.housekeeping.trim_points import trim_points
+from batch_layer.publishing.lineage import rollback_target
 from oryx_py.errors import UserError
 from oryx_py.messages import Progress
-from oryx_py.model.epochs import Announcements, epochs_in_use, epochs_to_hold
-from oryx_py.model.registry import Entry, EpochStarted, GenerationState, Registry
+from oryx_py.model.epochs.announcements import Announcements, epochs_in_use, epochs_to_hold
+from oryx_py.model.epochs.registry import Entry, EpochStarted, GenerationState, Registry
 
 PARTITIONS = 3
 offsets = st.dictionaries(st.integers(0, PARTITIONS - 1), st.integers(0, 30))

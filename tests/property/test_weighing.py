@@ -9,17 +9,17 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.streams import PAIRS_SCHEMA, fold_stream
-from batch_layer.weighing import weigh_stream
+from batch_layer.folding.fold_stream import PAIRS_SCHEMA, fold_stream
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.folding.weighing import weigh_stream
 from oryx_py.events import FoldSettings, Interaction, KindSettings, time_of, weigh
 from oryx_py.messages import partition_of
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 from tests.support.batch import slow_fold
 from tests.support.generations import Pairs, generation_of
 from tests.support.interactions import strengths
@@ -178,6 +178,9 @@ def test_columns_have_the_bits_of_one_by_one(drawn: list, fold: FoldSettings, be
 
 @settings(deadline=None, max_examples=200)
 @given(drawn=events(moderate), fold=folds, cut=st.integers(0, 25))
+@example(
+    drawn=[("ann", "a", 1.0, None, 0, None)] * 2, fold=FoldSettings("implicit", kinds={"": KindSettings(5.0)}), cut=1
+)
 def test_the_speed_layers_state_is_the_next_generations_at_the_same_time(
     drawn: list, fold: FoldSettings, cut: int
 ) -> None:
@@ -193,7 +196,7 @@ def test_the_speed_layers_state_is_the_next_generations_at_the_same_time(
     generation = generation_of(base, factors, OBJECTIVE, {p: (0, end) for p, end in ends.items()})
     manifest = msgspec.structs.replace(generation.manifest, fold=fold, as_of_ms=as_of_ms)
     generation = replace(generation, manifest=manifest)
-    speed = EpochFold(ModelState(generation, epoch=1), PARTITIONS)
+    speed = ExactFold(ModelState(generation, epoch=1), PARTITIONS)
     for row in after:
         speed.add(interaction_of(row), row["partition"], row["offset"], row["kafka_ms"])
     speed.flush()

@@ -6,14 +6,14 @@ import msgspec
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.housekeeping import Housekeeping, Kept
-from batch_layer.layer import BatchLayer
-from batch_layer.metrics import Metrics
-from batch_layer.publish import Publisher
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.housekeeping.after_epoch import Housekeeping, Kept
+from batch_layer.publishing.publisher import Publisher
+from batch_layer.publishing.rollback import roll_back
 from batch_layer.recipe import Recipe
-from batch_layer.rolling_back import roll_back
-from batch_layer.steps import Parts, Step
+from batch_layer.run.layer import BatchLayer
+from batch_layer.run.steps import Parts, Step
+from batch_layer.telemetry.metrics import Metrics
 from oryx_py.errors import OryxError, Transient, UserError
 from tests.simulation.engine import SimEngine
 from tests.simulation.plan import K, draw_fold

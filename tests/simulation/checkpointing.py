@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.errors import StoreUnavailable
-from oryx_py.model.generation import new_generation_name
-from speed_layer.checkpointing import Checkpointing
-from speed_layer.claiming import Ownership
-from speed_layer.forking import at_once
-from speed_layer.metrics import Metrics
+from oryx_py.model.generations.generation import new_generation_name
+from oryx_py.runtime.restored import Together
+from speed_layer.checkpoints.checkpointing import Checkpointing
+from speed_layer.checkpoints.forking import unforked
+from speed_layer.sharing.claiming import Ownership
+from speed_layer.telemetry.metrics import Metrics
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def checkpointing(
     process: Process,
     ports: "Ports",
     background: Any,
-    taken: Mapping[int, Mapping[int, int]],
+    begun: Mapping[int, Together],
     ownership: Ownership,
     *,
     shares: bool,
@@ -42,7 +43,7 @@ def checkpointing(
 
     def spawn(work: Callable[[], object]) -> Callable[[], None]:
         process.effect("fork")
-        written = at_once(work)
+        written = unforked(work)
         return died if world.chance(world.plan.give_up) else written
 
     def died() -> None:
@@ -60,7 +61,7 @@ def checkpointing(
         metrics=_METRICS,
         interval_s=world.plan.checkpoint_s,
         kept=_KEPT,
-        taken=taken,
+        begun=begun,
         ownership=ownership,
     )
 

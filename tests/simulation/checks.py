@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.messages import Progress, decode
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.state import ModelState
+from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import Outgoing, Partition
 from tests.simulation.dense import Vector
 from tests.simulation.oracle import Rest, as_of, at_rest, counting, folded

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_layer.engine import Ranges, Trained, Written
-from batch_layer.history.base import Base
+from batch_layer.folding.input_rows import Slice, read_slices
+from batch_layer.history.base_generation import Base
 from batch_layer.recipe import Recipe
-from batch_layer.rows import Slice, read_slices
 from oryx_py.errors import JobFailed
 from oryx_py.events import FoldSettings
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation_data import write_data
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.data_files import write_data
 from oryx_py.numerics.objective import Objective
 from tests.simulation.dense import Vector, solved
 from tests.simulation.plan import K

@@ -11,31 +11,32 @@ from unittest import mock
 
 import numpy as np
 
-import batch_layer.housekeeping
-import batch_layer.layer
-import batch_layer.recovery
-import serving_layer.epochs
-import serving_layer.registry_source
-import speed_layer.layer
-import speed_layer.loading
-import speed_layer.waiting
-from batch_layer.history_folder import HistoryFolder
+import batch_layer.housekeeping.topic_trimming
+import batch_layer.publishing.recovery
+import batch_layer.run.layer
+import serving_layer.epoch_sources.epoch_choice
+import serving_layer.epoch_sources.registry_source
+import speed_layer.epochs.held
+import speed_layer.loading.epoch_loader
+import speed_layer.micro_batches.waiting
+from batch_layer.history.folder import HistoryFolder
 from oryx_py.messages import ModelRef, UserGone, decode
-from oryx_py.model.registry import EpochStarted
-from oryx_py.model.state import ModelState
-from oryx_py.model.terms import Terms
+from oryx_py.model.epochs.registry import EpochStarted
+from oryx_py.model.epochs.terms import Terms
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.runtime.checkpoints import Checkpoints
-from serving_layer.registry_source import RegistrySource
-from speed_layer.dead_letters import DeadLetters
-from speed_layer.epoch_run import EpochRun, Phase
-from speed_layer.folding import EpochFold
+from serving_layer.epoch_sources.registry_source import RegistrySource
+from speed_layer.epochs.repeats import Repeats
+from speed_layer.epochs.run import EpochRun, Phase
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.folding.level_solver import LevelSolver
+from speed_layer.group_member import GroupMember
 from speed_layer.layer import SpeedLayer
-from speed_layer.levels import Levels
-from speed_layer.others import Others
-from speed_layer.outgoing import dead_letter
-from speed_layer.repeats import Repeats
-from speed_layer.shared import SharedLayer
-from speed_layer.waiting import Waiting
+from speed_layer.micro_batches.waiting import WaitingInteractions
+from speed_layer.publishing.dead_letters import DeadLetters
+from speed_layer.publishing.records import dead_letter
+from speed_layer.sharing.peers import Peers
+from speed_layer.solving.levels import Levels
 from tests.simulation.clock import SimClock
 from tests.simulation.plan import SHARED
 
@@ -80,7 +81,7 @@ def _own_time(original: Any, *args: Any) -> Any:
     return original(*args[:-1], SimClock.START_MS + 60_000)
 
 
-def _level3_feeds_back(original: Any, self: EpochFold, *args: Any) -> Any:
+def _level3_feeds_back(original: Any, self: LevelSolver, *args: Any) -> Any:
     levels = self._levels
     level3, levels.level3 = levels.level3, set()
     try:
@@ -89,7 +90,7 @@ def _level3_feeds_back(original: Any, self: EpochFold, *args: Any) -> Any:
         levels.level3 = level3
 
 
-def _forgets_in_one_partition(original: Any, self: Waiting, name: str, partition: int, offset: int) -> None:
+def _forgets_in_one_partition(original: Any, self: WaitingInteractions, name: str, partition: int, offset: int) -> None:
     if partition == 0:
         original(self, name, partition, offset)
 
@@ -182,51 +183,61 @@ def _checkpoints_at_any_time() -> Iterator[None]:
 @contextmanager
 def _sweeps_nothing() -> Iterator[None]:
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(batch_layer.recovery, "sweep_halves", return_value=None))
+        stack.enter_context(mock.patch.object(batch_layer.publishing.recovery, "sweep_halves", return_value=None))
         stack.enter_context(mock.patch.object(HistoryFolder, "uncommitted", return_value=[]))
         yield
 
 
 MUTATIONS = [
     Mutation("records-in-another-order", "1", _in_place_of(SpeedLayer, "_fold", _backwards), 4),
-    Mutation("own-fold-settings", "2", _in_place_of(speed_layer.waiting, "weigh_columns", _own_settings), 0),
-    Mutation("own-time-for-decay", "3", _in_place_of(speed_layer.waiting, "weigh_columns", _own_time), 0),
-    Mutation("level-3-feeds-back", "4", _in_place_of(EpochFold, "_solve_items", _level3_feeds_back), 41),
+    Mutation(
+        "own-fold-settings", "2", _in_place_of(speed_layer.micro_batches.waiting, "weigh_columns", _own_settings), 0
+    ),
+    Mutation("own-time-for-decay", "3", _in_place_of(speed_layer.micro_batches.waiting, "weigh_columns", _own_time), 0),
+    Mutation("level-3-feeds-back", "4", _in_place_of(LevelSolver, "solve_items", _level3_feeds_back), 41),
     Mutation(
         "no-look-back-for-keys",
         "5",
         lambda: mock.patch.object(
-            speed_layer.loading,
+            speed_layer.loading.epoch_loader,
             "read_back",
             lambda _consumer, _topic, settings, *_args, **_words: Repeats(settings, {}),
         ),
         60,
     ),
     Mutation(
-        "item-forgotten-in-one-partition", "6", _in_place_of(Waiting, "_forget_item", _forgets_in_one_partition), 5
+        "item-forgotten-in-one-partition",
+        "6",
+        _in_place_of(WaitingInteractions, "_forget_item", _forgets_in_one_partition),
+        5,
     ),
     Mutation("forgotten-item-keeps-its-row", "6", _in_place_of(Levels, "is_level0", _never_new_again), 112),
     Mutation(
         "model-ref-is-not-sent-again",
         "7",
-        _in_place_of(batch_layer.layer, "recover", _no_announcement_when_it_starts),
+        _in_place_of(batch_layer.run.layer, "recover", _no_announcement_when_it_starts),
         44,
     ),
     Mutation("half-files-are-not-swept", "7", _sweeps_nothing, 0),
     Mutation(
         "finished-candidate-is-left",
         "7",
-        lambda: mock.patch.object(batch_layer.recovery, "unregistered", return_value=[]),
+        lambda: mock.patch.object(batch_layer.publishing.recovery, "unregistered", return_value=[]),
         189,
     ),
     Mutation("epochs-from-the-topic", "8", _in_place_of(RegistrySource, "look", _epochs_of_the_topic), 0),
     Mutation("no-replay-from-n", "9", _in_place_of(EpochRun, "add", _does_not_replay), 0),
-    Mutation("swap-before-live", "9", _in_place_of(serving_layer.registry_source, "may_serve", _live_at_once), 0),
+    Mutation(
+        "swap-before-live",
+        "9",
+        _in_place_of(serving_layer.epoch_sources.registry_source, "may_serve", _live_at_once),
+        0,
+    ),
     Mutation(
         "swap-to-what-is-behind",
         "9",
         _in_place_of(
-            serving_layer.epochs,
+            serving_layer.epoch_sources.epoch_choice,
             "missing_partitions",
             lambda original, candidate, _served, partitions: original(candidate, None, partitions),
         ),
@@ -235,38 +246,45 @@ MUTATIONS = [
     Mutation(
         "start-with-the-oldest-epoch",
         "9",
-        _in_place_of(serving_layer.registry_source, "first_choice", _starts_with_the_oldest),
+        _in_place_of(serving_layer.epoch_sources.registry_source, "first_choice", _starts_with_the_oldest),
         5,
     ),
     Mutation(
-        "leaves-what-is-served", "9", _in_place_of(speed_layer.layer, "kept_beside", _live_here_alone), SHARED + 66
+        "leaves-what-is-served",
+        "9",
+        _in_place_of(speed_layer.epochs.held, "kept_beside", _live_here_alone),
+        SHARED + 66,
     ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
     Mutation(
-        "no-resend-after-a-restart", "10", lambda: mock.patch.object(EpochFold, "resend", return_value=[]), SHARED + 300
+        "no-resend-after-a-restart", "10", lambda: mock.patch.object(ExactFold, "resend", return_value=[]), SHARED + 300
     ),
     Mutation("no-removals-in-a-new-epoch", "10", _in_place_of(EpochRun, "take", _only_what_is_known), 0),
     Mutation(
         "stale-updates-are-applied", "11", lambda: mock.patch.object(ModelState, "_is_stale", return_value=False), 5
     ),
     Mutation("former-owners-are-heard", "11", lambda: mock.patch.object(Terms, "has_ended", return_value=False), 63),
-    Mutation("states-of-items-are-not-heard", "13", _without(Others, "hear_state"), SHARED + 18),
-    Mutation("vectors-of-items-are-not-heard", "13", _without(Others, "hear_item"), SHARED + 77),
-    Mutation("what-was-lost-is-kept", "13", _without(SharedLayer, "_let_go"), SHARED + 9),
+    Mutation("states-of-items-are-not-heard", "13", _without(Peers, "hear_state"), SHARED + 18),
+    Mutation("vectors-of-items-are-not-heard", "13", _without(Peers, "hear_item"), SHARED + 77),
+    Mutation("what-was-lost-is-kept", "13", _without(GroupMember, "_let_go"), SHARED + 9),
     Mutation("reads-do-not-wait", "12", lambda: mock.patch.object(ModelState, "covers", return_value=True), 0),
     Mutation("checkpoint-before-all-is-announced", "14", _checkpoints_at_any_time, 161),
     Mutation("checkpoint-without-its-window", "14", lambda: mock.patch.object(Repeats, "dump", return_value={}), 142),
-    Mutation("trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping, "trim_points", _highest), 7),
+    Mutation(
+        "trims-what-is-needed", "15", _in_place_of(batch_layer.housekeeping.topic_trimming, "trim_points", _highest), 7
+    ),
     Mutation(
         "trims-what-letters-need",
         "15",
-        _in_place_of(batch_layer.housekeeping.Housekeeping, "_dead_letters_written", _needs_no_letters),
+        _in_place_of(batch_layer.housekeeping.topic_trimming.TopicTrimmer, "_dead_letters_written", _needs_no_letters),
         0,
     ),
     Mutation(
         "history-is-not-asked",
         "15",
-        lambda: mock.patch.object(speed_layer.loading, "LogOrHistory", lambda consumer, *_args, **_words: consumer),
+        lambda: mock.patch.object(
+            speed_layer.loading.epoch_loader, "LogOrHistory", lambda consumer, *_args, **_words: consumer
+        ),
         273,
     ),
     Mutation("dead-letters-twice", "17", _in_place_of(DeadLetters, "of", _writes_again), 30),

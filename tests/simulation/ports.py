@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oryx_py.adapters.file_reading import open_reading
-from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.file_systems.reading import open_reading
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.adapters.history_records import HistoryRecords
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.local_store import LocalStore
-from oryx_py.adapters.registry_log import RegistryLog
 from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError, StoreUnavailable
 from oryx_py.messages import partition_of
 from oryx_py.ports import Delivery, EndOfPartition, Headers, OnDelivery, OnFailure, Outgoing, Partition, Record

@@ -10,10 +10,10 @@ from unittest import mock
 
 import structlog
 
-import batch_layer.making
-import serving_layer.follower
-from oryx_py.model.generation import Generation
-from oryx_py.model.manifest import MANIFEST
+import batch_layer.run.new_generation
+import serving_layer.following.update_follower
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.manifest import MANIFEST
 from tests.simulation.process import Failure
 from tests.simulation.serving import threads_of_the_world
 from tests.simulation.trace import Trace
@@ -82,9 +82,9 @@ def _surroundings(trace: Trace) -> Iterator[list[str]]:
     )
     try:
         with (
-            mock.patch.object(serving_layer.follower, "threading", threads_of_the_world),
+            mock.patch.object(serving_layer.following.update_follower, "threading", threads_of_the_world),
             mock.patch.object(Generation, "open", open_once),
-            mock.patch.object(batch_layer.making, "cores", return_value=1),
+            mock.patch.object(batch_layer.run.new_generation, "cores", return_value=1),
         ):
             yield faults
     finally:

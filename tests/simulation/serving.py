@@ -8,10 +8,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from oryx_py.runtime.checkpoints import Checkpoints
+from serving_layer.epoch_sources.registry_source import RegistrySource
+from serving_layer.following.follow_settings import FollowSettings
+from serving_layer.following.model_manager import ModelManager
 from serving_layer.metrics import Metrics
-from serving_layer.model_manager import FollowSettings, ModelManager
-from serving_layer.registry_source import RegistrySource
-from serving_layer.served import ServedModel
+from serving_layer.model.served_model import ServedModel
 from tests.simulation.loop import Loop
 from tests.simulation.ports import Ports
 from tests.simulation.process import Action, Failure, Process
@@ -46,7 +47,7 @@ class _FollowerThread:
 
 
 threads_of_the_world = SimpleNamespace(Thread=_FollowerThread, Semaphore=threading.Semaphore, Event=threading.Event)
-"""In the place of `threading` in `serving_layer.follower`."""
+"""In the place of `threading` in `serving_layer.following.update_follower`."""
 
 
 class ServingProcess(Process):

@@ -10,13 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from oryx_py.errors import ConfigError, OryxError, Replaced, Transient
 from oryx_py.ports import Consumer
+from oryx_py.runtime.restored import Together
 from speed_layer.assembly import assemble
-from speed_layer.checkpointing import Checkpointing
-from speed_layer.claiming import Ownership, Part, claim
-from speed_layer.epoch_run import Phase
+from speed_layer.checkpoints.checkpointing import Checkpointing
+from speed_layer.epochs.run import Phase
+from speed_layer.group_member import GroupMember, MemberConsumer
 from speed_layer.layer import SpeedLayer
-from speed_layer.metrics import Metrics
-from speed_layer.shared import AsMember, SharedLayer
+from speed_layer.sharing.claiming import Ownership, Part, claim
+from speed_layer.telemetry.metrics import Metrics
 from tests.simulation.checkpointing import checkpointing
 from tests.simulation.ports import Ports, SimMembership
 from tests.simulation.process import Action, Failure, Killed, Process
@@ -63,7 +64,7 @@ class SpeedProcess(Process):
         self._writers: list[Loader] = []
         """The threads of who writes checkpoints."""
         self._metrics = Metrics(CollectorRegistry())
-        self.running: SharedLayer | SpeedLayer | None = None
+        self.running: GroupMember | SpeedLayer | None = None
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -73,14 +74,14 @@ class SpeedProcess(Process):
     @property
     def layers(self) -> list[SpeedLayer]:
         """Its layers."""
-        if isinstance(self.running, SharedLayer):
+        if isinstance(self.running, GroupMember):
             return self.running.layers
         return [] if self.running is None else [self.running]
 
     @property
     def is_at_work(self) -> bool:
         """Whether it has not all that it is to have, or has yet to say something of what it has."""
-        if self.running is None or (isinstance(self.running, SharedLayer) and self.running.loads):
+        if self.running is None or (isinstance(self.running, GroupMember) and self.running.loads):
             return True
         runs = [run for layer in self.layers for run in layer.runs]
         return any(run.phase is not Phase.FOLLOW or run.busy for run in runs)
@@ -110,14 +111,14 @@ class SpeedProcess(Process):
         except (ConfigError, Replaced) as refused:
             raise Killed from refused  # and is started again
 
-    def _as_member(self) -> SharedLayer:
+    def _as_member(self) -> GroupMember:
         ports, settings, group_id = self._ports, self.world.settings, self.world.settings.speed.group_id
         membership = SimMembership(self, self.slot)
 
         def new_group() -> Consumer:
-            return AsMember(ports.new_consumer(group_id), membership)
+            return MemberConsumer(ports.new_consumer(group_id), membership)
 
-        return SharedLayer(
+        return GroupMember(
             membership,
             lambda partitions: claim(
                 partial(ports.new_consumer, group_id),
@@ -174,6 +175,6 @@ class SpeedProcess(Process):
         """The epochs that each layer keeps up to date."""
         return {layer: {run.started.epoch for run in layer.runs} for layer in self.layers}
 
-    def _writer(self, taken: Mapping[int, Mapping[int, int]], ownership: Ownership, *, shares: bool) -> Checkpointing:
+    def _writer(self, begun: Mapping[int, Together], ownership: Ownership, *, shares: bool) -> Checkpointing:
         self._writers.append(Loader())
-        return checkpointing(self, self._ports, self._writers[-1], taken, ownership, shares=shares)
+        return checkpointing(self, self._ports, self._writers[-1], begun, ownership, shares=shares)

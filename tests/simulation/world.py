@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.local_store import LocalStore
-from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.config import Settings, load
 from oryx_py.errors import Transient
 from oryx_py.messages import partition_of
-from oryx_py.model.registry import Registry
+from oryx_py.model.epochs.registry import Registry
 from oryx_py.ports import Outgoing, Record, TopicSpec
 from oryx_py.testing.fake_broker import FakeLog
 from oryx_py.testing.fake_group import FakeGroup

@@ -13,8 +13,8 @@ from oryx_py.adapters.places import open_store
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction
 from oryx_py.messages.inbound import read_input
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import EndOfPartition, Record
 from tests.support.generations import AtRest, Pairs, at_rest
 from tests.support.repeats import Sighting, sighting_of

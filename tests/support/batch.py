@@ -13,31 +13,31 @@ import pyarrow.parquet as pq
 from prometheus_client import CollectorRegistry
 
 from batch_layer.engine import Cancelled, Ranges, Rewritten, Trained, Written
-from batch_layer.history.base import Base
-from batch_layer.history.describing import day_of
-from batch_layer.history.file_merging import MergeFiles, unmerged
-from batch_layer.history.forgetting import NOBODYS_ITEM, Forgets
-from batch_layer.history.reshaping import Reshape, as_it_is
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.layer import BatchLayer
-from batch_layer.metrics import Metrics
-from batch_layer.publish import Publisher
+from batch_layer.folding.dedupe import Stretch, window_start
+from batch_layer.folding.forgotten_rows import NOBODYS_ITEM, Forgets
+from batch_layer.folding.input_rows import HISTORY_SCHEMA, Slice, read_slices
+from batch_layer.history.base_generation import Base
+from batch_layer.history.file_footers import day_of
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.housekeeping.file_merging import MergeFiles, unmerged
+from batch_layer.housekeeping.pruning import Prune, unpruned
+from batch_layer.publishing.publisher import Publisher
 from batch_layer.recipe import Recipe, recipe_of
-from batch_layer.repeats import Stretch, window_start
-from batch_layer.rows import HISTORY_SCHEMA, Slice, read_slices
-from batch_layer.steps import Outcome, Parts, Step
+from batch_layer.run.layer import BatchLayer
+from batch_layer.run.steps import Outcome, Parts, Step
+from batch_layer.telemetry.metrics import Metrics
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store
 from oryx_py.config import Input, Model
 from oryx_py.events import FoldSettings, SeenIds, time_of, weigh
 from oryx_py.messages import ModelRef, decode, partition_of
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation
-from oryx_py.model.generation_data import write_data
-from oryx_py.model.history import History
-from oryx_py.model.registry import Registry
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.model.epochs.registry import Registry
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.data_files import write_data
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.history.commits import History
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, Record, TopicSpec
@@ -288,7 +288,7 @@ class BatchWorld:
         self.engine = SlowEngine(self.log, "in", self.recipe)
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
-        self.reshape: Reshape = as_it_is
+        self.prune: Prune = unpruned
         self.tidy: Callable[[Registry, History], None] = lambda _registry, _history: None
         self.merge: MergeFiles = unmerged
 
@@ -340,7 +340,7 @@ class BatchWorld:
                     clock=SystemClock(),
                     rng=np.random.default_rng(),
                     metrics=self.metrics,
-                    reshape=self.reshape,
+                    prune=self.prune,
                     tidy=self.tidy,
                     merge=self.merge,
                 ),

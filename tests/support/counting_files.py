@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 
 __all__ = ["CountingFiles"]
 

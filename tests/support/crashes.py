@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
-from batch_layer.bootstrap import assemble
+from batch_layer.assembly import assemble
 from batch_layer.engine import Base, Engine, Ranges, Rewritten, Trained, Written
-from batch_layer.metrics import Metrics
 from batch_layer.recipe import recipe_of
-from batch_layer.steps import Outcome, Step
+from batch_layer.run.steps import Outcome, Step
+from batch_layer.telemetry.metrics import Metrics
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log, open_files, open_registry, open_store, reach_of
 from oryx_py.config import Settings, load
 from oryx_py.messages import partition_of
-from oryx_py.model.generation import Generation
-from oryx_py.model.registry import Registry
+from oryx_py.model.epochs.registry import Registry
+from oryx_py.model.generations.generation import Generation
 from oryx_py.ports import EndOfPartition, Record, TopicSpec
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.testing.fake_log import FakeLog

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_layer.engine import Engine
-from batch_layer.history.describing import day_of
-from batch_layer.rows import HISTORY_SCHEMA
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.file_footers import day_of
 from oryx_py.events import FoldSettings
 from oryx_py.messages import partition_of
 from tests.support.batch import (

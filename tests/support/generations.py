@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from oryx_py.events import FoldSettings, Interaction, time_of, weigh
 from oryx_py.messages import partition_of
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation
-from oryx_py.model.ids import IdTable
-from oryx_py.model.manifest import Counts, Manifest
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.manifest import Counts, Manifest
+from oryx_py.model.ids.id_table import IdTable
 from oryx_py.numerics.biases import Side
 from oryx_py.numerics.objective import Objective
 from tests.support.biases import biased_ridge

@@ -11,23 +11,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_layer.engine import Engine
-from batch_layer.history.describing import day_of
-from batch_layer.history.file_merging import FileMerger
-from batch_layer.history.reshaping import Reshaper
-from batch_layer.history.retention import Limits
-from batch_layer.history.small_files import SIZES, Sizes
-from batch_layer.history_folder import HistoryFolder
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.file_footers import day_of
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.history.orphan_files import sweep_rows
+from batch_layer.housekeeping.file_merging import FileMerger
+from batch_layer.housekeeping.merge_planning import SIZES, Sizes
+from batch_layer.housekeeping.pruning import Pruner
+from batch_layer.housekeeping.row_retention import Limits
 from batch_layer.recipe import recipe_of
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.sweeping import sweep_rows
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import history_log
 from oryx_py.config import Input, Model
 from oryx_py.events import FoldSettings
 from oryx_py.messages import partition_of
-from oryx_py.model.history import IMPORTED_FROM, HistoryFile
-from oryx_py.model.manifest import Counts, Manifest
+from oryx_py.model.generations.manifest import Counts, Manifest
+from oryx_py.model.history.commits import IMPORTED_FROM, HistoryFile
 from oryx_py.testing.fake_log import FakeLog
 from tests.support.batch import SlowEngine, read_history, window_starts
 
@@ -109,10 +109,10 @@ class HistoryWorld:
         """Return an engine that folds by these settings."""
         return kind(FakeLog(), "in", cast("Any", SimpleNamespace(fold=fold)))
 
-    def reshape(self, fold: FoldSettings, limits: Limits = _NO_LIMITS) -> None:
+    def prune(self, fold: FoldSettings, limits: Limits = _NO_LIMITS) -> None:
         """Make a generation, in name."""
         newest = SimpleNamespace(generation=self.last.generation) if self.last else None
-        Reshaper(
+        Pruner(
             log=self.log,
             folder=self.files,
             engine=self.engine(fold),

@@ -4,7 +4,7 @@ Else, where nothing is compiled yet, each process of the tests that comes before
 """
 
 from oryx_py.cli.evaluate.training import Trainer
-from speed_layer.assembly import compile_kernel
+from speed_layer.solving.compiling import compile_kernel
 from tests.support.training import recipe
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_layer.engine import Engine
-from batch_layer.rows import HISTORY_SCHEMA
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
 from tests.support.batch import read_history
 from tests.support.forgetting import DAY_MS, commits_of
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.model_files import model_opener
+from oryx_py.adapters.generation_stores.oryx2_files import model_opener
 from oryx_py.ports import Outgoing, TopicAdmin, TopicSpec
 from oryx_py.runtime.oryx2_log import Oryx2Log
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
+from serving_layer.epoch_sources.oryx2_source import Oryx2Source
+from serving_layer.following.follow_settings import FollowSettings
+from serving_layer.following.model_manager import ModelManager
 from serving_layer.metrics import Metrics
-from serving_layer.model_manager import FollowSettings, ModelManager
-from serving_layer.oryx2_source import Oryx2Source
 from tests.support.oryx2 import Vectors, pmml, up, write_model
 from tests.support.serving import INPUT_PARTITIONS
 

@@ -14,9 +14,9 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.config import load
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
-from speed_layer.metrics import Metrics
-from speed_layer.oryx2_assembly import assemble_oryx2
-from speed_layer.oryx2_layer import Oryx2SpeedLayer
+from speed_layer.oryx2.assembly import assemble_oryx2
+from speed_layer.oryx2.layer import Oryx2SpeedLayer
+from speed_layer.telemetry.metrics import Metrics
 from tests.support.oryx2 import pmml, up
 from tests.support.oryx_rule import Vectors
 

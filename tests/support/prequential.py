@@ -10,7 +10,7 @@ from batch_layer.recipe import Recipe, recipe_of
 from oryx_py.cli.evaluate.log import Log, LogBuilder
 from oryx_py.config import Input, Model
 from oryx_py.events import Interaction
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from tests.support.generations import Pairs, at_rest
 from tests.support.oryx_rule import formula
 

@@ -6,20 +6,21 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_store import LocalStore
-from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.messages import ModelRef, Progress, Update, encode
-from oryx_py.model.checkpoint import Covered, write_checkpoint
-from oryx_py.model.generation import Generation
-from oryx_py.model.registry import EpochStarted, GenerationState
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import Covered, write_checkpoint
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import Outgoing, TopicAdmin, TopicSpec
 from oryx_py.runtime.checkpoints import Checkpoints, name_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from oryx_py.testing.memory_log import MemoryCommitLog
+from serving_layer.epoch_sources.registry_source import RegistrySource
+from serving_layer.following.follow_settings import FollowSettings
+from serving_layer.following.model_manager import ModelManager
 from serving_layer.metrics import Metrics
-from serving_layer.model_manager import FollowSettings, ModelManager
-from serving_layer.registry_source import RegistrySource
 from tests.support.serving import INPUT_PARTITIONS, ITEMS, PAIRS, USERS, write_world
 
 UPDATES = "up"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from batch_layer.steps import Step
+from batch_layer.run.steps import Step
 
 __all__ = ["Kill", "RealRuns"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.objective import Objective
 
 CONSTANTS: dict[str, dict[str, float]] = {

@@ -15,21 +15,21 @@ from oryx_py.config import Api
 from oryx_py.errors import BrokerUnavailable, OryxError
 from oryx_py.events import FoldSettings
 from oryx_py.messages import partition_of
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation, write_generation
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation, write_generation
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Delivery, Headers, Outgoing
 from serving_layer.app import build_app
-from serving_layer.bootstrap import one_core
-from serving_layer.broadcast import Broadcast
-from serving_layer.folding import ExactFolding, Folding
+from serving_layer.event_loop.broadcast import Broadcast
 from serving_layer.metrics import Metrics
-from serving_layer.readiness import NO_MODEL, Readiness
-from serving_layer.served import ServedModel, served_model
+from serving_layer.model.readiness import NO_MODEL, Readiness
+from serving_layer.model.served_model import ServedModel, served_model
+from serving_layer.search.fold_in import ExactFolding, Folding
+from serving_layer.startup.process_limits import one_core
 
 INPUT_PARTITIONS = 2
 LIMITS = {"max_line_size": 16_384, "max_field_size": 16_384, "auto_decompress": False}
-"""Of aiohttp's own protocol, as `serving_layer.bounded_connection` sets them."""
+"""Of aiohttp's own protocol, as `serving_layer.connections.bounded_connection` sets them."""
 EPOCH = 3
 ITEMS = {
     "a": [1.0, 0.0],

@@ -24,7 +24,8 @@ from oryx_py.config import Settings
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.runtime.telemetry import configure_logging
 from oryx_py.testing.fake_log import FakeConsumer, FakeProducer
-from serving_layer.bootstrap import Ports, serve
+from serving_layer.bootstrap import serve
+from serving_layer.startup.ports import Ports
 from tests.support.publishing import UPDATES, Publisher
 from tests.support.serving import INPUT_PARTITIONS, ITEMS, PAIRS, USERS, write_world
 

@@ -11,14 +11,14 @@ import numpy as np
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import OryxError
 from oryx_py.events import Interaction
-from oryx_py.model.checkpoint import CheckpointManifest, decode_checkpoint
+from oryx_py.model.checkpoints.checkpoint_files import CheckpointManifest, decode_checkpoint
 from oryx_py.ports import Consumer
 from oryx_py.testing.fake_group import FakeGroup, FakeMembership
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from speed_layer.checkpointing import NoCheckpoints, Writer
-from speed_layer.claiming import Ownership, Part, claim
+from speed_layer.checkpoints.writer import NoCheckpoints, Writer
+from speed_layer.group_member import GroupMember, MemberConsumer
 from speed_layer.layer import SpeedLayer
-from speed_layer.shared import AsMember, SharedLayer
+from speed_layer.sharing.claiming import Ownership, Part, claim
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld
 
@@ -44,7 +44,7 @@ class SharedWorld(SpeedWorld):
             partitions=PARTITIONS,
         )
         self.group = FakeGroup(self.log, self.settings.speed.group_id, PARTITIONS, lambda: 0.0)
-        self.processes: dict[str, SharedLayer] = {}
+        self.processes: dict[str, GroupMember] = {}
         self.folder = Path(self.settings.store_uri) / "checkpoints"
 
     def close(self) -> None:
@@ -66,10 +66,12 @@ class SharedWorld(SpeedWorld):
 
         def load(partitions: frozenset[int], ownership: Ownership) -> "Future[SpeedLayer]":
             found: Future[SpeedLayer] = Future()
-            found.set_result(self.assembled(Part(partitions, ownership, lambda: AsMember(outsider(), membership))))
+            found.set_result(
+                self.assembled(Part(partitions, ownership, lambda: MemberConsumer(outsider(), membership)))
+            )
             return found
 
-        self.processes[name] = SharedLayer(membership, claimed, load, SystemClock())
+        self.processes[name] = GroupMember(membership, claimed, load, SystemClock())
 
     def assembled(self, part: Part) -> SpeedLayer:
         def writer(begun: Any, ownership: Ownership) -> Writer:
@@ -118,7 +120,7 @@ class SharedWorld(SpeedWorld):
         self.producer.flush(5)
 
     def _heard(self, layer: SpeedLayer) -> bool:
-        hearing = [run._hearing for run in layer.runs if run._hearing is not None]
+        hearing = [run._listener for run in layer.runs if run._listener is not None]
         items = self.admin.end_offsets(self.settings.items.topic)
         return all(each.reached[p] >= items[p] for each in hearing for p in each.reached)
 

@@ -11,19 +11,20 @@ import aiohttp
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from batch_layer.bootstrap import assemble
-from batch_layer.metrics import Metrics
+from batch_layer.assembly import assemble
 from batch_layer.recipe import recipe_of
-from batch_layer.steps import Outcome
+from batch_layer.run.steps import Outcome
+from batch_layer.telemetry.metrics import Metrics
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.adapters.places import history_log
 from oryx_py.events import Interaction
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.testing.fake_log import FakeLog
-from serving_layer.bootstrap import Ports, serve
+from serving_layer.bootstrap import serve
+from serving_layer.startup.ports import Ports
 from tests.support.batch import SlowEngine
 from tests.support.polling import until
 from tests.support.speed import SpeedWorld

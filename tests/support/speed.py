@@ -17,20 +17,21 @@ from oryx_py.config import load
 from oryx_py.errors import BadMessage
 from oryx_py.events import FoldSettings, Interaction, encode_csv
 from oryx_py.messages import Progress, decode
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation, new_generation_name, write_generation
-from oryx_py.model.registry import EpochStarted, GenerationState
-from oryx_py.model.state import ModelState
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation, new_generation_name, write_generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
+from oryx_py.ports import Clock, Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
 from oryx_py.runtime.log_or_history import Past
+from oryx_py.runtime.restored import Together
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.assembly import assemble
-from speed_layer.checkpointing import Checkpointing
-from speed_layer.claiming import Ownership
-from speed_layer.forking import at_once
+from speed_layer.checkpoints.checkpointing import Checkpointing
+from speed_layer.checkpoints.forking import unforked
 from speed_layer.layer import SpeedLayer
-from speed_layer.metrics import Metrics
+from speed_layer.sharing.claiming import Ownership
+from speed_layer.telemetry.metrics import Metrics
 from tests.support.generations import Pairs, generation_of
 
 __all__ = ["K", "SpeedWorld", "fake_world"]
@@ -85,7 +86,8 @@ class SpeedWorld:
         self.store = open_store(self.settings.store_uri)
         self.registry = open_registry(self.settings.store_uri)
         self.checkpoints = open_checkpoints(self.settings.store_uri)
-        self.spawn = at_once
+        self.spawn = unforked
+        self.clock: Clock = SystemClock()
         self.counted = CollectorRegistry()
         self.metrics = Metrics(self.counted)
         self._seeds = itertools.count()
@@ -159,7 +161,7 @@ class SpeedWorld:
         self.registry.append(seen, [GenerationState(name, "published"), epoch])
         return epoch.epoch
 
-    def writer(self, begun: Mapping[int, Mapping[int, int]], ownership: Ownership) -> Checkpointing:
+    def writer(self, begun: Mapping[int, Together], ownership: Ownership) -> Checkpointing:
         """Return who writes checkpoints whenever something has come."""
         rng = np.random.default_rng(next(self._seeds))
         return Checkpointing(
@@ -169,11 +171,11 @@ class SpeedWorld:
             new_name=lambda now_ms: new_generation_name(now_ms, rng),
             spawn=self.spawn,
             background=ThreadPoolExecutor(1),
-            clock=SystemClock(),
+            clock=self.clock,
             metrics=self.metrics,
             interval_s=0.0,
             kept=2,
-            taken=begun,
+            begun=begun,
             ownership=ownership,
         )
 
@@ -200,7 +202,7 @@ class SpeedWorld:
             new_consumer=self.new_consumer,
             store=self.store,
             registry=self.registry,
-            clock=SystemClock(),
+            clock=self.clock,
             loader=self._loader,
             metrics=self.metrics,
             **how,
@@ -222,7 +224,7 @@ class SpeedWorld:
             return (
                 held == [epoch]
                 and all(layer.runs[0].announced.get(p, 0) >= o for p, o in end.items() if o)
-                and (not layer.waiting_for() and epoch in layer.announced_epochs)
+                and (not layer.waiting_for() and layer.runs[0].announced_at is not None)
             )
 
         self.run(layer, settled, timeout_s)

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from batch_layer.progress import Progress
 from batch_layer.recipe import Recipe, recipe_of
 from batch_layer.spark.preparing import Prepared
+from batch_layer.telemetry.progress import Progress
 from oryx_py.adapters.places import Reach
 from oryx_py.config import Input, Model
-from oryx_py.model.csr import Csr
 from oryx_py.model.files import write_array
-from oryx_py.model.history_files import history_files
-from oryx_py.model.ids import write_ids
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.history_files import history_files
+from oryx_py.model.ids.id_table import write_ids
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def recipe(**model: object) -> Recipe:
 
 def _train(argument: str) -> None:
     """Train in a Spark session of this process's own; prints each epoch."""
-    from batch_layer.exchange import StoreExchange
     from batch_layer.spark.fitting import TASK_BYTES, TRAINING_TASKS, fit_generation
-    from batch_layer.spark.session import close_session, open_session
+    from batch_layer.spark.session.opening import close_session, open_session
+    from batch_layer.task_files.store_exchange import StoreExchange
 
     given = json.loads(argument)
     into, work = Path(given["into"]), Path(given["work"])

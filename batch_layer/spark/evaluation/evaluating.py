@@ -13,21 +13,21 @@ import structlog
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
-from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
 from batch_layer.evaluation.ranking import Targets, most_users, new_to_their_users, of_rankings, rank
 from batch_layer.evaluation.rating import of_ratings
-from batch_layer.exchange import Exchange
-from batch_layer.progress import OnProgress, Progress, unheard
+from batch_layer.host.cores import cores
 from batch_layer.recipe import Recipe
-from batch_layer.spark.evaluation.splitting import cut_of, time_of_row
 from batch_layer.spark.evaluation.targets import Found, find_targets
+from batch_layer.spark.evaluation.time_split import cut_of, time_of_row
 from batch_layer.spark.fitting import Fitted
 from batch_layer.spark.preparing import Prepared, prepare
-from batch_layer.spark.tasks import Hands, InThreads, OnSpark
-from batch_layer.spark.weighing import weigh_rows
-from batch_layer.stopwatch import Stopwatch
-from oryx_py.model.history_files import map_histories
+from batch_layer.spark.rows.weighing import weigh_rows
+from batch_layer.spark.session.tasks import Hands, InThreads, OnSpark
+from batch_layer.task_files.exchange import Exchange
+from batch_layer.telemetry.progress import OnProgress, Progress, unheard
+from batch_layer.telemetry.stopwatch import Stopwatch
+from oryx_py.model.generations.history_files import map_histories
 
 __all__ = ["Evaluated", "Fit", "evaluate"]
 
@@ -96,6 +96,8 @@ def evaluate(
         on_progress(Progress(step="evaluate"))
         cut_ms = cut_of(rows, recipe.test_fraction)
         if cut_ms is None:
+            hint = "imported rows without a timestamp are all of the moment when they were imported"
+            log.warning("not_evaluated", reason="the times of the rows do not divide them so", hint=hint)
             return None
         into, scratch = work / "model", work / "scratch"
         into.mkdir(parents=True)

@@ -14,10 +14,10 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own idiom
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from batch_layer.evaluation.ranking import Targets
-from batch_layer.spark.folding import sorted_rows, told_rows
-from batch_layer.streams import PAIRS_SCHEMA, fold_stream
+from batch_layer.folding.fold_stream import PAIRS_SCHEMA, fold_stream
+from batch_layer.spark.rows.fold_input import sorted_rows, told_rows
 from oryx_py.events import FoldSettings
-from oryx_py.model.ids import IdTable
+from oryx_py.model.ids.id_table import IdTable
 
 __all__ = ["Found", "find_targets"]
 

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from batch_layer.engine import Cancelled
-from batch_layer.progress import OnProgress, Progress
-from batch_layer.spark.tasks import Hands
+from batch_layer.spark.session.tasks import Hands
+from batch_layer.telemetry.progress import OnProgress, Progress
 from batch_layer.training.alone import Alone, Told, ask_to_end, progress_of, train_alone
+from batch_layer.training.item_training import Outcome
 from batch_layer.training.job import Job
-from batch_layer.training.whole import Outcome
 
 __all__ = ["on_one_task"]
 

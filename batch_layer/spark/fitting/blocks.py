@@ -7,14 +7,14 @@ import numpy as np
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
-from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
-from batch_layer.progress import OnProgress, Progress
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.host.cores import cores
+from batch_layer.spark.session.tasks import on_tasks
+from batch_layer.telemetry.progress import OnProgress, Progress
 from batch_layer.training.blocks import BlockWorkers, Cuts, Factors, RunGroups, Sources, solve_in_blocks
 from batch_layer.training.held_out import Validation
+from batch_layer.training.item_training import Outcome, train_items
 from batch_layer.training.job import Job
-from batch_layer.training.whole import Outcome, train_items
 from oryx_py.model.files import create_array, open_array
 from oryx_py.numerics.als import Course, SideName
 from oryx_py.numerics.als.phases import Half

@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 import structlog
 from pyspark.sql import SparkSession
 
-from batch_layer.memory import available_bytes
+from batch_layer.host.memory import available_bytes
 from batch_layer.recipe import Recipe
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.slots import slots
-from batch_layer.spark.tasks import Hands, InThreads, OnSpark, on_tasks
+from batch_layer.spark.session.task_slots import slots
+from batch_layer.spark.session.tasks import Hands, InThreads, OnSpark, on_tasks
 from batch_layer.training.blocks import least_task_bytes
 from batch_layer.training.job import Job
 from oryx_py.errors import NoRoom, UserError

@@ -7,23 +7,24 @@ from typing import Any
 import numpy as np
 from pyspark.sql import SparkSession
 
-from batch_layer.exchange import Exchange, FolderExchange
-from batch_layer.progress import OnProgress, Progress, unheard
+from batch_layer.host.disk_space import Wanted, check_room
 from batch_layer.recipe import Recipe
-from batch_layer.room import Wanted, check_room
 from batch_layer.spark.fitting.alone import on_one_task
 from batch_layer.spark.fitting.blocks import in_blocks, users_in_blocks
 from batch_layer.spark.fitting.choice import Way, hands_for, is_local, way_of
-from batch_layer.spark.fitting.finishing import publish_items, solve_users
 from batch_layer.spark.fitting.fitted import Fitted
+from batch_layer.spark.fitting.published_factors import publish_items, solve_users
 from batch_layer.spark.fitting.rounds import on_many_tasks
 from batch_layer.spark.preparing import Prepared
-from batch_layer.stopwatch import Stopwatch
+from batch_layer.task_files.exchange import Exchange
+from batch_layer.task_files.folder_exchange import FolderExchange
+from batch_layer.telemetry.progress import OnProgress, Progress, unheard
+from batch_layer.telemetry.stopwatch import Stopwatch
 from batch_layer.training.blocks import SIDES, Sources, cut_sides
+from batch_layer.training.item_training import Outcome
 from batch_layer.training.job import Job
-from batch_layer.training.whole import Outcome
 from oryx_py.model.files import map_array
-from oryx_py.model.history_files import history_files
+from oryx_py.model.generations.history_files import history_files
 from oryx_py.numerics.als.sizing import needs
 
 __all__ = ["fit_generation"]

@@ -8,14 +8,14 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
-from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
-from batch_layer.progress import OnProgress, Progress
-from batch_layer.spark.tasks import on_tasks
+from batch_layer.host.cores import cores
+from batch_layer.spark.session.tasks import on_tasks
+from batch_layer.telemetry.progress import OnProgress, Progress
 from batch_layer.training.held_out import Validation
+from batch_layer.training.item_training import Outcome, train_items
 from batch_layer.training.job import Job
-from batch_layer.training.mapped import MappedWorkers
-from batch_layer.training.whole import Outcome, train_items
+from batch_layer.training.mapped_workers import MappedWorkers
 from oryx_py.numerics.als import Course
 from oryx_py.numerics.arrays import BoolVector, FloatMatrix
 

@@ -7,14 +7,14 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from batch_layer.engine import Cancelled
-from batch_layer.progress import OnProgress, Progress, unheard
 from batch_layer.recipe import Recipe
 from batch_layer.spark.fitting import Fitted, publish_items, solve_users
 from batch_layer.spark.mllib.pairs import read_pairs, write_factors
 from batch_layer.spark.mllib.training import fit
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.tasks import OnSpark
-from batch_layer.stopwatch import Stopwatch
+from batch_layer.spark.session.tasks import OnSpark
+from batch_layer.telemetry.progress import OnProgress, Progress, unheard
+from batch_layer.telemetry.stopwatch import Stopwatch
 from oryx_py.model.files import map_array
 
 __all__ = ["fit_mllib"]

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from oryx_py.model.files import create_array, write_span
-from oryx_py.model.history_files import map_histories
+from oryx_py.model.generations.history_files import map_histories
 
 __all__ = ["read_pairs", "write_factors"]
 

@@ -5,20 +5,20 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from batch_layer.cores import cores
 from batch_layer.engine import Cancelled
-from batch_layer.exchange import Exchange
-from batch_layer.history.base import Base
-from batch_layer.progress import OnProgress, Progress, unheard
-from batch_layer.room import Wanted, check_room
-from batch_layer.spark.folding import told_rows
-from batch_layer.spark.preparing.items import number_items
-from batch_layer.spark.preparing.parts import fold_into_parts, part_path
+from batch_layer.history.base_generation import Base
+from batch_layer.host.cores import cores
+from batch_layer.host.disk_space import Wanted, check_room
+from batch_layer.spark.preparing.fold import fold_into_parts, part_path
+from batch_layer.spark.preparing.item_histories import write_items
+from batch_layer.spark.preparing.item_table import number_items
 from batch_layer.spark.preparing.prepared import Prepared
-from batch_layer.spark.preparing.spans import write_users
-from batch_layer.spark.preparing.transposition import write_items
-from batch_layer.spark.tasks import InThreads, OnSpark
-from batch_layer.stopwatch import Stopwatch
+from batch_layer.spark.preparing.user_table import write_users
+from batch_layer.spark.rows.fold_input import told_rows
+from batch_layer.spark.session.tasks import InThreads, OnSpark
+from batch_layer.task_files.exchange import Exchange
+from batch_layer.telemetry.progress import OnProgress, Progress, unheard
+from batch_layer.telemetry.stopwatch import Stopwatch
 from oryx_py.events.fold import FoldSettings
 
 __all__ = ["parts_for", "prepare"]
@@ -74,7 +74,7 @@ def prepare(
             counts = fold_into_parts(told_rows(rows), fold, work, parts, exchange)
         else:
             # Not above: the workers of the plain fold import this module too, and this one brings numba.
-            from batch_layer.spark.preparing.onto import fold_onto
+            from batch_layer.spark.preparing.fold_onto import fold_onto
 
             counts = fold_onto(spark, base, rows, fold, work, parts)
         timed.wrote("fold", sum(part.file_bytes for part in counts))

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from batch_layer.exchange import Exchange
+from batch_layer.task_files.exchange import Exchange
 from batch_layer.training.job import Job
-from oryx_py.model.history_files import map_histories
+from oryx_py.model.generations.history_files import map_histories
 from oryx_py.numerics.als import SideName
 from oryx_py.numerics.als.phases import blocks
 from oryx_py.numerics.als.portions import Group, fixed_bytes, groups_of, largest_row, portion_bytes

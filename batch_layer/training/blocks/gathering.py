@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_layer.exchange import Exchange
+from batch_layer.task_files.exchange import Exchange
 from batch_layer.training.blocks.cutting import Factors
-from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.als.portions import READ_BYTES
 from oryx_py.numerics.arrays import FloatMatrix, IntVector
+from oryx_py.numerics.compiled.aligned import aligned
 
 __all__ = ["gather", "read_rows", "runs"]
 

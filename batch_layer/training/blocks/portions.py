@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_layer.exchange import Exchange
-from oryx_py.model.history_files import history_files
+from batch_layer.task_files.exchange import Exchange
+from oryx_py.model.generations.history_files import history_files
 from oryx_py.numerics.als import Observed, SideName
 from oryx_py.numerics.als.phases import Block
 from oryx_py.numerics.arrays import DoubleVector, IntVector

@@ -15,8 +15,8 @@ from oryx_py.model.files import create_array, map_array, write_array, write_span
 from oryx_py.numerics.als.phases import Half, block_gram, summed
 from oryx_py.numerics.als.portions import Group
 from oryx_py.numerics.arrays import DoubleMatrix, FloatMatrix
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["solve_in_blocks"]

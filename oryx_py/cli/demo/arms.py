@@ -10,8 +10,8 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.model.generation import Generation
-from oryx_py.numerics.topn import top_n
+from oryx_py.model.generations.generation import Generation
+from oryx_py.numerics.ranking.topn import top_n
 
 __all__ = ["Frozen", "Numbers"]
 

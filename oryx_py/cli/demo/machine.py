@@ -24,7 +24,7 @@ from oryx_py.local.child import Child, RunningChild
 from oryx_py.local.lines import LogFiles
 from oryx_py.local.supervisor import Supervisor
 from oryx_py.local.tailing import tail
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 
 __all__ = ["Machine", "temporary_machine"]
 

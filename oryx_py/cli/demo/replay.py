@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from oryx_py.cli.demo.arms import Frozen, Numbers
 from oryx_py.client import Client, NotFound, Written
 from oryx_py.events import Interaction
-from oryx_py.numerics.metrics import hit_rate, ndcg
+from oryx_py.numerics.ranking.metrics import hit_rate, ndcg
 
 __all__ = ["ARMS", "K", "Outcome", "Score", "replay", "scores"]
 

@@ -17,7 +17,7 @@ from oryx_py.cli.screen import Screen
 from oryx_py.cli.sending import Line, Refused, Sender
 from oryx_py.errors import OryxError
 from oryx_py.events import Interaction, encode_csv
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 
 __all__ = ["Plan", "play"]
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from oryx_py.cli.evaluate.known import Known
 from oryx_py.cli.evaluate.log import Log
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.arrays import FloatVector
-from speed_layer.fold import Fold
-from speed_layer.folding import EpochFold
-from speed_layer.oryx_fold import OryxFold
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.folding.fold import Fold
+from speed_layer.oryx_rule.fold import OryxFold
 
 __all__ = ["ARMS", "TITLES", "Arm", "ArmName", "ModelArm", "PopularityArm", "make_arms"]
 
@@ -170,7 +170,7 @@ def make_arms(names: Sequence[ArmName], log: Log, known: Known, generation: Gene
 
 
 def _exact(state: ModelState) -> Fold:
-    return EpochFold(state, 1)
+    return ExactFold(state, 1)
 
 
 def _by_oryx(state: ModelState) -> Fold:

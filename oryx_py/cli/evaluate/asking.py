@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from batch_layer.cores import cores
+from batch_layer.host.cores import cores
 from batch_layer.recipe import Recipe, recipe_of
 from oryx_py.cli.choices import BulkFormat, Unit
 from oryx_py.cli.evaluate.arms import ARMS, ArmName
@@ -16,7 +16,7 @@ from oryx_py.cli.invocation import Invocation
 from oryx_py.cli.visible import visible
 from oryx_py.config import Settings
 from oryx_py.errors import UserError
-from oryx_py.numerics.oryx_rule import check_rule
+from oryx_py.numerics.fold_in.oryx_rule import check_rule
 from oryx_py.testing import drifting
 
 __all__ = ["allowed", "arms_of", "read_log", "trainer_of", "with_options"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from oryx_py.cli.evaluate.arms import ArmName
 from oryx_py.cli.evaluate.replay import Outcomes
 from oryx_py.numerics.arrays import BoolVector, DoubleMatrix, DoubleVector
-from oryx_py.numerics.resampling import Interval, cluster_sums, interval
+from oryx_py.numerics.ranking.resampling import Interval, cluster_sums, interval
 
 __all__ = ["DRAWS", "GROUPS", "METRICS", "Difference", "Figures", "Mean", "Recovered", "figures", "gains"]
 

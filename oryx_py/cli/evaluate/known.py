@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from oryx_py.cli.evaluate.log import Log
 from oryx_py.cli.evaluate.training import ageless, folded
 from oryx_py.events import FoldSettings, fold_pair, weigh
-from oryx_py.model.csr import Csr
+from oryx_py.model.generations.csr import Csr
 
 __all__ = ["Known"]
 

@@ -52,12 +52,10 @@ def read_history(settings: "Settings", on_rows: Callable[[int], None] = lambda _
     Raises:
         UserError, StoreUnavailable: it cannot be read.
     """
-    import pyarrow.parquet as pq
-
-    from batch_layer.history.forgetting import Forgets, Repeats
-    from oryx_py.adapters.file_reading import open_reading
+    from batch_layer.folding.forgotten_rows import Forgets, Repeats
+    from oryx_py.adapters.file_systems.reading import open_reading
     from oryx_py.adapters.places import history_log, open_files, reach_of
-    from oryx_py.cli.history_files.writing import in_order
+    from oryx_py.cli.history_files.ordering import rows_in_order
     from oryx_py.local.endpoint import located
 
     settings = located(settings)
@@ -69,9 +67,7 @@ def read_history(settings: "Settings", on_rows: Callable[[int], None] = lambda _
     )
 
     def rows(columns: list[str] | None = None) -> Iterator["pa.Table"]:
-        for file in in_order(history):
-            with pq.ParquetFile(open_reading(files, file.path)) as source:
-                yield source.read(columns).sort_by([("partition", "ascending"), ("offset", "ascending")])
+        return rows_in_order(history, lambda path: open_reading(files, path), columns)
 
     forgets, known = Forgets(), Repeats(fold)
     for table in rows(Repeats.COLUMNS):

@@ -13,7 +13,7 @@ from oryx_py.cli.evaluate.arms import Arm, ArmName, make_arms
 from oryx_py.cli.evaluate.known import Known
 from oryx_py.cli.evaluate.log import Log
 from oryx_py.cli.evaluate.training import Trainer
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.numerics.arrays import BoolVector, FloatVector, IntVector
 
 __all__ = ["Clocks", "Counts", "Outcomes", "Part", "Replay", "rank_of"]

@@ -11,9 +11,9 @@ from oryx_py.cli.evaluate.figures import DRAWS, GROUPS, METRICS, Difference, Fig
 from oryx_py.cli.evaluate.replay import Costs, Part, Replay
 from oryx_py.cli.screen import Screen
 from oryx_py.errors import NearSingular
-from oryx_py.model.generation import Generation
-from oryx_py.numerics.resampling import Interval
-from speed_layer.oryx_steps import Solvers
+from oryx_py.model.generations.generation import Generation
+from oryx_py.numerics.ranking.resampling import Interval
+from speed_layer.oryx_rule.steps import Solvers
 
 __all__ = ["METHOD", "as_object", "headline", "notes", "show"]
 

@@ -11,13 +11,13 @@ from batch_layer.recipe import Recipe
 from oryx_py.cli.evaluate.log import Log, LogBuilder
 from oryx_py.errors import UserError
 from oryx_py.events import FoldSettings, Interaction, KindSettings, fold_columns, weigh_columns
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation
-from oryx_py.model.in_memory import generation_in_memory
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.in_memory import generation_in_memory
 from oryx_py.numerics.als import Course, Plan, State, Threads, observed, start, train
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, IntVector
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import eigenbasis, gram
 from oryx_py.numerics.objective import Objective
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.errors import OryxError
-from oryx_py.model.ids import id_files
+from oryx_py.model.ids.id_table import id_files
 from oryx_py.ports.files import Files
 
 __all__ = ["Unreadable", "list_has", "numbers_have", "row_of"]
@@ -22,7 +22,7 @@ class Unreadable(OryxError):
 
 
 def row_of(files: Files, path: str, side: str, wanted: str) -> int:
-    """Return the row of an ID in a table (`oryx_py.model.ids`), -1 for none; by bisection, as its IDs ascend bytewise.
+    """Return the row of an ID in a table (`oryx_py.model.ids.id_table`), -1 for none: by bisection, as IDs ascend.
 
     Raises:
         Unreadable: the table is missing or damaged.
@@ -49,7 +49,7 @@ def row_of(files: Files, path: str, side: str, wanted: str) -> int:
 
 
 def list_has(files: Files, offsets: str, data: str, wanted: str) -> bool:
-    """Say whether a list of IDs in any order (`oryx_py.model.packed_ids`) has one; ``data`` is cut by ``offsets``.
+    """Say whether a list of IDs in any order (`oryx_py.model.ids.packed_ids`) has one; ``data`` is cut by ``offsets``.
 
     Raises:
         Unreadable: a file is missing or damaged.

@@ -6,8 +6,8 @@ from oryx_py.cli.forget.arrays import list_has, numbers_have, row_of
 from oryx_py.cli.forget.files import Folder
 from oryx_py.cli.forget.subject import Forgotten
 from oryx_py.errors import OryxError
-from oryx_py.model.checkpoint import CheckpointManifest, decode_checkpoint
-from oryx_py.model.manifest import MANIFEST
+from oryx_py.model.checkpoints.checkpoint_files import CheckpointManifest, decode_checkpoint
+from oryx_py.model.generations.manifest import MANIFEST
 from oryx_py.ports.files import Files
 
 __all__ = ["checkpoint_has", "manifest_of"]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.adapters.file_reading import open_reading
-from oryx_py.adapters.paths import GENERATION
+from oryx_py.adapters.file_systems.paths import GENERATION
+from oryx_py.adapters.file_systems.reading import open_reading
 from oryx_py.cli.forget.arrays import Unreadable, row_of
 from oryx_py.cli.forget.proof import Held
 from oryx_py.cli.forget.subject import Forgotten, Subject
 from oryx_py.errors import OryxError
-from oryx_py.model.manifest import MANIFEST, Manifest, decode_manifest
+from oryx_py.model.generations.manifest import MANIFEST, Manifest, decode_manifest
 from oryx_py.ports.files import Files
 
 if TYPE_CHECKING:

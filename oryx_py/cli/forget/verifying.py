@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of, work_of
 from oryx_py.cli.forget import files as on_files
 from oryx_py.cli.forget import topics as on_topics
@@ -25,7 +25,7 @@ from oryx_py.cli.forget.subject import Forgotten, Subject
 from oryx_py.cli.forget.until import Until
 from oryx_py.config import Settings
 from oryx_py.errors import TopicsChanged
-from oryx_py.model.registry import Registry
+from oryx_py.model.epochs.registry import Registry
 from oryx_py.ports import Consumer, Record, TopicAdmin
 from oryx_py.ports.files import Files
 

@@ -4,27 +4,23 @@ import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, cast
+from typing import Any, BinaryIO, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from batch_layer.history.describing import day_of
-from batch_layer.history.forgetting import Forgets, Repeats
+from batch_layer.folding.forgotten_rows import Forgets, Repeats
 from oryx_py.cli.choices import TableFormat
+from oryx_py.cli.history_files.ordering import rows_in_order
 from oryx_py.errors import UserError
 from oryx_py.events import FoldSettings
-from oryx_py.model.history import History, HistoryFile
+from oryx_py.model.history.commits import History
 
-__all__ = ["export_rows", "in_order"]
+__all__ = ["export_rows"]
 
 _GROUP_ROWS: Final = 131_072
-_IN_FOLD: Final[list[tuple[str, Literal["ascending", "descending"]]]] = [
-    ("partition", "ascending"),
-    ("offset", "ascending"),
-]
 
 
 def export_rows(
@@ -37,7 +33,8 @@ def export_rows(
 ) -> int:
     """Write the history's rows, each partition's in the order of their offsets; returns how many were written.
 
-    The file appears when it is whole. Memory is bounded by the history's largest file.
+    The file appears when it is whole. Memory is bounded by the history's largest file, and by some of one commit's
+    where these were rewritten.
 
     Args:
         history: which files.
@@ -54,14 +51,13 @@ def export_rows(
     repeats, forgets = Repeats(fold), Forgets()
     if format_ == "csv":
         known = Repeats(fold)
-        for file in in_order(history):
-            forgets.add(known.without(_table(read(file.path), Repeats.COLUMNS).sort_by(_IN_FOLD)))
+        for rows in rows_in_order(history, read, Repeats.COLUMNS):
+            forgets.add(known.without(rows))
     aside = to.with_name(f".{to.name}.tmp")
     written = done = 0
     try:
         with _writer(aside, to.suffix == ".gz", format_) as write:
-            for file in in_order(history):
-                rows = _table(read(file.path)).sort_by(_IN_FOLD)
+            for rows in rows_in_order(history, read):
                 done += rows.num_rows
                 if format_ == "csv":
                     rows = _told(forgets.without(repeats.without(rows)))
@@ -74,21 +70,6 @@ def export_rows(
     finally:
         aside.unlink(missing_ok=True)
     return written
-
-
-def _table(source: BinaryIO | Path, columns: list[str] | None = None) -> pa.Table:
-    with pq.ParquetFile(source) as file:
-        return file.read(columns)
-
-
-def in_order(history: History) -> list[HistoryFile]:
-    """Return the files so that no partition's offsets go back from one to the next: imports, then by commit and day."""
-
-    def place(file: HistoryFile) -> tuple[bool, int, int, str, str]:
-        imported, day = file.origin in history.imports, day_of(file.last_ms or 0)
-        return not imported, file.origin, file.first_commit, day, file.path
-
-    return sorted(history.files, key=place)
 
 
 def _told(rows: pa.Table) -> pa.Table:

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from oryx_py.cli.status.asking_all import Heard, Outcome
 from oryx_py.cli.status.report import Batch, Generation, Layer, Report, Serving, Speed, Topic
 from oryx_py.cli.status.scrape import Buckets, Scrape
-from oryx_py.model.history import History
-from oryx_py.model.manifest import Manifest
-from oryx_py.model.registry import Registry
+from oryx_py.model.epochs.registry import Registry
+from oryx_py.model.generations.manifest import Manifest
+from oryx_py.model.history.commits import History
 
 __all__ = ["Facts", "Process", "composed", "position_of"]
 

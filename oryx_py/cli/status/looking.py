@@ -17,9 +17,9 @@ from oryx_py.errors import OryxError, Transient
 from oryx_py.local.broker_home import broker_folder
 from oryx_py.local.endpoint import LOCAL, located, resolve_bootstrap
 from oryx_py.local.layers_file import read_layers
-from oryx_py.model.history import History
-from oryx_py.model.manifest import Manifest
-from oryx_py.model.registry import Registry
+from oryx_py.model.epochs.registry import Registry
+from oryx_py.model.generations.manifest import Manifest
+from oryx_py.model.history.commits import History
 from oryx_py.ports import EndOfPartition
 
 __all__ = ["addresses_of", "look"]

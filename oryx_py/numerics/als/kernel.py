@@ -5,12 +5,12 @@ is diagonal, so that ``D = g Λ + λ_u`` is, too: a step is one pass over the ro
 rows the fixed side has. The preconditioner is A's own diagonal.
 
 The sweeps converge together with the rows, so one or two steps a sweep do; what solves a row to the end is
-`oryx_py.numerics.cg`. Everything is float32; a row depends on its own pairs and the fixed side alone.
+`oryx_py.numerics.fold_in.batched`. Everything is float32; a row depends on its own pairs and the fixed side alone.
 
 What takes the time is fetching vectors from all over the fixed side. So a row's are copied side by side first, in a
 loop that does nothing else, and many fetches are under way at once; and every step takes some of them, which share
-the loads of what they are multiplied with (`oryx_py.numerics.lanes`). While a row is worked on the next one's vectors
-are asked for already.
+the loads of what they are multiplied with (`oryx_py.numerics.compiled.lanes`). While a row is worked on the next
+one's vectors are asked for already.
 
 Conjugate gradients for ALS: Takács, Pilászy & Tikk 2011, "Applications of the conjugate gradient method for implicit
 feedback collaborative filtering".
@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.arrays import FloatMatrix, FloatVector, IntVector
-from oryx_py.numerics.compiling import lean, lean_part
-from oryx_py.numerics.lanes import LANES, ROWS, add_products, add_squares, compare
-from oryx_py.numerics.prefetching import prefetch
+from oryx_py.numerics.compiled.aligned import aligned
+from oryx_py.numerics.compiled.compiling import lean, lean_part
+from oryx_py.numerics.compiled.lanes import LANES, ROWS, add_products, add_squares, compare
+from oryx_py.numerics.compiled.prefetching import prefetch
 
 TILE_BYTES = 1 << 19
 """Of a row's vectors that are copied side by side: about half of what a core's own cache holds."""

@@ -42,6 +42,10 @@ T = TypeVar("T", bound=np.generic)
 STEPS = 2
 """Of conjugate gradients a sweep. A third one lowers the loss after a sweep less than it costs."""
 
+_ROUNDING = float(np.finfo(np.float32).eps)
+"""Of the largest eigenvalue of a Gram matrix: less is rounding, where there are more features than rows. Without
+regularisation a step by it would be as wrong as it is long, and has gone beyond float32 in some sweeps."""
+
 _LEAST = 1 << 14
 """Pairs of a block; less would not be worth a call."""
 _ROW = 8
@@ -117,7 +121,8 @@ def turn_of(fixed: DoubleMatrix, objective: Objective, of: Side) -> Turn:
         center = objective.biases.of_nobody(k, "users" if of == "items" else "items")
         return Turn(np.empty((0, 0), np.float32), np.zeros(k, np.float32), center, objective.biases.column(of))
     Q = eigenbasis(fixed)
-    values = np.maximum(np.einsum("ij,ij->j", Q, fixed @ Q), 0.0)
+    values = np.einsum("ij,ij->j", Q, fixed @ Q)
+    values = np.maximum(values, _ROUNDING * values.max(initial=0.0))
     return Turn(Q.astype(np.float32), (objective.g * values).astype(np.float32), np.zeros(k, np.float32), -1)
 
 

@@ -7,11 +7,11 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.als.matrix import Observed
 from oryx_py.numerics.als.phases import STEPS, Block, Half, Turn, block_gram, blocks, improved, summed, turned
 from oryx_py.numerics.als.sweeping import SideName, State
 from oryx_py.numerics.arrays import DoubleMatrix, FloatMatrix
+from oryx_py.numerics.compiled.aligned import aligned
 
 __all__ = ["Threads"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleMatrix, DoubleVector, FloatMatrix, IntVector
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.compiling import compiled
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.compiled.compiling import compiled
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.objective import Objective
 
 __all__ = ["HeldOut", "hold_out", "ndcg_at_10", "rmse", "sample"]

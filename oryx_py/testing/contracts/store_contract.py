@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from oryx_py.errors import CommitConflict, ConfigError, CorruptGeneration, StoreUnavailable
-from oryx_py.model.generation import Generation, new_generation_name
-from oryx_py.model.manifest import MANIFEST
+from oryx_py.model.generations.generation import Generation, new_generation_name
+from oryx_py.model.generations.manifest import MANIFEST
 from oryx_py.ports.store import ArtefactStore, Commit, CommitLog
 from oryx_py.testing.generations import write_small_generation
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.numerics.arrays import DoubleVector, FloatMatrix, FloatVector, IntVector
-from oryx_py.numerics.compiling import compiled, part
+from oryx_py.numerics.compiled.compiling import compiled, part
 
 TRIES = 64
 """Draws of an item that the user has already; then any other item does, lest it goes on for ever."""

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_layer.cores import cores
+from batch_layer.host.cores import cores
 from oryx_py.errors import UserError
 from tests.bench.batch.processes import Fit, Running
 from tests.bench.batch.report import judged, table

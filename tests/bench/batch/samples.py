@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.errors import UserError
-from oryx_py.model.csr import Csr
+from oryx_py.model.generations.csr import Csr
 from oryx_py.testing.long_tail import LongTail, draw
 
 __all__ = ["WORLDS", "Sample", "load_sample", "movielens", "random_fifth", "world_sample"]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from oryx_py.numerics.resampling import Interval, cluster_sums, interval
+from oryx_py.numerics.ranking.resampling import Interval, cluster_sums, interval
 from tests.bench.batch.samples import Sample
 
 __all__ = ["difference", "gains_of", "ndcg_of", "ndcg_of_scores", "popularity_ndcg"]

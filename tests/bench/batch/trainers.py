@@ -11,14 +11,14 @@ import numpy as np
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
-from batch_layer.cores import cores
+from batch_layer.host.cores import cores
 from batch_layer.recipe import Recipe
 from batch_layer.spark.fitting import fit_generation
 from batch_layer.spark.mllib.fitting import fit_mllib
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.session import close_session, open_session
+from batch_layer.spark.session.opening import close_session, open_session
 from oryx_py.events.fold import FoldSettings
-from oryx_py.model.history_files import history_files
+from oryx_py.model.generations.history_files import history_files
 from oryx_py.numerics.objective import Objective
 from tests.bench.batch.samples import Sample, load_sample
 

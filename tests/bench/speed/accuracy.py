@@ -6,8 +6,8 @@ import numpy as np
 
 from oryx_py.events import FoldSettings, fold_pair
 from oryx_py.messages import UserVector, decode
-from oryx_py.model.generation import Generation
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.model.generations.generation import Generation
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.ports import Record
 from tests.bench.speed.world import Log, user_id
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oryx_py.errors import QueueFull
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.ports import Consumer, Producer, TopicAdmin
 from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.reading import records_between
@@ -70,7 +70,7 @@ def measure(
         layer = speed.start()
         speed.settle(layer, epoch)
         run = layer.runs[0]
-        run._consumer.assign({})  # nothing is read ahead before the clock runs
+        run._input._consumer.assign({})  # nothing is read ahead before the clock runs
         fill(speed, log)
         if options.pin:
             pin_all_threads()
@@ -135,7 +135,7 @@ def follow(speed: SpeedWorld, layer: SpeedLayer, count: int, patience_s: float) 
     stages.watch(layer, "_deliver", "encode")
     stages.watch(layer._outbox, "deliver", "produce")
     wall, cpu, own = time.perf_counter(), cpu_s(), time.thread_time()
-    run._assign()
+    run._input.assign()
     while any(run.announced.get(partition, 0) < offset for partition, offset in end.items()):
         assert time.perf_counter() - wall < patience_s, "not done in time"
         layer.step(0.02)
@@ -188,7 +188,7 @@ def watch_inside(stages: Stages, fold: Any) -> None:
     """Tell solving and applying from the rest of a flush."""
     stages.watch(fold.solver, "solve", "solve")
     stages.watch(fold.solver, "solve_with", "solve")
-    stages.watch(fold, "_publish", "apply")
+    stages.watch(fold._level_solver, "publish", "apply")
 
 
 class Batches:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.events import FoldSettings
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation, write_generation
-from oryx_py.model.manifest import MANIFEST
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation, write_generation
+from oryx_py.model.generations.manifest import MANIFEST
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import eigenbasis, gram
 from oryx_py.numerics.objective import Objective
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from oryx_py.adapters.commit_log import LocalCommitLog
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.commit_logs.commit_log import LocalCommitLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.errors import CommitConflict, ConfigError, CorruptLog, StoreUnavailable
 from oryx_py.ports.store import Commit
 
@@ -119,7 +119,7 @@ def test_a_log_that_was_begun_anew_is_read_anew(log: LocalCommitLog, place: Path
 
 def test_what_is_remembered_is_bounded_and_the_newest(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Since that is what is asked for again."""
-    monkeypatch.setattr("oryx_py.adapters.commit_log._KNOWN_BYTES", 25)
+    monkeypatch.setattr("oryx_py.adapters.commit_logs.commit_log._KNOWN_BYTES", 25)
     log = LocalCommitLog(place)
     for number in range(1, 6):
         log.append(number, b"ten bytes.")

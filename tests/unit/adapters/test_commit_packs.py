@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oryx_py.adapters.commit_log import FileCommitLog, LocalCommitLog
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.commit_logs.commit_log import FileCommitLog, LocalCommitLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.errors import CorruptLog, StoreUnavailable
 from oryx_py.ports.store import Commit
 from tests.support.counting_files import CountingFiles
@@ -22,8 +22,8 @@ PACKS = [f".{number:012d}.pack" for number in (10, 20, 30)]
 @pytest.fixture(autouse=True, scope="module")
 def small_packs() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("oryx_py.adapters.commit_log.PACKED", IN_A_PACK)
-        patch.setattr("oryx_py.adapters.commit_packs.PACKED", IN_A_PACK)
+        patch.setattr("oryx_py.adapters.commit_logs.commit_log.PACKED", IN_A_PACK)
+        patch.setattr("oryx_py.adapters.commit_logs.commit_packs.PACKED", IN_A_PACK)
         yield
 
 

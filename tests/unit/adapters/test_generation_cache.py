@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.adapters.generation_cache import KEPT, GenerationCache
+from oryx_py.adapters.generation_stores.cache import KEPT, GenerationCache
 
 SIZE = 1000
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from oryx_py.adapters.kafka_admin import KafkaAdmin
-from oryx_py.adapters.kafka_client import LOG, configuration, translate, until_answered
+from oryx_py.adapters.kafka.admin import KafkaAdmin
+from oryx_py.adapters.kafka.client import LOG, configuration, translate, until_answered
 from oryx_py.errors import (
     BrokerUnavailable,
     ConfigError,
@@ -84,7 +84,7 @@ def test_a_request_is_repeated_while_kafka_is_not_there() -> None:
 )
 def test_a_request_ends(monkeypatch: pytest.MonkeyPatch, code: int, kind: type[OryxError], repeats: bool) -> None:
     """When the time is up, or at once when repeating would not help."""
-    monkeypatch.setattr("oryx_py.adapters.kafka_client.time", Ticking())
+    monkeypatch.setattr("oryx_py.adapters.kafka.client.time", Ticking())
     calls = 0
 
     def call(within_s: float) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from oryx_py.adapters import kafka_consumer, kafka_link
 from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
+from oryx_py.adapters.kafka import consumer as kafka_consumer
+from oryx_py.adapters.kafka import link as kafka_link
 from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError
 from oryx_py.ports import Delivery, Outgoing, Record
 from tests.support.system import eventually
@@ -23,7 +24,7 @@ class ScriptedProducer:
     started: list["ScriptedProducer"]
 
     def __init__(self, configuration: dict[str, Any]) -> None:
-        self._on_error = configuration["error_cb"]
+        self.on_error = configuration["error_cb"]
         self._reports: list[Callable[..., object]] = []
         self._changed = threading.Condition()
         self.error: KafkaError | None = None
@@ -48,7 +49,7 @@ class ScriptedProducer:
             if self._untold:
                 self._untold = False
                 assert self.error is not None
-                self._on_error(self.error)
+                raise KafkaException(self.error)
             reports = [] if self.holding else self._reports[:]
         for report in reports:
             report()
@@ -57,6 +58,7 @@ class ScriptedProducer:
         return len(reports)
 
     def end(self, error: KafkaError) -> None:
+        """End for good, which confluent-kafka raises and tells no callback."""
         with self._changed:
             self.error = error
             self._untold = True
@@ -101,6 +103,33 @@ def test_a_client_that_ends_for_good_is_replaced(scripted: list[ScriptedProducer
     assert [client.closed for client in scripted] == [True, True]
 
 
+def test_another_is_tried_for_until_there_is_one(
+    scripted: list[ScriptedProducer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a file of certificates is being exchanged; nor does closing meanwhile hang or fail."""
+    first, second = KafkaProducer("nowhere:1", {}), KafkaProducer("nowhere:1", {})
+    tried: list[KafkaException] = []
+
+    def client(configuration: dict[str, Any]) -> ScriptedProducer:
+        if len(tried) < 3:
+            tried.append(KafkaException(KafkaError(KafkaError._INVALID_ARG, "no such file")))
+            raise tried[-1]
+        return ScriptedProducer(configuration)
+
+    monkeypatch.setattr(kafka_link, "Client", client)
+    scripted[0].end(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True))
+    eventually(lambda: len(scripted) == 3, WAIT_S)
+    first.send("topic", b"later")
+    first.flush(WAIT_S)
+    monkeypatch.setattr(kafka_link, "_RESTART_S", 60.0)
+    scripted[1].end(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True))
+    eventually(lambda: scripted[1].closed, WAIT_S)
+    for producer in (first, second):
+        producer.close()
+    assert len(tried) == 3
+    assert [one.closed for one in scripted] == [True, True, True]
+
+
 def test_of_what_was_sent_together_a_client_that_ends_for_good_tells_all_that_it_held(
     scripted: list[ScriptedProducer],
 ) -> None:
@@ -140,7 +169,8 @@ def test_credentials_that_are_refused_are_told(scripted: list[ScriptedProducer])
     deliveries: list[Delivery] = []
     scripted[0].holding = True
     producer.send("topic", b"", on_delivery=deliveries.append)
-    scripted[0].end(KafkaError(KafkaError._AUTHENTICATION, "wrong password", fatal=True))
+    scripted[0].on_error(KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
+    scripted[0].end(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True))
     with pytest.raises(ConfigError, match="wrong password"):
         producer.flush(WAIT_S)
     producer.close()

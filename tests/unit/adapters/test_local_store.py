@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.errors import ConfigError, StoreUnavailable
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.testing.generations import write_small_generation
 
 NAME = "20260101T000000000-00000001"

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 import xxhash
 
-from oryx_py.adapters.commit_log import FileCommitLog
-from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.registry_log import RegistryLog
-from oryx_py.model import registry as registry_module
-from oryx_py.model.history import HistoryCommit, HistoryFile, encode_commit
-from oryx_py.model.registry import EpochStarted, GenerationState, Registry, encode_entries
+from oryx_py.adapters.commit_logs.commit_log import FileCommitLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
+from oryx_py.model.epochs import registry as registry_module
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState, Registry, encode_entries
+from oryx_py.model.history.commits import HistoryCommit, HistoryFile, encode_commit
 from tests.support.counting_files import CountingFiles
 
 MANY = 3000
@@ -79,7 +79,7 @@ def test_a_later_look_without_it_reads_the_newest_commit_alone(
     logs: Mapping[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which shows that it is the log that was folded; also where the older ones are no longer remembered."""
-    monkeypatch.setattr("oryx_py.adapters.commit_log._KNOWN_BYTES", 10_000)
+    monkeypatch.setattr("oryx_py.adapters.commit_logs.commit_log._KNOWN_BYTES", 10_000)
     log, files = log_of(logs, name)
     seen = log.read()
     files.asked.clear()
@@ -92,7 +92,7 @@ def test_a_later_look_without_it_reads_the_newest_commit_alone(
 def test_what_is_new_is_read_and_folded_on(
     logs: Mapping[str, Path], name: str, payload: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oryx_py.adapters.commit_log._KNOWN_BYTES", 10_000)
+    monkeypatch.setattr("oryx_py.adapters.commit_logs.commit_log._KNOWN_BYTES", 10_000)
     log, files = log_of(logs, name)
     seen = log.read()
     new = logs[name] / f"{MANY + 1:012d}.json"

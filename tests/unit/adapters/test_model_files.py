@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from oryx_py.adapters.model_files import LocalFolder, model_opener
+from oryx_py.adapters.generation_stores.oryx2_files import LocalFolder, model_opener
 from oryx_py.errors import BadMessage, ConfigError, MissingDependency, StoreUnavailable
 from oryx_py.oryx2.parts import read_rows
 from oryx_py.oryx2.pmml import read_pmml

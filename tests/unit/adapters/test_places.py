@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.generation_stores.local_store import LocalStore
+from oryx_py.adapters.generation_stores.remote_store import RemoteStore
 from oryx_py.adapters.places import Reach, history_log, open_files, open_registry, open_store, reach_of
-from oryx_py.adapters.remote_store import RemoteStore
 from oryx_py.config import load
 from oryx_py.errors import ConfigError
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.adapters.commit_log import LocalCommitLog
-from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.commit_logs.commit_log import LocalCommitLog
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.errors import CorruptGeneration, CorruptLog
 from oryx_py.model.files import FileEntry, write_file
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.ports.store import Commit
 from oryx_py.testing.generations import write_small_generation
 from tests.support.power import Left, cuts
@@ -128,12 +128,12 @@ def without_fsync(path: Path, write: Callable[..., object]) -> FileEntry:
 @pytest.mark.parametrize(
     ("step", "instead", "claim", "before"),
     [
-        ("oryx_py.model.generation_writer.sync_directory", nothing, assert_whole_generation_or_none, []),
+        ("oryx_py.model.generations.writer.sync_directory", nothing, assert_whole_generation_or_none, []),
         ("oryx_py.model.summed.write_file", without_fsync, assert_whole_generation_or_none, []),
         ("oryx_py.model.summed.sync_directory", nothing, assert_whole_generation_or_none, []),
-        ("oryx_py.adapters.local_store.sync_directory", nothing, assert_whole_generation_or_none, []),
-        ("oryx_py.adapters.local_files.sync_directory", nothing, assert_whole_commit_or_none, 0),
-        ("oryx_py.adapters.local_files.write_file", without_fsync, assert_whole_commit_or_none, 0),
+        ("oryx_py.adapters.generation_stores.local_store.sync_directory", nothing, assert_whole_generation_or_none, []),
+        ("oryx_py.adapters.file_systems.local_files.sync_directory", nothing, assert_whole_commit_or_none, 0),
+        ("oryx_py.adapters.file_systems.local_files.write_file", without_fsync, assert_whole_commit_or_none, 0),
     ],
 )
 def test_a_writer_that_leaves_out_an_fsync_is_caught(

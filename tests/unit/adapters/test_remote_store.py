@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oryx_py.adapters.generation_cache import GenerationCache
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.remote_store import RemoteStore
-from oryx_py.adapters.webhdfs import WebHdfsFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.file_systems.webhdfs_files import WebHdfsFiles
+from oryx_py.adapters.generation_stores.cache import GenerationCache
+from oryx_py.adapters.generation_stores.remote_store import RemoteStore
 from oryx_py.errors import ConfigError, CorruptGeneration, StoreUnavailable
 from oryx_py.testing.generations import write_small_generation
 

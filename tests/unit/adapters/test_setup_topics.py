@@ -2,7 +2,7 @@
 
 import pytest
 
-from oryx_py.adapters.setup_topics import ensure_topics, topic_specs
+from oryx_py.adapters.kafka.setup_topics import ensure_topics, topic_specs
 from oryx_py.errors import TopicsChanged
 from oryx_py.ports import TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeLog

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from oryx_py.adapters.webhdfs import WebHdfsFiles
-from oryx_py.adapters.webhdfs_client import EXISTS, HdfsTrouble
+from oryx_py.adapters.file_systems.webhdfs_client import EXISTS, HdfsTrouble
+from oryx_py.adapters.file_systems.webhdfs_files import WebHdfsFiles
 from oryx_py.errors import StoreUnavailable
 
 

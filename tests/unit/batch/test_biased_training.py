@@ -7,19 +7,19 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from batch_layer.training.alone import Alone, train_alone
+from batch_layer.training.item_training import train_items
 from batch_layer.training.job import Job
-from batch_layer.training.mapped import MappedWorkers
+from batch_layer.training.mapped_workers import MappedWorkers
 from batch_layer.training.warm_start import begin
-from batch_layer.training.whole import train_items
 from oryx_py.events import Interaction
-from oryx_py.model.generation import Generation
-from oryx_py.model.generation_writer import commit_generation, seal
-from oryx_py.model.history_files import map_histories
-from oryx_py.model.state import ModelState
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.history_files import map_histories
+from oryx_py.model.generations.writer import commit_generation, seal
+from oryx_py.model.state.model_state import ModelState
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 from tests.support.biases import biased_ridge
 from tests.support.training import Tastes, prepared, recipe
 
@@ -119,7 +119,7 @@ def test_what_was_not_told_is_predicted(generation):
 
 def test_the_speed_layer_goes_on_with_new_users_and_items(generation):
     state = ModelState(generation, epoch=1)
-    fold = EpochFold(state, partitions=1)
+    fold = ExactFold(state, partitions=1)
     posted = [("new", "items-00000001", 5.0), ("new", "items-00000002", 0.0)]
     posted += [("users-00000003", "fresh", 1.0), ("users-00000004", "fresh", 4.0), ("z", "fresh", 2.0)]
     for offset, (user, item, rating) in enumerate(posted):

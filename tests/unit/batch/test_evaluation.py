@@ -3,20 +3,25 @@
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
-from batch_layer.evaluation import splitting
+from batch_layer.evaluation import time_split
 from batch_layer.evaluation.ranking import K, Targets, most_users, new_to_their_users, of_rankings, rank
 from batch_layer.evaluation.rating import of_ratings
-from batch_layer.metrics import Metrics
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation_data import write_data
-from oryx_py.model.history_files import map_histories
+from batch_layer.spark.evaluation import evaluating
+from batch_layer.telemetry.metrics import Metrics
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.data_files import write_data
+from oryx_py.model.generations.history_files import map_histories
+from tests.support.training import recipe
 
 USERS, ITEMS, FEATURES = 12, 40, 3
 
@@ -30,13 +35,13 @@ USERS, ITEMS, FEATURES = 12, 40, 3
 def test_the_cut_leaves_at_most_the_share_and_as_much_as_it_can(times: list[int], share: float, buckets: int) -> None:
     """However coarse the buckets: the smallest time at or after which there are not too many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splitting, "BUCKETS", buckets)
-        search, passes = splitting.begin(min(times), max(times), len(times), share), 0
+        patch.setattr(time_split, "BUCKETS", buckets)
+        search, passes = time_split.begin(min(times), max(times), len(times), share), 0
         while search is not None and search.cut_ms is None:
             inside = [time for time in times if search.start_ms <= time < search.stop_ms]
             counts = Counter((time - search.start_ms) // search.width_ms for time in inside)
             assert len(counts) <= buckets
-            search, passes = splitting.narrowed(search, counts), passes + 1
+            search, passes = time_split.narrowed(search, counts), passes + 1
     assert passes <= 2 + math.ceil(41 / math.log2(buckets))
     if search is None:
         assert len(set(times)) == 1
@@ -135,6 +140,16 @@ def test_ratings_are_held_against_the_products_and_the_items_means(model: Path) 
     found = of_ratings(targets, model)
     assert found["model"]["rmse"] == pytest.approx(model_rmse, rel=1e-6)
     assert found["item_mean"]["rmse"] == pytest.approx(mean_rmse)
+
+
+def test_that_nothing_could_be_evaluated_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where all rows were imported without a timestamp: there were no figures, and no word of why."""
+    monkeypatch.setattr(evaluating, "cut_of", lambda _rows, _share: None)
+    nothing: Any = None
+    how = msgspec.structs.replace(recipe(), test_fraction=0.1)
+    with capture_logs() as told:
+        assert evaluating.evaluate(nothing, nothing, how, tmp_path / "work", nothing, parts=1) is None
+    assert [(each["event"], each["log_level"]) for each in told] == [("not_evaluated", "warning")]
 
 
 def test_without_anybody_to_ask_there_are_no_figures(model: Path) -> None:

@@ -8,8 +8,10 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from batch_layer.exchange import Exchange, FolderExchange, StoreExchange
-from oryx_py.adapters.fsspec_files import FsspecFiles
+from batch_layer.task_files.exchange import Exchange
+from batch_layer.task_files.folder_exchange import FolderExchange
+from batch_layer.task_files.store_exchange import StoreExchange
+from oryx_py.adapters.file_systems.fsspec_files import FsspecFiles
 from oryx_py.adapters.places import Reach
 from oryx_py.errors import StoreUnavailable
 
@@ -63,7 +65,7 @@ def test_a_writer_that_fails_leaves_what_was_there(exchange: Exchange) -> None:
 
 def test_a_store_that_is_away_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("batch_layer.exchange.time.sleep", pauses.append)
+    monkeypatch.setattr("batch_layer.task_files.store_exchange.time.sleep", pauses.append)
     place = StoreExchange(f"memory://{uuid4().hex}/here", Reach())
     place.write("a", [np.arange(4)])
     read, fails = FsspecFiles.read, [3]

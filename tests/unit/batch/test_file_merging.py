@@ -13,11 +13,11 @@ import pytest
 import structlog
 
 from batch_layer.engine import Cancelled
-from batch_layer.history.base import choose
-from batch_layer.history.file_merging import FileMerger
-from batch_layer.history.retention import DAY_MS, Limits
-from batch_layer.history.small_files import Sizes
-from batch_layer.steps import Outcome
+from batch_layer.history.base_generation import choose
+from batch_layer.housekeeping.file_merging import FileMerger
+from batch_layer.housekeeping.merge_planning import Sizes
+from batch_layer.housekeeping.row_retention import DAY_MS, Limits
+from batch_layer.run.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import CorruptGeneration, JobFailed, StoreUnavailable, UnsupportedFormat
 from oryx_py.events import FoldSettings
@@ -41,7 +41,7 @@ def take_in(world: HistoryWorld, number: int) -> None:
     rng, passed = random.Random(number), DAY_MS if number and number % 4 == 0 else 1
     told = [((rng.choice("abc"), f"i{number}-{n}", 1.0), None, 0) for n in range(3)]
     world.add("input", [(*told[0][:2], passed), *told])
-    world.reshape(FOLD)
+    world.prune(FOLD)
 
 
 def merger(world: HistoryWorld, **changed: Any) -> FileMerger:
@@ -176,11 +176,11 @@ def test_a_long_history_is_merged_over_many_runs_the_oldest_first(world: History
 
 def take_out(world: HistoryWorld) -> None:
     world.add("input", [(("a", "", None), None, 1), (("b", "", None), None, 1), (("c", "", None), None, 1)])
-    world.reshape(FOLD)
+    world.prune(FOLD)
 
 
 def let_go(world: HistoryWorld) -> None:
-    world.reshape(FOLD, Limits(max_rows=5))
+    world.prune(FOLD, Limits(max_rows=5))
 
 
 @pytest.mark.parametrize("what", [take_out, let_go], ids=["forgotten", "dropped"])
@@ -206,7 +206,7 @@ def test_merged_files_are_rewritten_without_what_was_forgotten_and_still_say_who
     world.merge()
     spans = {(file.since, file.origin) for file in world.log.read().files if file.since}
     world.add("input", [(("a", "", None), None, 1)])
-    world.reshape(FOLD)
+    world.prune(FOLD)
     assert kinds(world)[-1] == "rewrite"
     history = world.log.read()
     assert {(file.since, file.origin) for file in history.files if file.since} == spans == {(1, 4), (5, 8)}

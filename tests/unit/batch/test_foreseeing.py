@@ -5,10 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from batch_layer.spark.assemble import train
 from batch_layer.spark.fitting import foreseen
+from batch_layer.spark.training import train
 from oryx_py.errors import NoRoom, UserError
 from oryx_py.testing.generations import write_small_generation
 from tests.support.training import recipe
@@ -34,10 +35,11 @@ def before(tmp_path: Path) -> Path:
     return tmp_path / "before"
 
 
-def begin(tmp_path: Path, before: Path | None, rows: int = 17) -> None:
+def begin(tmp_path: Path, before: Path | None, rows: int = 17, test_fraction: float = 0.0) -> None:
     session: Any = Session()
     (tmp_path / "into").mkdir(exist_ok=True)
-    train(session, ["file:///nowhere"], recipe(), tmp_path / "into", tmp_path, rows=rows, parent=before)
+    how = msgspec.structs.replace(recipe(), test_fraction=test_fraction)
+    train(session, ["file:///nowhere"], how, tmp_path / "into", tmp_path, rows=rows, parent=before)
 
 
 @pytest.mark.parametrize(("memory", "error"), [(1 << 50, NoRoom), (1, UserError)], ids=["for-now", "for-ever"])
@@ -69,6 +71,18 @@ def test_a_disk_without_room_is_refused_before_a_row_is_read(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=17 * 40 - 1))
     with pytest.raises(NoRoom, match="the shuffle of 17 rows" + (".*8 pairs and the generation" if known else " take")):
         begin(tmp_path, before if known else None)
+
+
+def test_an_evaluation_needs_the_room_of_its_model_too(
+    tmp_path: Path, before: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays until the generation is there; without the room the run ended when that was to be folded."""
+    enough = 17 * 40 + 8 * 14 + sum(path.stat().st_size for path in before.glob("*.npy"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=enough))
+    with pytest.raises(AttributeError):  # by what reads the rows
+        begin(tmp_path, before)
+    with pytest.raises(NoRoom, match="the model to be evaluated"):
+        begin(tmp_path, before, test_fraction=0.1)
 
 
 def test_rows_that_left_the_history_may_have_taken_pairs_with_them(tmp_path: Path, before: Path) -> None:

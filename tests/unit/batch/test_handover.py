@@ -10,18 +10,18 @@ import pyarrow as pa
 import pytest
 
 from batch_layer.engine import Ranges, Written
+from batch_layer.history.import_offsets import IMPORT_SCHEMA
 from batch_layer.history.importing import Target, import_rows
-from batch_layer.history.lanes import IMPORT_SCHEMA
-from batch_layer.lease import FileLease
-from batch_layer.lock import Holder
-from batch_layer.recovery import sweep_halves
-from batch_layer.steps import Outcome, Step
-from batch_layer.sweeping import sweep_rows
-from oryx_py.adapters.generation_cache import GenerationCache
-from oryx_py.adapters.local_files import LocalFiles
-from oryx_py.adapters.remote_store import RemoteStore
+from batch_layer.history.orphan_files import sweep_rows
+from batch_layer.locking.file_lease import FileLease
+from batch_layer.locking.run_lock import Holder
+from batch_layer.publishing.recovery import sweep_halves
+from batch_layer.run.steps import Outcome, Step
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.generation_stores.cache import GenerationCache
+from oryx_py.adapters.generation_stores.remote_store import RemoteStore
 from oryx_py.errors import BrokerUnavailable, CommitConflict, CorruptGeneration, StoreUnavailable, Transient, UserError
-from oryx_py.model.history import ImportedSource
+from oryx_py.model.history.commits import ImportedSource
 from tests.support.batch import BatchWorld, Crash, SlowEngine, pairs_of, slow_fold
 from tests.support.ticking import Ticking
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.rows import HISTORY_SCHEMA
-from oryx_py.adapters.file_reading import open_reading
-from oryx_py.adapters.local_files import LocalFiles
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.folder import HistoryFolder
+from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.file_systems.reading import open_reading
 from oryx_py.errors import StoreUnavailable
-from oryx_py.model.history import HistoryFile
+from oryx_py.model.history.commits import HistoryFile
 
 ROW = {"partition": 0, "kafka_ms": 7, "user": "ann", "item": "tea", "strength": 1.0}
 

@@ -12,20 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.history.base import choose, in_window, is_made_of, new_since, reached
-from batch_layer.history.finding import BaseFinder
-from batch_layer.history.forgetting import Forgets, Repeats
-from batch_layer.history.reshaping import Reshaper
-from batch_layer.history.retention import Limits
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.steps import Outcome
+from batch_layer.folding.forgotten_rows import Forgets, Repeats
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.base_finder import BaseFinder
+from batch_layer.history.base_generation import choose, in_window, is_made_of, new_since, reached
+from batch_layer.history.folder import HistoryFolder
+from batch_layer.housekeeping.pruning import Pruner
+from batch_layer.housekeeping.row_retention import Limits
+from batch_layer.run.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import history_log, open_registry, open_store
+from oryx_py.errors import JobFailed
 from oryx_py.events import FoldSettings, KindSettings
 from oryx_py.messages import partition_of
-from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile
+from oryx_py.model.history.commits import IMPORTED_FROM, History, HistoryCommit, HistoryFile
 from tests.support.batch import BatchWorld, SlowEngine, local_path, pairs_of, read_history, slow_fold
 
 _IDS = st.sampled_from(["a", "b", "c"])
@@ -75,8 +76,8 @@ def world(tmp_path: Path) -> BatchWorld:
 NO_LIMITS = Limits()
 
 
-def reshaper(world: BatchWorld, limits: Limits = NO_LIMITS) -> Reshaper:
-    return Reshaper(
+def pruner(world: BatchWorld, limits: Limits = NO_LIMITS) -> Pruner:
+    return Pruner(
         log=world.history,
         folder=world.history_folder,
         engine=world.engine,
@@ -92,7 +93,7 @@ def reshaper(world: BatchWorld, limits: Limits = NO_LIMITS) -> Reshaper:
 def take_in(world: BatchWorld, *values: str) -> None:
     """A commit of rows, without a generation of them."""
     world.send(*values)
-    world.reshape = reshaper(world)
+    world.prune = pruner(world)
     world.run()
 
 
@@ -124,9 +125,30 @@ def test_the_next_generations_files_have_nothing_of_what_was_forgotten(world: Ba
     assert world.history.read().number == number + 1, "nothing is left to be rewritten"
 
 
+def test_rows_that_could_not_be_written_anew_leave_nothing_to_be_swept(
+    world: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the disk is full: each attempt would leave a directory and, as it is swept, an empty commit."""
+    world.send("ann,tea,1", "bob,tea,2")
+    world.run()
+    rewrite = world.engine.rewrite
+
+    def half(*told: Any) -> Any:
+        rewrite(*told)
+        raise JobFailed("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.engine, "rewrite", half)
+        with pytest.raises(JobFailed):
+            take_in(world, "bob,,")
+    assert files_below(world) == {file.path for file in world.history.read().files}
+    take_in(world)
+    assert [commit.kind for commit in world.history.commits()] == ["input", "input", "rewrite"]
+
+
 def test_a_forget_that_only_repeats_an_earlier_one_forgets_nothing(world: BatchWorld) -> None:
     """Sent again by a client that did not see the answer, after the user had come back."""
-    world.reshape = reshaper(world)
+    world.prune = pruner(world)
     world.send("ann,tea,1")
     world.send("ann,,", id_=b"key")
     world.run()
@@ -144,17 +166,17 @@ def test_what_a_dead_process_dropped_is_removed_by_the_next(world: BatchWorld) -
     (path,) = [file.path for file in history.files]
     world.history.append(history, [], {}, 0, 1, kind="retention", dropped=[path])
     assert path in files_below(world)
-    reshaper(world)(world.history.read())
+    pruner(world)(world.history.read())
     assert not files_below(world)
 
 
 def test_todays_rows_stay_whatever_the_limits(world: BatchWorld) -> None:
     world.send("ann,tea,1")
     world.run()
-    assert reshaper(world, Limits(max_age_days=1))(world.history.read()) == world.history.read()
+    assert pruner(world, Limits(max_age_days=1))(world.history.read()) == world.history.read()
     world.send("bob,tea,1")
     world.run()
-    history = reshaper(world, Limits(max_rows=1))(world.history.read())
+    history = pruner(world, Limits(max_rows=1))(world.history.read())
     assert history == world.history.read(), "a day goes as a whole or not at all"
 
 
@@ -183,7 +205,7 @@ def test_rows_beyond_the_limits_are_dropped_and_count_no_longer(world: BatchWorl
     """Here the imported row, which came in 1970."""
     imported(world, "eve")
     world.send("ann,tea,1")
-    world.reshape = reshaper(world, Limits(max_age_days=30))
+    world.prune = pruner(world, Limits(max_age_days=30))
     assert world.run() is Outcome.PUBLISHED
     assert pairs_of(world.newest()) == {"ann": {"tea": 1.0}}
     assert [commit.kind for commit in world.history.commits()] == ["import", "input", "retention"]
@@ -193,7 +215,7 @@ def test_rows_beyond_the_limits_are_dropped_and_count_no_longer(world: BatchWorl
 
 def test_old_data_does_not_bring_back_who_was_forgotten_before_it_was_imported(world: BatchWorld) -> None:
     world.send("ann,tea,1", "eve,,")
-    world.reshape = reshaper(world)
+    world.prune = pruner(world)
     world.run()
     imported(world, "eve")
     world.run()
@@ -319,7 +341,7 @@ def test_a_forget_costs_what_is_new_and_brings_no_rows_into_this_process(world: 
     engine = world.engine = Asked(world)
     files = ReadFiles(world.folder / "history")
     world.history_folder = HistoryFolder(files)
-    world.reshape = reshaper(world)
+    world.prune = pruner(world)
     for number in range(6):
         for each in range(20):
             world.send(f"u{each},i{number},1", id_=b"%d-%d" % (number, each))
@@ -351,7 +373,7 @@ class Copy:
         shutil.rmtree(self.folder)
         shutil.copytree(self.world.folder / "copy", self.folder)
         self.world.history = history_log(str(self.folder))
-        self.world.reshape = reshaper(self.world)
+        self.world.prune = pruner(self.world)
 
 
 def test_a_history_from_a_copy_is_not_folded_onto_generations_of_what_it_lacks(world: BatchWorld) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from batch_layer.history.describing import day_of
-from batch_layer.history.retention import DAY_MS, Limits, droppable, portions
-from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
+from batch_layer.history.file_footers import day_of
+from batch_layer.housekeeping.row_retention import DAY_MS, Limits, droppable, portions
+from oryx_py.model.history.commits import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports.store import Commit
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 import structlog
 
-from batch_layer.housekeeping import Housekeeping, Kept
-from batch_layer.rolling_back import roll_back
-from batch_layer.steps import Outcome, Step
+from batch_layer.housekeeping.after_epoch import Housekeeping, Kept
+from batch_layer.publishing.rollback import roll_back
+from batch_layer.run.steps import Outcome, Step
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_store import LocalStore
+from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.errors import BrokerUnavailable, UserError
 from oryx_py.messages import Progress, encode
-from oryx_py.model.checkpoint import Covered, write_checkpoint
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import Covered, write_checkpoint
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.runtime.checkpoints import name_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeProducer
 from tests.support.batch import BatchWorld, Crash

@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_layer.lease import FileLease, Standing, standing
-from batch_layer.lock import FileLock, Holder, RunLock, holding
-from batch_layer.locking import run_lock
+from batch_layer.locking.choice import open_lock
+from batch_layer.locking.file_lease import FileLease
+from batch_layer.locking.file_lock import FileLock
+from batch_layer.locking.lease_files import LeaseState, lease_state
+from batch_layer.locking.run_lock import Holder, RunLock, holding
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.config import load
 from oryx_py.errors import StoreUnavailable, UserError
 from tests.support.ticking import Ticking
@@ -88,7 +90,8 @@ def test_of_many_at_once_one_gets_it(new: New) -> None:
 
 def test_a_process_that_was_killed_does_not_hold_it(tmp_path: Path) -> None:
     told = (
-        "import sys, time; from pathlib import Path; from batch_layer.lock import FileLock, Holder\n"
+        "import sys, time; from pathlib import Path\n"
+        "from batch_layer.locking.file_lock import FileLock; from batch_layer.locking.run_lock import Holder\n"
         "assert FileLock(Path(sys.argv[1])).attempt(Holder('there', 2, 0)) is None; print('held', flush=True)\n"
         "time.sleep(60)"
     )
@@ -129,10 +132,10 @@ def test_a_lease_that_is_not_renewed_goes_to_the_next_after_a_minute_of_its_own_
 def test_a_lease_that_is_renewed_stays_however_long_it_takes(tmp_path: Path) -> None:
     alive, other, time_ = held(tmp_path, beat_s=0.01)
     for _ in range(4):
-        seen = standing(names_in(tmp_path))
+        seen = lease_state(names_in(tmp_path))
         assert other.attempt(OTHER) == ME
         time_.sleep(50)
-        _until(lambda seen=seen: standing(names_in(tmp_path)) != seen)  # type: ignore[misc]
+        _until(lambda seen=seen: lease_state(names_in(tmp_path)) != seen)  # type: ignore[misc]
     assert len(names_in(tmp_path)) <= 3
     alive.release()
     assert other.attempt(OTHER) is None
@@ -150,7 +153,7 @@ def seconds_until_taken(lease: FileLease, clock: Ticking) -> float:
 
 def renewed(folder: Path) -> None:
     """Renew the lock in a holder's place."""
-    number, beat = standing(names_in(folder)).number, standing(names_in(folder)).beat
+    number, beat = lease_state(names_in(folder)).number, lease_state(names_in(folder)).beat
     (folder / f"{number:012}.{beat + 1:012}.beat").touch()
 
 
@@ -261,8 +264,8 @@ def test_a_place_that_does_not_answer_for_a_while_costs_no_lease(
     with monkeypatch.context() as patch:
         patch.setattr(LocalFiles, "names", away)
         _until(lambda: len(asked) > 2)
-    seen = standing(names_in(tmp_path))
-    _until(lambda: standing(names_in(tmp_path)) != seen)
+    seen = lease_state(names_in(tmp_path))
+    _until(lambda: lease_state(names_in(tmp_path)) != seen)
     assert not alive.lost()
     alive.release()
 
@@ -272,7 +275,7 @@ def test_a_holder_goes_on_beating_where_nothing_can_be_removed(tmp_path: Path) -
     alive, _, _ = leases(tmp_path, beat_s=0.01)
     with outage("delete"):
         assert alive.attempt(ME) is None
-        _until(lambda: standing(names_in(tmp_path)).beat > 2)
+        _until(lambda: lease_state(names_in(tmp_path)).beat > 2)
     alive.release()
 
 
@@ -324,7 +327,7 @@ def test_who_slept_between_looking_and_taking_does_not_take_what_was_used_up(
 
     monkeypatch.setattr(LocalFiles, "names", then_sleep)
     assert slow.attempt(ME) == OTHER
-    assert standing(names_in(tmp_path)).number == 3
+    assert lease_state(names_in(tmp_path)).number == 3
     quick.release()
 
 
@@ -336,8 +339,8 @@ def test_the_names_tell_how_it_stands(kinds: list[str], beat: int) -> None:
         names += [f"{number:012}.free"] if kind == "free" else []
         names += [f"{number:012}.{beat:012}.beat"] if kind == "beat" else []
     last = kinds[-1] if kinds else "free"
-    assert standing(names) == Standing(len(kinds), beat if last == "beat" else 0, last == "free")
-    assert standing(reversed(names)) == standing(names)
+    assert lease_state(names) == LeaseState(len(kinds), beat if last == "beat" else 0, last == "free")
+    assert lease_state(reversed(names)) == lease_state(names)
 
 
 def test_who_waits_goes_on_when_it_is_free_and_who_does_not_is_told_in_one_line(new: New) -> None:
@@ -365,11 +368,11 @@ def test_who_waits_goes_on_when_it_is_free_and_who_does_not_is_told_in_one_line(
 def test_the_place_of_the_registry_decides_which_lock_it_is(tmp_path: Path) -> None:
     """The registry's, not the generations': these may lie where nothing is created exclusively."""
     here = {"ORYX__LOCAL__DIR": str(tmp_path)}
-    assert isinstance(run_lock(load(None, here).settings, SystemClock()), FileLock)
+    assert isinstance(open_lock(load(None, here).settings, SystemClock()), FileLock)
     hdfs = {**here, "ORYX__STORE__URI": "hdfs://nn:8020/oryx", "ORYX__HDFS__WEBHDFS_URL": "http://nn:9870"}
-    assert isinstance(run_lock(load(None, hdfs).settings, SystemClock()), FileLease)
+    assert isinstance(open_lock(load(None, hdfs).settings, SystemClock()), FileLease)
     beside = {**hdfs, "ORYX__STORE__REGISTRY_URI": str(tmp_path / "registry")}
-    lock = run_lock(load(None, beside).settings, SystemClock())
+    lock = open_lock(load(None, beside).settings, SystemClock())
     assert lock.attempt(ME) is None
     assert (tmp_path / "registry" / "batch.lock").exists()
     lock.release()

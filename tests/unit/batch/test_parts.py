@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.item_ids import range_edges, sampled, within
-from batch_layer.parts import PartCounts, in_order, read_part, read_strings, starts, write_part, write_strings
-from batch_layer.streams import PAIRS_SCHEMA
+from batch_layer.folding.arrow_files import read_strings, write_strings
+from batch_layer.folding.fold_stream import PAIRS_SCHEMA
+from batch_layer.folding.item_ranges import range_edges, sampled, within
+from batch_layer.folding.part_files import PartCounts, in_order, read_part, starts, write_part
 
 Pairs = Sequence[tuple[str, str, float]]
 PAIRS = [("ann", "tea", 3.0), ("ann", "æther", -1.0), ("bob", "jam", 0.0), ("🦉", "jam", 2.0), ("🦉", "tea", 1e30)]

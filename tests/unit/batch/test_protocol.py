@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from batch_layer.engine import Cancelled
-from batch_layer.steps import Outcome, Step
+from batch_layer.run.steps import Outcome, Step
 from oryx_py.errors import BrokerUnavailable, CommitConflict, CorruptGeneration, LogGap, TopicsChanged, Transient
 from oryx_py.messages import partition_of
-from oryx_py.model.registry import TopicsIdentity
+from oryx_py.model.epochs.registry import TopicsIdentity
 from oryx_py.ports import TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin
 from tests.support.batch import BatchWorld, Crash, pairs_of, slow_fold
@@ -68,6 +68,23 @@ def test_what_cannot_be_read_is_left_out_and_counted(world: BatchWorld) -> None:
     assert manifest.counts.interactions == len(FIRST) == sum(ends(world).values()) - 4
     assert world.counted.get_sample_value("oryx_batch_rejected_total") == 4
     assert world.counted.get_sample_value("oryx_batch_rows_total") == manifest.counts.interactions
+
+
+def test_a_run_that_leaves_out_all_records_trains_nothing_and_leaves_nothing_to_be_swept(world: BatchWorld) -> None:
+    """Whoever sends nonsense every few minutes had everything trained again each time."""
+    world.run()
+    calls, covered = list(world.engine.calls), world.newest().manifest.input
+    world.send_raw(b"nonsense", 0)
+    assert world.run() is Outcome.NOTHING_NEW
+    history = world.history.read()
+    assert dict(history.offsets) == ends(world)
+    assert world.engine.calls == [*calls, "write_rows"]
+    assert world.run() is Outcome.NOTHING_NEW
+    assert world.history.read() == history, "an empty commit stands for a process that died"
+    assert world.newest().manifest.input == covered
+    world.send("eve,tea,1")
+    assert world.run() is Outcome.PUBLISHED
+    assert world.newest().manifest.input == world.history.read().input
 
 
 def test_a_repeat_counts_once_also_across_runs(world: BatchWorld) -> None:

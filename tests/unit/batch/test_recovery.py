@@ -5,8 +5,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from batch_layer.recovery import Verdict, judge, outdated
-from oryx_py.model.manifest import Manifest
+from batch_layer.publishing.recovery import Verdict, judge, outdated
+from oryx_py.model.generations.manifest import Manifest
 from oryx_py.testing.generations import write_small_generation
 
 LESS = "it covers less than the generation that is live"

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_layer.rolling_back import lineage, roll_back
-from batch_layer.steps import Outcome, Step
+from batch_layer.publishing.lineage import lineage
+from batch_layer.publishing.rollback import roll_back
+from batch_layer.run.steps import Outcome, Step
 from oryx_py.errors import UserError
-from oryx_py.model.registry import EpochStarted, Registry
+from oryx_py.model.epochs.registry import EpochStarted, Registry
 from tests.support.batch import BatchWorld, Crash
 
 

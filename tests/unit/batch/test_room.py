@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from batch_layer.room import Wanted, check_room
+from batch_layer.host.disk_space import Wanted, check_room
 from batch_layer.spark.engine import SparkEngine
-from batch_layer.work_folder import WorkFolder
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.errors import NoRoom, StoreUnavailable
 from tests.support.training import recipe
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_layer.rows import READ_SCHEMA, Slice, read_slices, slice_ranges
+from batch_layer.folding.input_rows import READ_SCHEMA, Slice, read_slices, slice_ranges
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import BrokerUnavailable, LogGap
 from oryx_py.messages import partition_of

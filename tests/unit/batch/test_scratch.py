@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from batch_layer.exchange import StoreExchange
-from batch_layer.scratch import scratch
-from batch_layer.work_folder import WorkFolder
+from batch_layer.host.scratch import scratch
+from batch_layer.task_files.store_exchange import StoreExchange
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.adapters.places import Reach
 from oryx_py.errors import StoreUnavailable
 

@@ -5,9 +5,9 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from batch_layer.engine import Cancelled
-from batch_layer.metrics import Metrics
-from batch_layer.service import patiently, repeat
-from batch_layer.steps import Outcome
+from batch_layer.run.schedule import patiently, repeat
+from batch_layer.run.steps import Outcome
+from batch_layer.telemetry.metrics import Metrics
 from oryx_py.errors import BrokerUnavailable, LogGap, NoRoom, UserError
 
 

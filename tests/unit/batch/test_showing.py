@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from batch_layer.metrics import Metrics
-from batch_layer.progress import Progress
-from batch_layer.showing import Shown, left_s, told
+from batch_layer.telemetry.metrics import Metrics
+from batch_layer.telemetry.progress import Progress
+from batch_layer.telemetry.progress_display import ProgressDisplay
+from batch_layer.telemetry.progress_text import left_s, line_of
 from oryx_py.runtime.telemetry import configure_logging
 from tests.support.ticking import Ticking
 
@@ -59,12 +60,12 @@ def test_without_any_step_forward_nobody_knows() -> None:
     ],
 )
 def test_a_line_says_what_is_known(progress: Progress, left: float | None, line: str) -> None:
-    assert told(progress, left) == line
+    assert line_of(progress, left) == line
 
 
 def test_gauges_follow_and_rest_with_what_the_last_training_came_to(counted: CollectorRegistry) -> None:
     clock = Ticking()
-    shown = Shown(Metrics(counted), clock, io.StringIO())
+    shown = ProgressDisplay(Metrics(counted), clock, io.StringIO())
     with shown.live():
         shown.report(Progress(step="read", rows=500, of=1_000))
         assert value(counted, "step", step="read") == 1
@@ -85,7 +86,7 @@ def test_gauges_follow_and_rest_with_what_the_last_training_came_to(counted: Col
 
 def test_into_a_pipe_a_step_is_an_event_and_then_one_each_ten_seconds(counted: CollectorRegistry) -> None:
     clock, stream = Ticking(), io.StringIO()
-    shown = Shown(Metrics(counted), clock, stream)
+    shown = ProgressDisplay(Metrics(counted), clock, stream)
     with structlog.testing.capture_logs() as events, shown.live():
         for epoch in range(30):
             shown.report(Progress(step="train", epoch=epoch, of=30))
@@ -102,7 +103,7 @@ def test_on_a_terminal_it_is_one_line_that_goes_away_and_the_log_stays_whole(cou
     stream = Terminal()
     configure_logging("info", "console", stream=stream, environ={"NO_COLOR": "1"})
     try:
-        shown = Shown(Metrics(counted), Ticking(), stream)
+        shown = ProgressDisplay(Metrics(counted), Ticking(), stream)
         with shown.live():
             shown.report(Progress(step="train", epoch=3, of=15, loss=0.12))
             structlog.get_logger("batch").info("history_committed", rows=5)
@@ -120,7 +121,7 @@ def test_on_a_terminal_it_is_one_line_that_goes_away_and_the_log_stays_whole(cou
 
 
 def test_reports_may_come_from_any_thread(counted: CollectorRegistry) -> None:
-    shown = Shown(Metrics(counted), Ticking(), Terminal())
+    shown = ProgressDisplay(Metrics(counted), Ticking(), Terminal())
     with shown.live():
         threads = [
             threading.Thread(target=lambda: [shown.report(Progress(step="train", epoch=n, of=50)) for n in range(50)])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from batch_layer.history.retention import DAY_MS
-from batch_layer.history.small_files import Group, Sizes, at_once, numbered, placed, to_merge, together
-from oryx_py.model.history import History, HistoryFile
+from batch_layer.housekeeping.merge_planning import Group, Sizes, at_once, numbered, placed, to_merge, together
+from batch_layer.housekeeping.row_retention import DAY_MS
+from oryx_py.model.history.commits import History, HistoryFile
 
 SIZES = Sizes(file=100, small=20, rows=1000, files=50)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_layer.spark.history import spark_path
+from batch_layer.spark.rows.history_rows import spark_path
 
 
 @pytest.mark.parametrize("name", ["day=2026-07-31", "with space", "Zoë", "100%"])

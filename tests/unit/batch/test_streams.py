@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.streams import PAIRS_SCHEMA, fold_stream
+from batch_layer.folding.fold_stream import PAIRS_SCHEMA, fold_stream
 from oryx_py.events.fold import FoldSettings
 from tests.support.batch import Row, slow_fold
 

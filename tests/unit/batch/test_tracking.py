@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 from pyspark import SparkStageInfo
 
-from batch_layer.progress import Progress
-from batch_layer.spark import tracking
-from batch_layer.spark.tracking import fraction, tracked
+from batch_layer.spark.session import job_progress
+from batch_layer.spark.session.job_progress import fraction, tracked
+from batch_layer.telemetry.progress import Progress
 
 
 def stage(done: int, tasks: int) -> SparkStageInfo:
@@ -37,7 +37,7 @@ def test_it_is_told_as_it_goes_on_and_never_backwards(monkeypatch: pytest.Monkey
         getActiveJobsIds=lambda: [7], getJobInfo=lambda _: SimpleNamespace(stageIds=[1]), getStageInfo=next_stage
     )
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(statusTracker=lambda: tracker))
-    monkeypatch.setattr(tracking, "_LOOK_S", 0.001)
+    monkeypatch.setattr(job_progress, "_LOOK_S", 0.001)
     with tracked(cast("Any", spark), "read", 1_000, told.append):
         assert all_seen.wait(10)
     assert [(progress.rows, progress.of) for progress in told if progress.rows != 1_000] == [(250, 1_000), (750, 1_000)]

@@ -10,9 +10,9 @@ from batch_layer.recipe import recipe_of
 from batch_layer.training.alone import Alone, train_alone
 from batch_layer.training.job import Job
 from oryx_py.config import Input, Model
-from oryx_py.model.history_files import map_histories
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.model.generations.history_files import map_histories
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 from tests.support.training import Tastes, prepared, recipe

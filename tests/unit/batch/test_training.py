@@ -12,18 +12,18 @@ from threadpoolctl import threadpool_limits
 from batch_layer.engine import Cancelled
 from batch_layer.training.alone import Alone, ask_to_end, progress_of, train_alone
 from batch_layer.training.held_out import validation_of
+from batch_layer.training.item_training import train_items
 from batch_layer.training.job import Job
-from batch_layer.training.mapped import MappedWorkers
+from batch_layer.training.mapped_workers import MappedWorkers
 from batch_layer.training.warm_start import begin, known_rows, starts_warm
-from batch_layer.training.whole import train_items
-from oryx_py.model.csr import Csr
-from oryx_py.model.history_files import map_histories
-from oryx_py.model.ids import IdTable
-from oryx_py.model.manifest import MANIFEST, write_manifest
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.history_files import map_histories
+from oryx_py.model.generations.manifest import MANIFEST, write_manifest
+from oryx_py.model.ids.id_table import IdTable
 from oryx_py.numerics.als.phases import Block, Half
 from oryx_py.numerics.als.validation import hold_out, ndcg_at_10
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
 from oryx_py.testing.generations import write_small_generation
 from tests.support.training import Tastes, prepared, recipe, tastes

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_layer.memory import available_bytes
+from batch_layer.host.memory import available_bytes
 from batch_layer.spark.fitting.choice import chosen
 from batch_layer.spark.preparing import Prepared
 from oryx_py.errors import NoRoom, UserError

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from batch_layer.exchange import FolderExchange, StoreExchange
+from batch_layer.task_files.folder_exchange import FolderExchange
+from batch_layer.task_files.store_exchange import StoreExchange
 from batch_layer.training.alone import Alone, train_alone
 from batch_layer.training.blocks import BlockWorkers, Cuts, Factors, Sources, cut_sides, least_task_bytes
 from batch_layer.training.blocks.gathering import gather, runs
@@ -23,19 +24,19 @@ from batch_layer.training.blocks.portions import (
 )
 from batch_layer.training.blocks.solving import solve_in_blocks
 from batch_layer.training.blocks.workers import handed_in
+from batch_layer.training.item_training import train_items
 from batch_layer.training.job import Job
 from batch_layer.training.warm_start import begin
-from batch_layer.training.whole import train_items
 from oryx_py.adapters.places import Reach
-from oryx_py.model.csr import Csr
 from oryx_py.model.files import create_array, open_array, write_array
-from oryx_py.model.history_files import history_files, map_histories
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.history_files import history_files, map_histories
 from oryx_py.numerics.als.matrix import Observed
 from oryx_py.numerics.als.phases import Block, blocks
 from oryx_py.numerics.als.portions import Group, fixed_bytes, groups_of, largest_row, portion_bytes
 from oryx_py.numerics.als.sizing import PROCESS_BYTES
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.gram import gram
 from tests.support.training import prepared, recipe, tastes
 

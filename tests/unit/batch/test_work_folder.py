@@ -10,9 +10,9 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from batch_layer.bootstrap import work_folder
-from batch_layer.exchange import StoreExchange
-from batch_layer.work_folder import WorkFolder
+from batch_layer.assembly import work_folder
+from batch_layer.task_files.store_exchange import StoreExchange
+from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.adapters.places import Reach, reach_of, work_of
 from oryx_py.config import Settings, load
 from oryx_py.errors import StoreUnavailable

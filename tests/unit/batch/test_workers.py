@@ -6,13 +6,13 @@ import sys
 import pytest
 
 LIGHT = [
-    "batch_layer.spark.preparing.parts",
-    "batch_layer.spark.preparing.items",
-    "batch_layer.spark.preparing.spans",
+    "batch_layer.spark.preparing.fold",
+    "batch_layer.spark.preparing.item_table",
+    "batch_layer.spark.preparing.user_table",
     "batch_layer.spark.mllib.pairs",
-    "batch_layer.spark.reader",
-    "batch_layer.spark.repeats",
-    "batch_layer.spark.weighing",
+    "batch_layer.spark.rows.topic_reader",
+    "batch_layer.spark.rows.dedupe",
+    "batch_layer.spark.rows.weighing",
 ]
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from oryx_py.errors import UserError
-from oryx_py.numerics.metrics import ndcg
+from oryx_py.numerics.ranking.metrics import ndcg
 from oryx_py.testing.long_tail import LongTail, draw
 from tests.bench.batch.report import judged, table
 from tests.bench.batch.samples import WORLDS, Sample, load_sample, movielens, world_sample

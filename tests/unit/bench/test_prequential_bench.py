@@ -9,7 +9,7 @@ import pytest
 from oryx_py.cli.evaluate.figures import Figures, Recovered
 from oryx_py.cli.evaluate.replay import Outcomes, Replay
 from oryx_py.cli.evaluate.training import Trainer
-from oryx_py.numerics.resampling import Interval
+from oryx_py.numerics.ranking.resampling import Interval
 from oryx_py.testing.drifting import DriftingWorld
 from tests.bench import prequential
 from tests.bench.prequential_ablations import NAMES, changed_arms, pooled

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from tests.bench.speed.accuracy import errors_of, last_vectors, sampled
 from tests.bench.speed.running import Options, measure

@@ -10,8 +10,8 @@ from oryx_py.cli.demo.arms import Frozen, Numbers
 from oryx_py.cli.demo.replay import K, Outcome, replay, scores
 from oryx_py.client import Client
 from oryx_py.events import Interaction
-from oryx_py.model.csr import Csr
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.generation import Generation
 from oryx_py.testing.generations import write_small_generation
 from tests.unit.cli.scripted_service import Asked, Reply, scripted
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from batch_layer.history.reshaping import Reshaper
-from batch_layer.history.retention import Limits
-from batch_layer.rows import HISTORY_SCHEMA
-from batch_layer.steps import Outcome
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.housekeeping.pruning import Pruner
+from batch_layer.housekeeping.row_retention import Limits
+from batch_layer.run.steps import Outcome
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import work_of
 from oryx_py.cli.forget.arrays import Unreadable, list_has, numbers_have, row_of
 from oryx_py.cli.forget.proof import Held, Proof
@@ -36,14 +36,14 @@ from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_value
 from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode, partition_of
 from oryx_py.messages.update import Update
-from oryx_py.model.checkpoint import Covered, write_checkpoint
-from oryx_py.model.ids import write_ids
-from oryx_py.model.item_states import StateRows
-from oryx_py.model.merging import Piece, merged
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import Covered, write_checkpoint
+from oryx_py.model.checkpoints.merging import Piece, merged
+from oryx_py.model.ids.id_table import write_ids
+from oryx_py.model.state.item_states import StateRows
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeProducer
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
 from tests.support.batch import BatchWorld
 from tests.unit.cli.scripted_service import Asked, Reply, scripted
 
@@ -167,7 +167,7 @@ class Place(BatchWorld):
         self.use(replace(self.recipe, fold=replace(self.recipe.fold, dedupe_window_s=window_s)))
         for topic in ("items", "in.dead-letter"):
             self.log.create(TopicSpec(topic, 1, 1, {}))
-        self.reshape = Reshaper(
+        self.prune = Pruner(
             log=self.history,
             folder=self.history_folder,
             engine=self.engine,
@@ -447,7 +447,7 @@ def checkpoint(
     Of some input partitions alone where these are given.
     """
     generation = place.newest()
-    fold, partitions = EpochFold(ModelState(generation, 1), place.PARTITIONS), range(place.PARTITIONS)
+    fold, partitions = ExactFold(ModelState(generation, 1), place.PARTITIONS), range(place.PARTITIONS)
     for offset, interaction in enumerate(told):
         homes = [partition_of(interaction.user, place.PARTITIONS)] if interaction.user else partitions
         for partition in homes:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.cli.generations import COLUMNS, generation_rows
 from oryx_py.cli.main import app
-from oryx_py.model.registry import EpochStarted, GenerationState
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState
 from oryx_py.testing.generations import write_small_generation
 
 

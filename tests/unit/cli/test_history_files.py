@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.history.folder import HistoryFolder
 from batch_layer.history.importing import Target, import_rows
-from batch_layer.history_folder import HistoryFolder
-from batch_layer.rows import HISTORY_SCHEMA
-from oryx_py.adapters.history_log import HistoryLog
-from oryx_py.adapters.local_files import LocalFiles
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
+from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.cli.choices import BulkFormat
 from oryx_py.cli.files import open_interactions
 from oryx_py.cli.history_files.reading import file_of, read_bulk
@@ -24,7 +24,7 @@ from oryx_py.cli.history_files.writing import export_rows
 from oryx_py.errors import BadInteraction, CommitConflict, UserError
 from oryx_py.events import FoldSettings, Interaction
 from oryx_py.messages import partition_of
-from oryx_py.model.history import IMPORTED_FROM, History, HistoryFile, ImportedSource
+from oryx_py.model.history.commits import IMPORTED_FROM, History, HistoryFile, ImportedSource
 from oryx_py.testing.memory_log import MemoryCommitLog
 from tests.support.batch import slow_fold
 
@@ -272,6 +272,8 @@ def test_an_import_that_fails_leaves_the_history_as_it_was(tmp_path: Path) -> No
         import_rows([], [], place.target())
     with pytest.raises(UserError, match=r"1\.csv was imported in commit 1: .*--again"):
         import_rows(batches, [ImportedSource("1.csv", "1.csv")], place.target())
+    with pytest.raises(UserError, match=r"copy\.csv has the content of 2\.csv, .*--again"):
+        import_rows(batches, [ImportedSource("2.csv", "2"), ImportedSource("copy.csv", "2")], place.target())
     assert before.rows == 0
 
 
@@ -289,6 +291,36 @@ def test_what_is_exported_and_imported_again_folds_the_same(
     with suppress(UserError):  # where nothing is left
         other.import_(folder / "all.csv")
     assert slow_fold(other.rows(), IMPLICIT) == folded(rows)
+
+
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(_ROWS, st.lists(st.integers(0, 4), min_size=60, max_size=60))
+def test_an_export_is_in_the_order_of_the_offsets_however_a_commits_rows_lie_in_files(
+    tmp_path_factory: pytest.TempPathFactory, told: list[Interaction], places: list[int]
+) -> None:
+    """Files that were written anew without what was forgotten have other names, and rows from several."""
+    folder = tmp_path_factory.mktemp("history")
+    place, other = Place(folder), Place(folder / "other")
+    place.import_(written(folder / "1.csv", told))
+    rows = place.rows()
+    log, files = HistoryLog(MemoryCommitLog()), []
+    for number in range(5):
+        dealt = [row for row, to in zip(rows, places * 3, strict=False) if to == number]
+        if dealt:
+            pq.write_table(pa.Table.from_pylist(dealt, HISTORY_SCHEMA), folder / f"{number}.parquet")
+            files.append(HistoryFile(f"{number}.parquet", len(dealt), 1))
+    history = log.append(History(), files, {}, 0, 1)
+    export_rows(history, lambda path: folder / path, folder / "all.parquet", "parquet", IMPLICIT)
+    exported = pq.read_table(folder / "all.parquet").to_pylist()
+    for partition in range(PARTITIONS):
+        offsets = [row["offset"] for row in exported if row["partition"] == partition]
+        assert offsets == sorted(row["offset"] for row in rows if row["partition"] == partition)
+    export_rows(history, lambda path: folder / path, folder / "all.csv", "csv", IMPLICIT)
+    with suppress(UserError):  # where nothing is left
+        other.import_(folder / "all.csv")
+    assert slow_fold(other.rows(), IMPLICIT) == folded(told)
 
 
 def test_lines_leave_out_what_repeats_and_parquet_keeps_it(tmp_path: Path) -> None:

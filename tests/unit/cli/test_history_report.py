@@ -1,8 +1,8 @@
 """What ``oryx history`` says of files that are merged."""
 
-from batch_layer.history.retention import DAY_MS
+from batch_layer.housekeeping.row_retention import DAY_MS
 from oryx_py.cli.history_report import COMMITS, commit_rows, totals
-from oryx_py.model.history import History, HistoryCommit, HistoryFile
+from oryx_py.model.history.commits import History, HistoryCommit, HistoryFile
 
 
 def rows_of(number: int, day: int) -> HistoryFile:

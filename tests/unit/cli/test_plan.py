@@ -56,15 +56,41 @@ def test_the_disk_is_part_of_the_verdict(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_as_json_it_is_bytes_and_seconds() -> None:
     found = json.loads(oryx("plan", *SIZE, "--machine", "8,32G", "--executors", "4", "--json").stdout)
-    assert found["machines"] == {"cores": 8, "memory": 32 << 30, "count": 4, "disk": None}
+    assert found["machines"] == {
+        "cores": 8, "memory": 32 << 30, "count": 4, "disk": None, "training": "auto", "task_memory": 0
+    }  # fmt: skip
     assert [step["name"] for step in found["steps"]][3] == "train"
     assert found["obstacle"] is None
     assert found["suited"]["machine"]["memory"] >= 32 << 30
 
 
+def test_what_nothing_has_room_for_gets_no_machine() -> None:
+    size = ["--users", "2B", "--items", "1B", "--interactions", "1T", "--features", "4096"]
+    result = oryx("plan", *size, "--machine", "16,64G")
+    assert result.exit_code == 0, result.stderr
+    assert "all in memory: no machine" in result.stdout
+    assert "take machines with more than" in result.stdout
+
+
+def test_the_settings_of_the_file_have_a_part_in_it(tmp_path: Path) -> None:
+    def planned(settings: str) -> str:
+        (tmp_path / "oryx.toml").write_text(settings)
+        result = oryx("plan", "--users", "10M", "--items", "2M", "--interactions", "1B", "--machine", "4,24G")
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+    assert "\nfits\n" in planned("[model]\nfeatures = 64\n")
+    line = planned('[model]\nfeatures = 64\n[batch]\ntraining_tasks = "one"\n')
+    assert 'does not fit: training alone, as batch.training_tasks = "one" says' in line
+    assert "in blocks" in planned("[model]\nfeatures = 64\n[batch]\ntask_memory_bytes = 1_000_000_000\n")
+    biased = planned('[model]\nfeatures = 64\nfeedback = "explicit"\nbiases = true\n')
+    assert "66 features" in biased, "vectors with biases are two longer"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--users", "3B"], "3,000,000,000 are more than row numbers have room for"),
         (["--users", "tenM"], "--users is 'tenM': give a count like"),
         (["--machine", "16"], "--machine is '16': give cores and memory, like 16,64G"),
         (["--machine", "16,much"], "--machine is 'much': give a size like"),

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from typer.testing import CliRunner, Result
 
-from batch_layer.metrics import Metrics as BatchMetrics
-from batch_layer.progress import Progress
+from batch_layer.telemetry.metrics import Metrics as BatchMetrics
+from batch_layer.telemetry.progress import Progress
 from oryx_py.cli.main import app
 from oryx_py.cli.status.asking_all import Heard, NoAnswerInTime, Outcome, ask_all, hear
 from oryx_py.cli.status.composing import Facts, Process, composed
@@ -25,10 +25,10 @@ from oryx_py.cli.status.report import Batch, Report, Serving, Speed, Topic
 from oryx_py.cli.status.scrape import Buckets, Scrape
 from oryx_py.cli.status.showing import layer_rows, model_line
 from oryx_py.errors import BrokerUnavailable, Transient
-from oryx_py.model.history import History
-from oryx_py.model.registry import EpochStarted, GenerationState, Registry
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState, Registry
+from oryx_py.model.history.commits import History
 from serving_layer.metrics import Metrics as ServingMetrics
-from speed_layer.metrics import Metrics as SpeedMetrics
+from speed_layer.telemetry.metrics import Metrics as SpeedMetrics
 from tests.unit.cli.scripted_service import Asked, Reply, scripted
 
 READY = {"ready": True, "waiting_for": []}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oryx_py.client.encoding import ids_of, items_of, lines_of, number_of, segment_of
 from oryx_py.errors import BadInteraction, UserError
 from oryx_py.events import Interaction, check_id, parse_value
-from serving_layer.api.segments import id_of, item_and_strength
+from serving_layer.api.path_segments import id_of, item_and_strength
 
 
 def is_id(text: str) -> bool:

@@ -28,7 +28,7 @@ from oryx_py.client import (
 from oryx_py.errors import UserError
 from oryx_py.events import Action, parse_value
 from oryx_py.messages import partition_of
-from serving_layer.api.operations import OPERATIONS
+from serving_layer.handlers.operations import OPERATIONS
 from tests.support.serving import FixedModels, Harness, model_at, write_world
 
 LONG = "l" + "ö" * 511 + "g"

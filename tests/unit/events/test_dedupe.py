@@ -54,6 +54,30 @@ def test_memory_is_bounded_by_time_and_by_number() -> None:
     for number in range(40_000):
         crowd.is_repeat("u", b"%d" % number, 0)
     assert len(crowd) <= 14_096
+    crowd, most = SeenIds(fold(records=100_000)), 0
+    for number in range(120_000):
+        crowd.is_repeat("u", b"%d" % number, 0)
+        most = max(most, len(crowd))
+    assert most <= 106_250, "few at once: interactions wait for it"
+
+
+def test_a_copy_shares_nearly_all_and_neither_changes_the_other() -> None:
+    """Else each new epoch would hold up the one that is followed, and take as much memory again."""
+    ids = SeenIds(fold(window_s=86_400.0, records=1_000_000))
+    for number in range(200_000):
+        ids.is_repeat("u", b"%d" % number, 0)
+    tracemalloc.start()
+    try:
+        copy = ids.copy()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 0.15 * ids.nbytes
+    assert not ids.is_repeat("u", b"in one alone", 0)
+    assert not copy.is_repeat("u", b"in one alone", 0)
+    for number in (0, 70_000, 199_999):
+        assert ids.is_repeat("u", b"%d" % number, 0)
+        assert copy.is_repeat("u", b"%d" % number, 0)
 
 
 def test_its_bytes_are_about_those_that_it_takes() -> None:

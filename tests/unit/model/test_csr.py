@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.model.csr import Csr
+from oryx_py.model.generations.csr import Csr
 
 ROWS, COLUMNS = 6, 70_000
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from oryx_py.errors import CorruptGeneration, NotReady, StoreUnavailable, UserError
 from oryx_py.events.fold import FoldSettings
 from oryx_py.model.files import adopt_file
-from oryx_py.model.generation import Csr, Generation, new_generation_name
-from oryx_py.model.manifest import MANIFEST, read_manifest, write_manifest
+from oryx_py.model.generations.generation import Csr, Generation, named_at_ms, new_generation_name
+from oryx_py.model.generations.manifest import MANIFEST, read_manifest, write_manifest
 from oryx_py.testing.generations import write_small_generation
 
 NAME = "20260731T121320123-0000002a"
@@ -236,6 +236,12 @@ def test_names_sort_by_time(times: list[int], seed: int) -> None:
     early, late = (new_generation_name(ms, rng) for ms in sorted(times))
     assert early[:18] <= late[:18]
     assert (early[:18] == late[:18]) == (times[0] == times[1])
+    assert [named_at_ms(early), named_at_ms(late)] == sorted(times)
+
+
+@pytest.mark.parametrize("name", ["", "g1", "20260731T251320123-7f3a9c04"])
+def test_of_another_name_no_time_is_told(name: str) -> None:
+    assert named_at_ms(name) is None
 
 
 def test_names_are_utc_and_random() -> None:

@@ -10,12 +10,12 @@ import pytest
 from oryx_py.adapters.exact_index import ExactIndex
 from oryx_py.errors import CorruptGeneration, StoreUnavailable, UserError
 from oryx_py.events.fold import FoldSettings
-from oryx_py.model.csr import Csr
 from oryx_py.model.files import create_array, map_array, open_array, storage, write_span
-from oryx_py.model.generation import Generation
-from oryx_py.model.generation_data import write_data
-from oryx_py.model.generation_writer import commit_generation, seal
-from oryx_py.model.manifest import MANIFEST, generation_files
+from oryx_py.model.generations.csr import Csr
+from oryx_py.model.generations.data_files import write_data
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.generations.manifest import MANIFEST, generation_files
+from oryx_py.model.generations.writer import commit_generation, seal
 from oryx_py.numerics.objective import Objective
 from oryx_py.testing.generations import write_small_generation
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from oryx_py.adapters.history_log import HistoryLog
+from oryx_py.adapters.commit_logs.history_log import HistoryLog
 from oryx_py.errors import CommitConflict, CorruptLog, UnsupportedFormat
-from oryx_py.model.history import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
+from oryx_py.model.history.commits import IMPORTED_FROM, History, HistoryCommit, HistoryFile, encode_commit
 from oryx_py.ports.store import Commit
 from oryx_py.testing.memory_log import MemoryCommitLog
 

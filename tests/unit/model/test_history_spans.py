@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.model.history import HistoryCommit
-from oryx_py.model.history_spans import Spans
+from oryx_py.model.history.commits import HistoryCommit
+from oryx_py.model.history.spans import Spans
 
 _LENGTHS = st.lists(st.dictionaries(st.integers(0, 1), st.integers(0, 3)), max_size=8)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from oryx_py.errors import CorruptGeneration
 from oryx_py.model.files import map_array
-from oryx_py.model.ids import IdTable, id_files, write_ids
-from oryx_py.model.packed_ids import PackedIds
+from oryx_py.model.ids.id_table import IdTable, id_files, write_ids
+from oryx_py.model.ids.packed_ids import PackedIds
 
 SOME = ["", "a", "a\x01", "b", "a\0", "é", "e\u0301", "李", "🦉", "z" * 1024, "\ud800", "a" * 8, "a" * 9, "\U0010ffff"]
 

@@ -11,7 +11,7 @@ import xxhash
 from oryx_py.errors import CorruptGeneration, UnsupportedFormat
 from oryx_py.events.fold import FoldSettings, KindSettings
 from oryx_py.model.files import FileEntry
-from oryx_py.model.manifest import Counts, Manifest, read_manifest, write_manifest
+from oryx_py.model.generations.manifest import Counts, Manifest, read_manifest, write_manifest
 from oryx_py.model.summed import check_format
 from oryx_py.numerics.objective import Objective
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from oryx_py.model.changed_rows import ChangedRows
-from oryx_py.model.pair_delta import PairDelta
-from oryx_py.numerics.pair_table import Base
+from oryx_py.model.state.changed_rows import ChangedRows
+from oryx_py.model.state.pair_delta import PairDelta
+from oryx_py.numerics.pairs.pair_table import Base
 
 USERS, ITEMS = 300, 1000
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
 from oryx_py.errors import CommitConflict, CorruptLog
-from oryx_py.model.registry import (
+from oryx_py.model.epochs.registry import (
     Entry,
     EpochStarted,
     GenerationState,

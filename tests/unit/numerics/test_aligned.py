@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from oryx_py.numerics.aligned import aligned
 from oryx_py.numerics.als import observed
 from oryx_py.numerics.als.phases import Block, improved, turn_of
+from oryx_py.numerics.compiled.aligned import aligned
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 

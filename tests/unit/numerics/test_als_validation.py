@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from oryx_py.numerics.als.validation import hold_out, ndcg_at_10, rmse, sample
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.gram import gram
-from oryx_py.numerics.metrics import ndcg
 from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.topn import top_n
+from oryx_py.numerics.ranking.metrics import ndcg
+from oryx_py.numerics.ranking.topn import top_n
 
 USERS, ITEMS = 60, 40
 

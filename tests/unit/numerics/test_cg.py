@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import oryx_py
-from oryx_py.numerics import cg, gathered, kernel, systems
-from oryx_py.numerics.cg import fold_in_many
-from oryx_py.numerics.fold_in import Prior
+from oryx_py.numerics.fold_in import batched, gathered, kernel, systems
+from oryx_py.numerics.fold_in.batched import fold_in_many
+from oryx_py.numerics.fold_in.dense import Prior
+from oryx_py.numerics.fold_in.systems import weighed
 from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.systems import weighed
 from tests.support.ridge import CONSTANTS, Histories, objective, random_histories, relative_error, solution, system
 
 LENGTHS = [0, 1, 3, 40, 0, 75, 160, 700, 2, 0]
@@ -67,7 +67,7 @@ def test_threads_and_chunks_do_not_change_a_bit(
     reference = solve(histories, objective(kind))
     for threads in (2, 5):
         np.testing.assert_array_equal(solve(histories, objective(kind), threads), reference)
-    monkeypatch.setattr(cg, "_CHUNK", 64)
+    monkeypatch.setattr(batched, "_CHUNK", 64)
     np.testing.assert_array_equal(solve(histories, objective(kind)), reference)
 
 
@@ -211,7 +211,7 @@ def test_an_installation_that_cannot_be_written_still_works(tmp_path: Path, home
     package = Path(oryx_py.__file__).parent
     shutil.copytree(package, site / "oryx_py", ignore=shutil.ignore_patterns("__pycache__"))
     # A file in the folder's place: unlike a mode, it stops the superuser too.
-    (site / "oryx_py" / "numerics" / "__pycache__").write_text("")
+    (site / "oryx_py" / "numerics" / "compiled" / "__pycache__").write_text("")
     if home == "writable":
         user.mkdir()
     else:
@@ -219,7 +219,7 @@ def test_an_installation_that_cannot_be_written_still_works(tmp_path: Path, home
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
     environment |= {"PYTHONPATH": str(site), "HOME": str(user), "XDG_CACHE_HOME": str(user / "cache")}
     script = (
-        "from oryx_py.numerics import compiling, loops\n"
+        "from oryx_py.numerics.compiled import compiling, loops\n"
         "tiny = compiling.compiled(loops.dot.py_func)\n"
         "import numpy\n"
         "print(tiny(numpy.ones(3), numpy.ones(3)), loops.__file__)"
@@ -229,5 +229,5 @@ def test_an_installation_that_cannot_be_written_still_works(tmp_path: Path, home
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["3.0", str(site / "oryx_py" / "numerics" / "loops.py")]
+    assert done.stdout.split() == ["3.0", str(site / "oryx_py" / "numerics" / "compiled" / "loops.py")]
     assert bool(list(tmp_path.rglob("*.nbi"))) == (home == "writable")

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.numerics import compiling, murmur2, recursive_building
+from oryx_py.numerics import murmur2
 from oryx_py.numerics.als.kernel import improve_rows
+from oryx_py.numerics.compiled import compiling
+from oryx_py.numerics.recursive import building
 
 
 def test_another_files_text_is_in_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts, users = tmp_path / "kernel_parts.py", tmp_path / "kernel_users.py"
     parts.write_text(
-        "from oryx_py.numerics.compiling import part\nSIZE = 3\n\n@part\ndef inner(x):\n    return x + SIZE\n"
+        "from oryx_py.numerics.compiled.compiling import part\nSIZE = 3\n\n@part\ndef inner(x):\n    return x + SIZE\n"
     )
     users.write_text("from kernel_parts import inner\n\ndef outer(x):\n    return inner(x)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -39,4 +41,4 @@ def test_an_intrinsics_text_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_kernel_of_one_file_keeps_its_name() -> None:
     assert murmur2.partitions_of.py_func.__qualname__ == "partitions_of"  # type: ignore[attr-defined]
-    assert recursive_building.build.py_func.__qualname__.startswith("build-")  # type: ignore[attr-defined]
+    assert building.build.py_func.__qualname__.startswith("build-")  # type: ignore[attr-defined]

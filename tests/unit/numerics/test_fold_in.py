@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.gram import gram
 from oryx_py.numerics.objective import Objective
 

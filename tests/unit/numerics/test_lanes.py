@@ -4,8 +4,9 @@ import numba
 import numpy as np
 import pytest
 
-from oryx_py.numerics import compiling, kernel
-from oryx_py.numerics.lanes import LANES, ROWS, add_products, add_residuals, add_rows
+from oryx_py.numerics.compiled import compiling
+from oryx_py.numerics.compiled.lanes import LANES, ROWS, add_products, add_residuals, add_rows
+from oryx_py.numerics.fold_in import kernel
 
 
 @numba.njit

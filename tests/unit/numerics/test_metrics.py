@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.numerics.metrics import average_precision, hit_rate, ndcg, recall_at_k
+from oryx_py.numerics.ranking.metrics import average_precision, hit_rate, ndcg, recall_at_k
 
 RANKED = np.array([4, 2, 9, 7, 1])
 

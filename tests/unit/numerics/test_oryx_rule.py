@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from oryx_py.errors import NearSingular
+from oryx_py.numerics.fold_in.oryx_rule import Feedback, Solver, apparent_rank, fold_in_order, scaled, target, updated
 from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.oryx_rule import Feedback, Solver, apparent_rank, fold_in_order, scaled, target, updated
 
 ROWS = np.array([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]], np.float32)
 """YᵀY = [[10, 2], [2, 5]], whose inverse is [[5, −2], [−2, 10]] / 46."""

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from oryx_py.numerics import recursive_changes
 from oryx_py.numerics.arrays import DoubleVector
 from oryx_py.numerics.biases import Biases
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.recursive import Recursive
+from oryx_py.numerics.recursive import changes
+from oryx_py.numerics.recursive.kept_systems import Recursive
 from tests.support.ridge import CONSTANTS, objective, random_histories, relative_error
 
 PLENTY = 1 << 30
@@ -149,12 +149,12 @@ def test_a_row_without_anything_to_solve_is_left_to_others() -> None:
 def test_changes_are_found_in_any_order() -> None:
     found, rows = np.empty(3, np.int64), np.empty(9, np.int32)
     dw, dt, places = np.empty(9), np.empty(9), np.full(10, -1, np.int32)
-    recursive_changes.differences(
+    changes.differences(
         np.array([0, 3, 4]), np.array([4, 2, 7, 9], np.int32), np.array([1.0, 2, 3, 1]), np.array([1.0, 0, 5, 1]),
         np.array([0, 3, 4]), np.array([2, 4, 5, 9], np.int32), np.array([2.0, 1, 6, 1]), np.array([0.0, 3, 8, 1]),
         places, found, rows, dw, dt,
     )  # fmt: skip
     assert found.tolist() == [0, 3, 3]
-    changes = sorted(zip(rows[:3].tolist(), dw[:3].tolist(), dt[:3].tolist(), strict=True))
-    assert changes == [(4, 0.0, -2.0), (5, -6.0, -8.0), (7, 3.0, 5.0)]
+    found_changes = sorted(zip(rows[:3].tolist(), dw[:3].tolist(), dt[:3].tolist(), strict=True))
+    assert found_changes == [(4, 0.0, -2.0), (5, -6.0, -8.0), (7, 3.0, 5.0)]
     assert (places == -1).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oryx_py.numerics.resampling import LEVEL, Interval, cluster_sums, interval
+from oryx_py.numerics.ranking.resampling import LEVEL, Interval, cluster_sums, interval
 
 
 def cluster_draws(clusters: np.ndarray, values: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oryx_py.numerics.topn import top_n
+from oryx_py.numerics.ranking.topn import top_n
 
 # Few different values, so that there are ties, also where the list is cut.
 SCORES = st.lists(

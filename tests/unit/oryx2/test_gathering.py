@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from oryx_py.errors import BadMessage
 from oryx_py.messages import ItemVector, UserVector
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.oryx2.gathering import Gathering
 from oryx_py.oryx2.pmml import read_pmml
 from tests.support.oryx2 import pmml

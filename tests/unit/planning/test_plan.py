@@ -2,12 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from batch_layer.spark.fitting.choice import chosen
 from batch_layer.spark.preparing import Prepared
-from batch_layer.spark.slots import reserved
+from batch_layer.spark.session.task_slots import reserved
 from oryx_py.errors import UserError
 from oryx_py.planning.constants import MEASURED
 from oryx_py.planning.plan import Step, plan
@@ -84,18 +85,23 @@ def test_what_fits_is_not_refused() -> None:
     assert obstacle(hundred_million, HERE) is None
 
 
+@pytest.mark.parametrize("wanted", ["auto", "one", "many", "blocks"])
+@pytest.mark.parametrize("task_memory", [0, GIB])
 @pytest.mark.parametrize("features", [32, 128, 512])
 @pytest.mark.parametrize("memory", [8 * GIB, 24 * GIB, 64 * GIB, 128 * GIB])
-def test_the_plan_says_what_the_batch_layer_does(features: int, memory: int) -> None:
-    size, machine = changed(features=features), Machines(cores=4, memory=memory)
+def test_the_plan_says_what_the_batch_layer_does(
+    features: int, memory: int, task_memory: int, wanted: Literal["auto", "one", "many", "blocks"]
+) -> None:
+    size = changed(features=features)
+    machine = Machines(cores=4, memory=memory, training=wanted, task_memory=task_memory)
     prepared = Prepared(size.users, size.items, size.pairs)
     try:
         way = chosen(
-            "auto",
+            wanted,
             prepared,
             features,
             local=True,
-            memory=machine.free,
+            memory=4 * task_memory or machine.free,
             tasks=4,
             least_task=least_task_bytes(size),
         )
@@ -169,6 +175,7 @@ def test_a_full_disk_is_refused_before_the_work_begins() -> None:
 
 def test_what_is_suited_fits_and_half_of_it_has_not_room_for_all() -> None:
     alone, cluster = suited(LARGE)
+    assert alone is not None
     assert obstacle(LARGE, alone) is None
     assert "alone" in steps(LARGE, alone)["train"].what
     assert "in rounds" in steps(LARGE, dataclasses.replace(alone, memory=alone.memory // 2))["train"].what

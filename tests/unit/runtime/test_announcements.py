@@ -2,8 +2,8 @@
 
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.messages import Progress, encode
-from oryx_py.model.epochs import Announced
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.epochs.announcements import Announced
+from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.ports import Outgoing, TopicSpec
 from oryx_py.runtime.announcements import read_announcements
 from oryx_py.testing.fake_log import FakeConsumer, FakeLog

@@ -6,13 +6,13 @@ import pytest
 
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.messages import Progress, encode
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.registry import EpochStarted
+from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.ports import Outgoing, Partition, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
-from serving_layer.announced import announced
-from speed_layer.announced import announced_until_now
+from serving_layer.epoch_sources.earlier_announcements import earlier_announcements
 from speed_layer.limits import Topics
+from speed_layer.loading.earlier_announcements import announced_until_now
 
 LIVE_SECOND_THEN_FIRST = (2, 2, 1)
 EPOCHS = [EpochStarted(number, f"g{number}", {0: start}, 0) for number, start in ((1, 0), (2, 0), (3, 2), (4, 3))]
@@ -45,7 +45,7 @@ def by_speed(log: FakeLog, epochs: Sequence[EpochStarted]) -> tuple[Announcement
 
 def by_serving(log: FakeLog, epochs: Sequence[EpochStarted]) -> tuple[Announcements, int]:
     Counting.reads = 0
-    found = announced(
+    found = earlier_announcements(
         epochs,
         [0],
         topic="up",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from oryx_py.errors import LogGap, TopicsChanged
-from oryx_py.model.registry import TopicIdentity, TopicsIdentity
+from oryx_py.model.epochs.registry import TopicIdentity, TopicsIdentity
 from oryx_py.ports import TopicSpec
 from oryx_py.runtime.topics import check_end, check_identity, identify, partitions_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeLog

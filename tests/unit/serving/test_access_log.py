@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from oryx_py.runtime.telemetry import configure_logging, json_lines
-from serving_layer.access_log import AccessLog, RequestLine
+from serving_layer.requests.access_log import AccessLog, RequestLine
 
 NOW_MS = 1_767_225_600_007  # 2026-01-01T00:00:00.007Z
 LINE = RequestLine(NOW_MS, "id-1", "GET", "/estimate/{user}", "/estimate/a%2Fb", 200, 0.25, "gen-1", 3, {0: 7, 1: 0})

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_layer.api.negotiation import _choose
-from serving_layer.api.segments import item_and_strength
-from serving_layer.observing import sent_id
-from serving_layer.problems import Problem
+from serving_layer.api.path_segments import item_and_strength
+from serving_layer.http_semantics.content_negotiation import _choose
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.requests.request_ids import sent_id
 
 
 async def raw(client, request: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.http_parser import HttpRequestParser
 
-from serving_layer import offload
-from serving_layer.api.negotiation import Form
-from serving_layer.at_once import AT_ONCE
-from serving_layer.plain_head import PlainHead
-from serving_layer.rescoring.plugin import RescorerProvider
+from serving_layer.connections.fast_reads import FAST_READS
+from serving_layer.connections.plain_head import PlainHead
+from serving_layer.event_loop import offload
+from serving_layer.http_semantics.content_negotiation import Form
+from serving_layer.rescoring.plugin_interface import RescorerProvider
 from tests.support.raw_http import answers_in, exchange
 from tests.support.serving import FixedModels, Harness
 from tests.support.serving_process import ServingProcess
@@ -172,7 +172,7 @@ async def test_what_goes_wrong_is_told_by_the_long_way(model):
     parser = HttpRequestParser(asyncio.Protocol(), asyncio.get_running_loop(), 65_536)
     ((message, _),), _, _ = parser.feed_data(request("/estimate/ann/a"))
     works, broken = (
-        Harness(FixedModels(found)).app[AT_ONCE] for found in (model, SimpleNamespace(generation="g", state=None))
+        Harness(FixedModels(found)).app[FAST_READS] for found in (model, SimpleNamespace(generation="g", state=None))
     )
     assert works.answer(message.path, works.head_of(message)).startswith(b"HTTP/1.1 200 OK")
     assert broken.answer(message.path, broken.head_of(message)) is None
@@ -182,7 +182,7 @@ async def test_what_goes_wrong_is_told_by_the_long_way(model):
     "path", ["/a?", "/a?after=0:1", "/a#b", "/ä", "/a b", "/a|b", "", "/" + "/".join("ab" * 6)], ids=range(8)
 )
 def test_what_is_no_plain_path_is_left_to_the_long_way(model, path):
-    at_once = Harness(FixedModels(model)).app[AT_ONCE]
+    at_once = Harness(FixedModels(model)).app[FAST_READS]
     assert at_once.answer("/estimate/ann" + path, HEAD) is None
     assert at_once.answer("/estimate/ann/a", HEAD) is not None
 
@@ -207,16 +207,16 @@ class ForAll(ForSimilarity):
 
 @pytest.mark.parametrize("path", PLAIN)
 async def test_what_is_plain_is_answered_at_once(model, path):
-    assert Harness(FixedModels(model)).app[AT_ONCE].answer(path, HEAD).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert Harness(FixedModels(model)).app[FAST_READS].answer(path, HEAD).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize("path", [path for path, _ in LONG], ids=range(len(LONG)))
 async def test_what_is_not_plain_is_not(model, path):
-    assert Harness(FixedModels(model)).app[AT_ONCE].answer(path, HEAD) is None
+    assert Harness(FixedModels(model)).app[FAST_READS].answer(path, HEAD) is None
 
 
 async def test_a_long_search_is_left_to_another_thread(model, monkeypatch):
-    at_once = Harness(FixedModels(model)).app[AT_ONCE]
+    at_once = Harness(FixedModels(model)).app[FAST_READS]
     monkeypatch.setattr(offload, "INLINE_COST", 1)
     assert at_once.answer("/recommend/ann", HEAD) is None
     assert at_once.answer("/estimate/ann/a", HEAD) is not None
@@ -225,7 +225,7 @@ async def test_a_long_search_is_left_to_another_thread(model, monkeypatch):
 @pytest.mark.parametrize(("provider", "at_once"), [("ForSimilarity", True), ("ForAll", False)], ids=["other", "this"])
 async def test_what_a_plug_in_may_rescore_is_left_to_it(model, provider, at_once):
     app = Harness(FixedModels(model), rescorer=f"{HERE}:{provider}").app
-    assert (app[AT_ONCE].answer("/recommend/ann", HEAD) is not None) == at_once
+    assert (app[FAST_READS].answer("/recommend/ann", HEAD) is not None) == at_once
 
 
 def test_a_head_that_comes_again_is_read_as_the_first_time(serving):

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from serving_layer.batch_turns import BatchTurns
-from serving_layer.problems import Problem
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.requests.batch_read_turns import BatchReadTurns
 
 
 async def settled():
@@ -14,7 +14,7 @@ async def settled():
 
 
 async def test_what_has_begun_goes_before_those_that_wait_to_begin():
-    turns = BatchTurns(1, most_waiting=10)
+    turns = BatchReadTurns(1, most_waiting=10)
     order = []
 
     async def read(name, *, begun):
@@ -30,7 +30,7 @@ async def test_what_has_begun_goes_before_those_that_wait_to_begin():
 
 
 async def test_too_many_that_wait_to_begin_are_refused_and_what_has_begun_is_not():
-    turns = BatchTurns(1, most_waiting=1)
+    turns = BatchReadTurns(1, most_waiting=1)
 
     async def read(*, begun):
         async with turns.turn(begun=begun, limit_s=10):
@@ -47,7 +47,7 @@ async def test_too_many_that_wait_to_begin_are_refused_and_what_has_begun_is_not
 
 
 async def test_nobody_waits_to_begin_for_ever_and_no_place_is_lost():
-    turns = BatchTurns(1, most_waiting=1)
+    turns = BatchReadTurns(1, most_waiting=1)
     async with turns.turn(begun=False, limit_s=10):
         with pytest.raises(Problem) as refused:
             async with turns.turn(begun=False, limit_s=0):

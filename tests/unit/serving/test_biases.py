@@ -5,10 +5,10 @@ import pytest
 
 from oryx_py.errors import CorruptGeneration
 from oryx_py.messages import ItemVector
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
-from serving_layer.folding import OryxFolding
+from serving_layer.search.fold_in import OryxFolding
 from tests.support.biases import biased_ridge
 from tests.support.serving import FixedModels, Harness, model_at, write_world
 

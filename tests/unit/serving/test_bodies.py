@@ -2,9 +2,10 @@
 
 import pytest
 
-from serving_layer import keys
-from serving_layer.bodies import ByteBudget, body_of
-from serving_layer.problems import Problem
+from serving_layer.http_semantics.byte_budget import ByteBudget
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.http_semantics.request_bodies import body_of
+from serving_layer.requests import app_keys
 
 SMALL = 65_536
 
@@ -48,6 +49,6 @@ async def test_a_large_body_takes_all_of_its_size_and_gives_it_back():
 
 
 async def test_a_preference_is_stored_while_large_bodies_are_read(harness, client):
-    harness.app[keys.BODY_BUDGET].take(harness.app[keys.BODY_BUDGET]._left)
+    harness.app[app_keys.BODY_BUDGET].take(harness.app[app_keys.BODY_BUDGET]._left)
     async with client.post("/pref/u/i", data=b"2") as response:
         assert response.status == 204

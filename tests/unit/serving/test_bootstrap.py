@@ -16,7 +16,8 @@ from oryx_py.messages import Progress, UserVector
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.testing.fake_broker import PartitionLog
 from oryx_py.testing.fake_log import FakeConsumer, FakeProducer
-from serving_layer.bootstrap import Ports, serve
+from serving_layer.bootstrap import serve
+from serving_layer.startup.ports import Ports
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 
@@ -192,7 +193,7 @@ async def test_a_body_under_a_key_is_held_to_the_records_that_the_layers_know_ag
 
 
 async def test_when_the_topic_gets_more_partitions_writes_are_refused_with_the_way_out(publisher, ports, monkeypatch):
-    monkeypatch.setattr("serving_layer.bootstrap.LOOK_S", 0.05)
+    monkeypatch.setattr("serving_layer.startup.connecting.LOOK_S", 0.05)
     async with Running(settings(require_live=False), ports) as running:
         publisher.publish("g1", covers={0: 0, 1: 0})
         await until(running.is_ready)

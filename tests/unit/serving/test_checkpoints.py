@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oryx_py.messages import Progress, UserVector
-from serving_layer.model_manager import ModelManager
+from serving_layer.following.model_manager import ModelManager
 from tests.support.polling import until
 from tests.support.publishing import ALL_LIVE, UPDATES, Publisher
 

@@ -11,7 +11,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_layer.compression import WORTH_COMPRESSING_BYTES, choose, compressed, compressed_pieces
+from serving_layer.http_semantics.accept_encoding import choose
+from serving_layer.http_semantics.compression import WORTH_COMPRESSING_BYTES, compressed, compressed_pieces
 
 UNDO = {
     "gzip": gzip.decompress,

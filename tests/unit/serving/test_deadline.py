@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from serving_layer.deadline import within
+from serving_layer.event_loop.time_limit import within
 
 
 async def test_what_waits_for_nothing_sets_no_timer(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from serving_layer.dispatch import dispatching
+from serving_layer.requests.routing import dispatching
 from tests.support.serving import FixedModels, Harness
 
 PATHS = [

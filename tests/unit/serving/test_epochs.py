@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oryx_py.messages import Progress
-from oryx_py.model.epochs import Announcements
-from oryx_py.model.registry import EpochStarted
-from serving_layer.epochs import Standing, first_choice, held_epochs, may_serve, missing_partitions
-from serving_layer.refusals import Refusals
+from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.epochs.registry import EpochStarted
+from serving_layer.epoch_sources.epoch_choice import Standing, first_choice, held_epochs, may_serve, missing_partitions
+from serving_layer.following.refused_epochs import RefusedEpochs
 
 PARTITIONS = range(2)
 
@@ -143,7 +143,7 @@ def test_at_most_two_epochs_are_held_and_none_below_the_served_one(count, refuse
 
 
 def test_a_refused_epoch_is_tried_again_later_and_later():
-    refusals = Refusals(retry_s=10)
+    refusals = RefusedEpochs(retry_s=10)
     entry = epochs(1)[0]
     refusals.add(entry, "damaged", now=0)
     assert refusals.closed(9.9, under_way=False) == {1}
@@ -158,7 +158,7 @@ def test_a_refused_epoch_is_tried_again_later_and_later():
 
 
 def test_what_is_served_clears_the_refusals_below_it():
-    refusals = Refusals(retry_s=10)
+    refusals = RefusedEpochs(retry_s=10)
     for entry in epochs(3):
         refusals.add(entry, "damaged", now=0)
     refusals.drop_below(2)

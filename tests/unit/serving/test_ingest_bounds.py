@@ -12,10 +12,10 @@ import pytest
 
 from oryx_py.errors import ConfigError, StoreUnavailable
 from oryx_py.ports import Delivery
-from serving_layer import keys
-from serving_layer.bodies import Pace
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.http_semantics.request_bodies import BodyPace
 from serving_layer.ingestion.spool import Spool, SpoolPlace
-from serving_layer.problems import Problem
+from serving_layer.requests import app_keys
 from tests.support.polling import until
 from tests.support.serving import FixedModels, Harness, RecordingSender
 
@@ -25,7 +25,7 @@ CSV = {"Content-Type": "text/csv"}
 
 
 def left(harness):
-    return harness.app[keys.SPOOLS].budget._left
+    return harness.app[app_keys.SPOOLS].budget._left
 
 
 async def test_a_large_body_is_stored_in_its_order_and_has_no_name_on_the_disk(tmp_path):
@@ -130,7 +130,7 @@ async def test_bulk_writes_side_by_side_are_stored_each_in_its_order_and_leave_r
 
 
 async def test_a_full_disk_is_a_503_that_says_so_and_everything_goes_on(client, harness):
-    harness.app[keys.SPOOLS]._open_file = lambda _: io.FileIO("/dev/full", "r+")
+    harness.app[app_keys.SPOOLS]._open_file = lambda _: io.FileIO("/dev/full", "r+")
     async with client.post("/ingest", data=BODY, headers=CSV) as answer:
         problem = await answer.json(content_type=None)
         assert (answer.status, problem["accepted"]) == (503, 0)
@@ -148,7 +148,7 @@ async def test_a_disk_that_fails_while_it_is_read_tells_what_was_stored(client, 
                 raise OSError(errno.EIO, "Input/output error")
             return super().read(size)
 
-    harness.app[keys.SPOOLS]._open_file = lambda _: Failing()
+    harness.app[app_keys.SPOOLS]._open_file = lambda _: Failing()
     async with client.post("/ingest", data=BODY, headers=CSV) as answer:
         problem = await answer.json(content_type=None)
         assert answer.status == 503
@@ -251,7 +251,7 @@ class Clock:
 
 
 async def test_a_client_may_take_long_as_long_as_enough_comes(monkeypatch):
-    pace = Pace(10)
+    pace = BodyPace(10)
     request = Clock(monkeypatch).request(*[(100_000, 4)] * 50)
     for _ in range(50):
         assert len(await pace.chunk(request)) == 100_000
@@ -263,7 +263,7 @@ async def test_a_client_may_take_long_as_long_as_enough_comes(monkeypatch):
     ids=["rests", "drips", "rests after much", "becomes too slow"],
 )
 async def test_a_client_that_rests_or_drips_is_cut_off(monkeypatch, waits, chunks):
-    pace = Pace(10)
+    pace = BodyPace(10)
     request = Clock(monkeypatch).request(*waits)
     for _ in range(chunks):
         await pace.chunk(request)
@@ -281,7 +281,7 @@ async def test_a_client_that_sends_nothing_gets_its_place_taken():
         answer = await asyncio.wait_for(reader.readuntil(b"nothing was stored"), 20)
         writer.close()
         assert answer.split()[1] == b"408"
-        assert harness.app[keys.RUNNING].count == 0
+        assert harness.app[app_keys.RUNNING].count == 0
     assert harness.sender.sent == []
 
 

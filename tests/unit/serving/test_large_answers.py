@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from oryx_py.events import FoldSettings, KindSettings, fold_pair
-from oryx_py.model.vectors import VectorTable
+from oryx_py.model.state.vectors import VectorTable
 from oryx_py.numerics.objective import Objective
-from serving_layer import folding
 from serving_layer.api.answers import Names, Scored
-from serving_layer.ranking import distinct, in_order
+from serving_layer.index.ranking import distinct, in_order
+from serving_layer.search import fold_in
 from tests.support.generations import generation_of
 from tests.support.serving import FixedModels, Harness, model_at, write_world
 
@@ -90,7 +90,7 @@ def test_a_history_is_folded_as_pair_by_pair(feedback):
     slowly = dict(zip(known.tolist(), values.tolist(), strict=True))
     for item, strength in zip(items.tolist(), strengths, strict=True):
         slowly[item] = fold_pair(slowly.get(item), strength, settings)
-    handles, sums = folding._folded(known, values, items, strengths, settings)
+    handles, sums = fold_in._folded(known, values, items, strengths, settings)
     assert handles.tolist() == list(slowly)
     assert sums.tolist() == list(slowly.values())
     assert values.tolist() == [1.0, -0.0, 2.5, 0.1]
@@ -103,7 +103,7 @@ def test_what_would_not_be_folded_once_it_is_stored_is_left_out():
     for threshold, left in ((0.0, [0.4, -0.6, 0.0]), (0.5, [-0.6])):
         fold = FoldSettings(feedback="implicit", half_life_s=1.0, kinds=kinds, zero_threshold=threshold, max_age_s=1.0)
         manifest = msgspec.structs.replace(generation.manifest, fold=fold, as_of_ms=10**12)
-        items, strengths = folding._that_count(np.array([5, 3, 8]), [0.4, -0.6, 0.0], manifest)
+        items, strengths = fold_in._that_count(np.array([5, 3, 8]), [0.4, -0.6, 0.0], manifest)
         assert strengths == left
         assert items.tolist() == ([5, 3, 8] if threshold == 0 else [3])
 

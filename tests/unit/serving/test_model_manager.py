@@ -13,9 +13,9 @@ from oryx_py.errors import BrokerUnavailable, ConfigError, CorruptLog, LogGap
 from oryx_py.messages import ItemVector, Progress, UserVector
 from oryx_py.ports import Record
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer
-from serving_layer.follower import Chunk, Follower
-from serving_layer.model_manager import ModelManager
-from serving_layer.registry_source import OwnReader, RegistrySource
+from serving_layer.epoch_sources.registry_source import OwnReader, RegistrySource
+from serving_layer.following.model_manager import ModelManager
+from serving_layer.following.update_follower import Chunk, UpdateFollower
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 
@@ -573,7 +573,7 @@ class EndlessConsumer:
 
 async def test_a_follower_reads_no_further_ahead_than_two_chunks():
     consumer, taken = EndlessConsumer(), []
-    follower = Follower(
+    follower = UpdateFollower(
         lambda: consumer,
         topic="up",
         epoch=1,
@@ -597,7 +597,7 @@ async def test_long_messages_are_handed_over_few_at_a_time(publisher):
     for offset in range(20):
         publisher.send(UserVector("u", None, items, (1.0,) * 900, epoch=1, input=offset))
     taken: list[Chunk] = []
-    follower = Follower(
+    follower = UpdateFollower(
         lambda: FakeConsumer(publisher.log),
         topic=UPDATES,
         epoch=1,
@@ -622,7 +622,7 @@ async def test_a_follower_that_cannot_begin_says_why():
     def refuse():
         raise BrokerUnavailable("nobody there")
 
-    follower = Follower(
+    follower = UpdateFollower(
         refuse,
         topic="up",
         epoch=1,
@@ -643,7 +643,7 @@ async def test_a_gap_ends_following_for_good():
     def refuse():
         raise LogGap("trimmed")
 
-    follower = Follower(
+    follower = UpdateFollower(
         refuse,
         topic="up",
         epoch=1,

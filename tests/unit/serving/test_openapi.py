@@ -6,10 +6,10 @@ import re
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from serving_layer.api.arguments import Place
-from serving_layer.api.openapi import openapi_document, paths_of
-from serving_layer.api.openapi_words import TAGS
-from serving_layer.api.operations import OPERATIONS
+from serving_layer.api.parameter import Place
+from serving_layer.handlers.operations import OPERATIONS
+from serving_layer.openapi.document import openapi_document, paths_of
+from serving_layer.openapi.texts import TAGS
 from tests.support.serving import FixedModels, Harness
 
 

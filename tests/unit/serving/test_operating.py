@@ -6,7 +6,7 @@ import logging
 import pytest
 from structlog.testing import capture_logs
 
-from serving_layer import keys
+from serving_layer.requests import app_keys
 from tests.support.polling import until
 from tests.support.serving import FixedModels, Harness
 
@@ -91,7 +91,7 @@ async def test_a_client_that_goes_away_frees_its_place(model):
     harness = Harness(FixedModels(model), max_concurrent_requests=1, read_after_write_timeout_ms=60_000)
     async with harness as client:
         task = asyncio.create_task(client.get("/recommend/ann?after=0:999"))
-        await until(lambda: harness.app[keys.RUNNING].count)
+        await until(lambda: harness.app[app_keys.RUNNING].count)
         task.cancel()
-        await until(lambda: not harness.app[keys.RUNNING].count)
+        await until(lambda: not harness.app[app_keys.RUNNING].count)
         assert (await client.get("/recommend/ann")).status == 200

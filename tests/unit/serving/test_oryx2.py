@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from oryx_py.errors import StoreUnavailable
-from serving_layer.folding import OryxFolding
-from serving_layer.model_manager import ModelManager
+from serving_layer.following.model_manager import ModelManager
+from serving_layer.search.fold_in import OryxFolding
 from tests.support.oryx2 import MemoryFolder, pmml, up
 from tests.support.oryx2_publishing import Oryx2Publisher
 from tests.support.polling import until

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oryx_py.messages import ItemVector, UserVector
-from serving_layer.folding import OryxFolding
+from serving_layer.search.fold_in import OryxFolding
 from tests.support.serving import EPOCH, ITEMS, USERS, FixedModels, Harness, model_at, write_world
 
 Y = np.array([ITEMS[name] for name in sorted(ITEMS, key=str.encode)])

@@ -9,8 +9,8 @@ import brotli
 import pytest
 import zstandard
 
-from serving_layer.api.openapi import paths_of
-from serving_layer.api.operations import OPERATIONS
+from serving_layer.handlers.operations import OPERATIONS
+from serving_layer.openapi.document import paths_of
 from serving_layer.pages.files import FILES, file
 from tests.support.serving import FixedModels, Harness
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oryx_py.errors import BrokerUnavailable
 from oryx_py.messages import partition_of
 from oryx_py.ports import Delivery, Outgoing
-from serving_layer.pinned import PinnedSender
+from serving_layer.producing.pinned_sender import PinnedSender
 
 
 class Sender:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector
-from oryx_py.numerics.fold_in import Prior, fold_in
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from tests.support.serving import IMPLICIT, ITEMS, PAIRS, USERS, FixedModels, Harness, model_at, write_world
 
 NAMES = sorted(ITEMS, key=str.encode)

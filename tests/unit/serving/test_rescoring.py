@@ -17,8 +17,8 @@ from oryx_py.messages import ItemGone, ItemVector, UserVector
 from serving_layer.rescoring import Aligned, Rescorer, RescorerProvider, VectorRescorer
 from serving_layer.rescoring.applying import Rescoring
 from serving_layer.rescoring.loading import GROUP, providers_of
-from serving_layer.rescoring.searching import ItemsNow
-from serving_layer.rescoring.threads import PluginThreads
+from serving_layer.rescoring.plugin_threads import PluginThreads
+from serving_layer.rescoring.rescored_search import ItemSnapshot
 from tests.support.polling import until
 from tests.support.serving import EPOCH, PAIRS, USERS, FixedModels, Harness, model_at, write_world
 
@@ -342,7 +342,7 @@ async def test_values_beside_the_rows_are_made_once_a_generation_and_for_what_ca
             assert list(candidates[1:3]) == list(candidates)[1:3]
             return length_of_each(candidates).astype(np.float64)
 
-    now = ItemsNow.of(model)
+    now = ItemSnapshot.of(model)
     for _ in range(3):
         best = now.best(Rescoring([ByLength()]), np.array([1.0, 0.5]), 2, np.empty(0, np.int64), "dot")
         assert model.state.items.ids(best.handles) == ["new/ü", "i10"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from oryx_py.messages import ItemGone, ItemVector, UserVector
-from serving_layer import offload
-from serving_layer.search import best_items
-from serving_layer.search_many import Wish, best_of_each
+from serving_layer.event_loop import offload
+from serving_layer.search.batch_search import Wish, best_of_each
+from serving_layer.search.best_items import best_items
 from tests.support.serving import EPOCH, PAIRS, USERS, model_at, write_world
 
 ITEMS = {f"i{at:03}": [float(at), 1.0] for at in range(300)}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from oryx_py.messages import ItemVector
-from oryx_py.numerics.fold_in import Prior, fold_in
-from serving_layer import offload
+from oryx_py.numerics.fold_in.dense import Prior, fold_in
+from serving_layer.event_loop import offload
 from tests.support.publishing import Publisher
 from tests.support.serving import IMPLICIT, ITEMS, USERS, Harness
 

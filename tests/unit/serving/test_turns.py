@@ -1,11 +1,11 @@
-"""Turns of the loop among bulk writes."""
+"""BulkWriteTurns of the loop among bulk writes."""
 
 import asyncio
 from collections import Counter
 
 import pytest
 
-from serving_layer.ingestion.turns import PASS_US, Turns
+from serving_layer.event_loop.bulk_write_turns import PASS_US, BulkWriteTurns
 
 
 class Passes:
@@ -29,7 +29,7 @@ class Passes:
 
 async def work_of(writes, pieces, cost_us):
     """Return what was done in each pass, by bulk writes of so many pieces."""
-    turns, done = Turns(), Counter()
+    turns, done = BulkWriteTurns(), Counter()
     async with Passes() as passes:
 
         async def write():
@@ -57,7 +57,7 @@ async def test_small_ones_share_a_pass_and_fill_it():
 
 
 async def test_who_has_room_waits_for_nothing():
-    turns = Turns()
+    turns = BulkWriteTurns()
     for _ in range(5):
         with pytest.raises(StopIteration):
             turns.next(PASS_US // 10).send(None)
@@ -65,7 +65,7 @@ async def test_who_has_room_waits_for_nothing():
 
 
 async def test_each_waits_for_those_before_it():
-    turns, order = Turns(), []
+    turns, order = BulkWriteTurns(), []
 
     async def write(name, cost_us):
         await turns.next(cost_us)
@@ -77,7 +77,7 @@ async def test_each_waits_for_those_before_it():
 
 
 async def test_one_that_is_cut_off_keeps_nobody_from_his_turn():
-    turns, done = Turns(), []
+    turns, done = BulkWriteTurns(), []
 
     async def write(name):
         await turns.next()
@@ -93,7 +93,7 @@ async def test_one_that_is_cut_off_keeps_nobody_from_his_turn():
 
 
 async def test_after_a_rest_there_is_a_whole_pass():
-    turns = Turns()
+    turns = BulkWriteTurns()
     await turns.next()
     for _ in range(5):
         await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oryx_py.messages import Progress, UserVector, partition_of
-from serving_layer import keys
+from serving_layer.requests import app_keys
 from tests.support.polling import until
 from tests.support.serving import EPOCH, ITEMS, PAIRS, USERS, FixedModels, Harness, model_at, write_world
 
@@ -28,7 +28,7 @@ def progress(offset, partition=0, epoch=EPOCH):
 async def waiting(client, path):
     """Ask, and return once the request waits for a change."""
     task = asyncio.create_task(client.get(path))
-    models = client.app[keys.MODELS]
+    models = client.app[app_keys.MODELS]
     await until(lambda: models._broadcast._waiters)
     return task
 

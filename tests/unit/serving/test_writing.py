@@ -13,11 +13,11 @@ from oryx_py.config import Api
 from oryx_py.errors import BrokerUnavailable, QueueFull
 from oryx_py.messages import partition_of
 from oryx_py.ports import Delivery
-from serving_layer import keys
-from serving_layer.bodies import ByteBudget
 from serving_layer.bootstrap import delivery_timeout_s
-from serving_layer.problems import Problem
-from serving_layer.stored import Stored
+from serving_layer.http_semantics.byte_budget import ByteBudget
+from serving_layer.http_semantics.problems import Problem
+from serving_layer.producing.write_progress import WriteProgress
+from serving_layer.requests import app_keys
 from tests.support.polling import until
 from tests.support.serving import FixedModels, Harness, RecordingSender
 
@@ -334,7 +334,7 @@ async def test_with_a_key_the_whole_body_is_sent_again_and_nothing_gets_a_second
 
 @pytest.mark.parametrize("users", [["ann"], ["ann", "bob", "cid", "dan", "eve", "fay"]])
 async def test_under_a_key_no_partition_gets_more_than_is_known_again(harness, users):
-    harness.app[keys.DEDUPE_RECORDS] = 600
+    harness.app[app_keys.DEDUPE_RECORDS] = 600
     lines = [f"{users[n % len(users)]},i{n}" for n in range(1_200)]
     of_each = [partition_of(line.split(",")[0], 2) for line in lines]
     fits = next(n for n in range(1_200) if max(of_each[: n + 1].count(0), of_each[: n + 1].count(1)) > 600)
@@ -352,7 +352,7 @@ async def test_as_long_as_the_partitions_are_not_known_a_body_that_needs_them_is
     def unknown():
         raise BrokerUnavailable("Kafka has not answered yet")
 
-    harness.app[keys.DEDUPE_RECORDS], harness.app[keys.INPUT_PARTITIONS] = 1, unknown
+    harness.app[app_keys.DEDUPE_RECORDS], harness.app[app_keys.INPUT_PARTITIONS] = 1, unknown
     async with harness as client:
         _, problem = await post(client, b"u,i\nu,j", 503, Idempotency_Key="k")
         assert (problem["accepted"], problem["detail"]) == (0, "Kafka has not answered yet; nothing was stored")
@@ -411,7 +411,7 @@ async def test_requests_beyond_the_bound_are_refused_at_once():
     harness = Harness(FixedModels(), Slow(), max_concurrent_requests=6)
     async with harness as client:
         waiting = [asyncio.create_task(client.post("/pref/u/i")) for _ in range(3)]
-        await until(lambda: harness.app[keys.RUNNING].count == 3)
+        await until(lambda: harness.app[app_keys.RUNNING].count == 3)
         refused = await client.post("/pref/u/i")
         assert refused.status == 429
         assert refused.headers["Retry-After"]
@@ -438,7 +438,7 @@ async def test_writes_that_wait_for_kafka_leave_room_for_reads(model):
     harness = Harness(FixedModels(model), Silent(), max_concurrent_requests=4)
     async with harness as client:
         waiting = [asyncio.create_task(client.post("/pref/u/i")) for _ in range(2)]
-        await until(lambda: harness.app[keys.RUNNING].writes == 2)
+        await until(lambda: harness.app[app_keys.RUNNING].writes == 2)
         refused = await client.post("/ingest", data="u,i")
         assert refused.status == 429
         assert "writes wait for Kafka" in (await refused.json(content_type=None))["detail"]
@@ -446,7 +446,7 @@ async def test_writes_that_wait_for_kafka_leave_room_for_reads(model):
             assert (await client.get("/recommend/ann")).status == 200
         for task in waiting:
             task.cancel()
-        await until(lambda: not harness.app[keys.RUNNING].writes)
+        await until(lambda: not harness.app[app_keys.RUNNING].writes)
 
 
 @pytest.mark.parametrize("path", ["/pref/u/i", "/ingest"])
@@ -477,7 +477,7 @@ async def test_offsets_that_the_broker_does_not_tell_are_left_out():
         for path in ("/pref/u/i", "/ingest"):
             headers, _ = await post(client, b"u,i" if path == "/ingest" else b"", 204, path=path)
             assert "X-Oryx-Offset" not in headers
-    stored = Stored(repeatable=True)
+    stored = WriteProgress(repeatable=True)
     for delivery in (Delivery(0, 7), Delivery(1, -1), Delivery(0, -1), Delivery(-1, -1)):
         stored.add(delivery, line=1)
     assert stored.accepted == 4

@@ -10,10 +10,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from oryx_py.config import Connections
-from serving_layer import keys
-from serving_layer.connections import Registered
-from serving_layer.listening import listen
-from serving_layer.written_at_once import WRITES_AT_ONCE
+from serving_layer.connections.fast_writes import FAST_WRITES
+from serving_layer.connections.listener import listen
+from serving_layer.connections.open_connections import OpenConnections
+from serving_layer.requests import app_keys
 from tests.support.polling import until
 from tests.support.raw_http import answers_in, exchange
 from tests.support.serving import FixedModels, Harness, RecordingSender
@@ -176,15 +176,15 @@ class Listening:
 
     async def __aenter__(self):
         self.runner = web.AppRunner(self.harness.app, access_log=None, shutdown_timeout=5.0)
-        registered = Registered(Connections(), CollectorRegistry(), lambda: "made-up")
+        registered = OpenConnections(Connections(), CollectorRegistry(), lambda: "made-up")
         self.port = await listen(self.runner, registered, "127.0.0.1", 0)
-        writes = registered.writes_at_once
+        writes = registered.fast_writes
 
         def write(message, body, answered):
             self.taken.append(body)
             writes.write(message, body, answered)
 
-        registered.writes_at_once = writes._replace(write=write)
+        registered.fast_writes = writes._replace(write=write)
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         self.writer.write(request("/healthz"))
         await self.answer()
@@ -257,7 +257,7 @@ async def test_the_write_of_a_client_that_goes_away_is_stored_all_the_same(model
         listening.writer.transport.abort()
         await asyncio.sleep(0.05)
         sender.acknowledged.set()
-        await until(lambda: len(sender.sent) == 1 and not listening.harness.app[keys.RUNNING].writes)
+        await until(lambda: len(sender.sent) == 1 and not listening.harness.app[app_keys.RUNNING].writes)
 
 
 class Message:
@@ -272,15 +272,15 @@ class Message:
 async def test_writes_that_wait_for_kafka_leave_room_for_reads(model):
     sender = Waiting()
     harness = Harness(FixedModels(model), sender, max_concurrent_requests=4)
-    writes, answers = harness.app[WRITES_AT_ONCE], []
+    writes, answers = harness.app[FAST_WRITES], []
     for _ in range(2):
         assert writes.takes(Message(), 1)
         writes.write(Message(), b"1", answers.append)
     assert not writes.takes(Message(), 1)
-    assert harness.app[keys.RUNNING].count == 2
+    assert harness.app[app_keys.RUNNING].count == 2
     sender.acknowledged.set()
     await until(lambda: len(answers) == 2)
-    assert harness.app[keys.RUNNING].count == harness.app[keys.RUNNING].writes == 0
+    assert harness.app[app_keys.RUNNING].count == harness.app[app_keys.RUNNING].writes == 0
     assert all(answer.startswith(b"HTTP/1.1 204 ") for answer in answers)
     assert writes.takes(Message(), 1)
 
@@ -288,7 +288,7 @@ async def test_writes_that_wait_for_kafka_leave_room_for_reads(model):
 async def test_what_is_not_acknowledged_in_time_is_a_503(model):
     harness = Harness(FixedModels(model), Waiting(), write_timeout_ms=20)
     answers = []
-    harness.app[WRITES_AT_ONCE].write(Message(), b"1", answers.append)
+    harness.app[FAST_WRITES].write(Message(), b"1", answers.append)
     await until(lambda: answers)
     head, _, body = answers[0].partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
@@ -300,4 +300,4 @@ async def test_what_is_not_acknowledged_in_time_is_a_503(model):
     "settings", [{"read_only": True}, {"request_timeout_ms": 10, "write_timeout_ms": 20}], ids=["read", "short"]
 )
 async def test_where_writes_are_otherwise_refused_none_is_taken(model, settings):
-    assert not Harness(FixedModels(model), **settings).app[WRITES_AT_ONCE].takes(Message(), 1)
+    assert not Harness(FixedModels(model), **settings).app[FAST_WRITES].takes(Message(), 1)

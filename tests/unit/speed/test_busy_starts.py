@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oryx_py.events import Interaction
-from speed_layer.epoch_run import Phase
+from speed_layer.epochs.run import Phase
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld, fake_world
 

@@ -15,18 +15,18 @@ from structlog.testing import capture_logs
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import StoreUnavailable
 from oryx_py.events import Interaction
-from oryx_py.model.checkpoint import decode_checkpoint
-from oryx_py.model.generation import Generation
-from oryx_py.model.registry import EpochStarted
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import decode_checkpoint
+from oryx_py.model.epochs.registry import EpochStarted
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import ArtefactStore
 from oryx_py.runtime.checkpoints import Checkpoints, epoch_of
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from speed_layer.announced import announced_until_now
-from speed_layer.checkpointing import NoCheckpoints
-from speed_layer.forking import at_once, forked
+from speed_layer.checkpoints.forking import forked, unforked
+from speed_layer.checkpoints.writer import NoCheckpoints
 from speed_layer.layer import SpeedLayer
 from speed_layer.limits import Topics
+from speed_layer.loading.earlier_announcements import announced_until_now
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld
@@ -194,6 +194,35 @@ def test_some_are_kept_and_those_of_epochs_past_are_deleted(world: World) -> Non
     assert world.checkpoints.incomplete() == []
 
 
+class SetBack(SystemClock):
+    """A clock whose time is put back, as a wrong one is at some time after a start."""
+
+    back_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() - self.back_ms
+
+
+def test_the_newest_is_begun_with_though_the_clock_was_put_back(world: World) -> None:
+    """By an hour: what is written then is kept, and what was forgotten goes."""
+    world.clock = clock = SetBack()
+    epoch, layer, before = begun_and_told(world)
+    clock.back_ms = 3_600_000
+    for seed in (2, 3, 4):
+        world.send(*some(seed))
+        world.settle(layer, epoch)
+        world.until_taken(layer)
+    assert len(world.names()) == 2
+    assert before not in world.names()
+    again, read = inputs_read(world, lambda: started(world, epoch))
+    assert read == 0
+    before = world.names()[-1]
+    world.send(*some(5))
+    world.settle(again, epoch)
+    assert world.until_taken(again) > before
+    assert inputs_read(world, lambda: started(world, epoch))[1] == 0
+
+
 def test_what_was_forgotten_goes_from_all_checkpoints_though_nothing_comes_in(world: World) -> None:
     epoch = world.publish("g1", BASE, ITEMS, {})
     layer = world.start(checkpoints=True)
@@ -276,6 +305,7 @@ def test_a_damaged_checkpoint_makes_the_start_slower_and_nothing_else(
     assert read > 0
     assert any(entry["event"] == "checkpoint_read" and entry["checkpoint"] == first for entry in logs)
     assert_same_knowledge(state_of(again), state_of(layer))
+    layer.close()  # else it may be deleting the oldest just now
     for name in world.names():
         if (world.folder / name / "ids.high.npy").exists():
             damage(world.folder / name)
@@ -350,13 +380,13 @@ def test_a_writer_that_dies_at_any_step_leaves_what_was(world: World, step: str,
             case "stage":
                 patched.setattr(type(store), "stage", die)
             case "write":
-                patched.setattr("speed_layer.snapshots.write_checkpoint", die)
+                patched.setattr("speed_layer.checkpoints.snapshot.write_checkpoint", die)
             case "half-written":
-                patched.setattr("oryx_py.model.checkpoint.write_array", dying_write)
+                patched.setattr("oryx_py.model.checkpoints.checkpoint_files.write_array", dying_write)
             case "commit":
                 patched.setattr(type(store), "commit", die)
             case "after-commit":
-                patched.setattr("speed_layer.checkpointing.decode_checkpoint", die)
+                patched.setattr("speed_layer.checkpoints.checkpointing.decode_checkpoint", die)
             case "delete":
                 patched.setattr(type(store), "delete", die)
         world.send(*some(3))
@@ -396,7 +426,7 @@ def test_a_store_that_does_not_take_it_is_tried_again(world: World, monkeypatch:
     assert_state(world, "g1", BASE, world.reader("g1", epoch))
 
 
-@pytest.mark.parametrize("spawn", [at_once, forked], ids=["at-once", "forked"])
+@pytest.mark.parametrize("spawn", [unforked, forked], ids=["at-once", "forked"])
 def test_a_copy_of_the_process_writes_what_was_there_when_it_was_made(world: World, spawn: Any) -> None:
     """Whatever is folded while it writes."""
     world.spawn = spawn

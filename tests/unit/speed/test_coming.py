@@ -4,13 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 
-from oryx_py.adapters.registry_log import RegistryLog
+from oryx_py.adapters.commit_logs.registry_log import RegistryLog
 from oryx_py.errors import StoreUnavailable
-from oryx_py.model.registry import EpochStarted, GenerationState, Registry
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState, Registry
 from oryx_py.ports.store import Commit
 from oryx_py.testing.memory_log import MemoryCommitLog
-from speed_layer.coming import Coming
-from speed_layer.epoch_run import EpochRun
+from speed_layer.epochs.next_epoch import NextEpoch
+from speed_layer.epochs.run import EpochRun
 from speed_layer.limits import Limits
 from tests.support.ticking import Ticking
 
@@ -52,7 +52,7 @@ def test_each_look_goes_on_from_what_was_seen() -> None:
     known = Registry()
     for _ in range(5):
         known = begin(known)
-    coming = Coming(5, known, _at_once(log), load, replace(Limits(), registry_poll_s=0.5), clock)
+    coming = NextEpoch(5, known, _at_once(log), load, replace(Limits(), registry_poll_s=0.5), clock)
     coming.look()
     coming.look()
     assert (commits.after, loaded) == ([5], []), "the second was not due"
@@ -77,7 +77,7 @@ def test_a_registry_that_does_not_answer_keeps_nobody_waiting() -> None:
         loaded.append(started.epoch)
         return Future()
 
-    coming = Coming(0, Registry(), read, load, replace(Limits(), registry_poll_s=0.5), clock)
+    coming = NextEpoch(0, Registry(), read, load, replace(Limits(), registry_poll_s=0.5), clock)
     for _ in range(3):
         coming.look()
         clock.sleep(0.5)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from oryx_py.adapters.clock import SystemClock
-from oryx_py.errors import BrokerUnavailable
+from oryx_py.errors import BrokerUnavailable, ConfigError
 from oryx_py.ports import Outgoing, Partition, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from speed_layer.dead_letters import DeadLetters
+from speed_layer.publishing.dead_letters import DeadLetters
 from tests.support.oryx2_speed import Oryx2World, random_vectors
+from tests.support.speed import fake_world
 from tests.support.ticking import Ticking
 
 DAY_S = 86_400
@@ -120,3 +121,39 @@ def test_with_oryx_2s_models_too(tmp_path: Path, with_a_model: bool) -> None:
         assert not consumers[0].expired(), day
     layer.close()
     world.close()
+
+
+class Refused(FakeConsumer):
+    """Of a group that others are members of, once `refuses`."""
+
+    refuses = closed = False
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        if self.refuses:
+            raise ConfigError("others are members of this group")
+        super().commit(positions)
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+def test_who_ends_while_others_have_the_group_ends_wholly(tmp_path: Path) -> None:
+    """Its position is not stored; what it ends of is said, and its consumers are given back."""
+    log = FakeLog()
+    consumers: list[Refused] = []
+
+    def new_consumer(group: str | None) -> FakeConsumer:
+        consumers.append(Refused(log, group))
+        return consumers[-1]
+
+    with fake_world(tmp_path, "ending", log=log) as world:
+        world.new_consumer = new_consumer
+        world.send_raw(b"a,p,1")
+        layer = world.start()
+        layer.step(0.0)
+        for consumer in consumers:
+            consumer.refuses = True
+        layer.close()
+        assert consumers
+        assert all(consumer.closed for consumer in consumers)

@@ -9,9 +9,9 @@ import pytest
 
 from oryx_py.messages import partition_of
 from oryx_py.ports import Consumer, Record
-from speed_layer.epoch_run import EpochRun
+from speed_layer.epochs.run import EpochRun
 from speed_layer.layer import SpeedLayer
-from speed_layer.loading import EpochLoader
+from speed_layer.loading.epoch_loader import EpochLoader
 from tests.support.answers import assert_state
 from tests.support.shared_speed import BASE, ITEMS, PARTITIONS, SharedWorld, shared, some
 
@@ -63,13 +63,14 @@ def is_live(world: SharedWorld, name: str, epoch: int) -> bool:
 def is_loaded(world: SharedWorld, name: str, epoch: int) -> bool:
     """Whether the epoch is loaded, whatever was done with it."""
     return all(
-        layer._coming._newest >= epoch and layer._coming.loading is None for layer in world.processes[name].layers
+        layer._next_epoch._newest >= epoch and layer._next_epoch.loading is None
+        for layer in world.processes[name].layers
     )
 
 
 def looks(world: SharedWorld, name: str, every_s: float) -> None:
     for layer in world.processes[name].layers:
-        layer._coming._limits = replace(layer._coming._limits, registry_poll_s=every_s)
+        layer._next_epoch._limits = replace(layer._next_epoch._limits, registry_poll_s=every_s)
 
 
 def told(world: SharedWorld, name: str) -> Callable[[int], bool]:
@@ -183,7 +184,7 @@ def test_a_new_epoch_reads_no_window_of_keys_that_the_older_one_has(world: Share
         return consumer
 
     for layer in world.layers():
-        loader = layer._coming._load.args[0].__closure__  # type: ignore[attr-defined]
+        loader = layer._next_epoch._load.args[0].__closure__  # type: ignore[attr-defined]
         (opened,) = [cell.cell_contents for cell in loader if isinstance(cell.cell_contents, EpochLoader)]
         opened.new_consumer = counting
     second = world.publish("g2", BASE, ITEMS, covers, seed=1)

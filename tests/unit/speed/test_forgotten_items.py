@@ -9,13 +9,13 @@ from oryx_py.events import Interaction
 from oryx_py.messages import ItemGone, Update, UserGone, UserVector, encode, partition_of
 from oryx_py.messages.blocks import PairsGone, expanded
 from oryx_py.messages.item_state import ItemState
-from oryx_py.model.histories import Histories
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.histories import Histories
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from speed_layer.budget import Budget
-from speed_layer.folding import EpochFold
-from speed_layer.outgoing import block_records, update_records
-from speed_layer.share import Share
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.publishing.records import block_records, update_records
+from speed_layer.sharing.share import Share
+from speed_layer.solving.budget import Budget
 from tests.property.test_epoch_fold import assert_close, read
 from tests.support.generations import Pairs, at_rest, generation_of
 
@@ -38,7 +38,7 @@ class Harness:
         self.generation = generation_of(BASE, factors, objective, dict.fromkeys(range(PARTITIONS), (0, 0)))
         share = None if owned is None else Share(self.generation, owned, PARTITIONS)
         self.state, self.reader = ModelState(self.generation, 1), ModelState(self.generation, 1)
-        self.fold = EpochFold(self.state, PARTITIONS, share=share)
+        self.fold = ExactFold(self.state, PARTITIONS, share=share)
         self.log: Log = []
         self.states: list[ItemState] = []
 
@@ -87,7 +87,9 @@ def test_what_nobody_knows_is_not_looked_for_among_all_that_has_changed(monkeypa
     harness = Harness()
     harness.add((partition_of("new", PARTITIONS), 0, Interaction("new", "x", 1.0)))
     harness.step()
-    monkeypatch.setattr("oryx_py.model.pair_delta.PairDelta.holders", lambda *_: pytest.fail("everything is scanned"))
+    monkeypatch.setattr(
+        "oryx_py.model.state.pair_delta.PairDelta.holders", lambda *_: pytest.fail("everything is scanned")
+    )
     for partition in range(PARTITIONS):
         harness.add((partition, 7, Interaction("", "never", None)))
     harness.step()
@@ -208,7 +210,7 @@ def test_a_state_with_another_partitions_forget_is_solved_again_for_it() -> None
     """A checkpoint of parts has everybody's forgotten items, and a part's users may not have heard of it."""
     harness = Harness()
     harness.state.apply(ItemGone("p", 1))
-    again = EpochFold(harness.state, PARTITIONS)
+    again = ExactFold(harness.state, PARTITIONS)
     assert again.shaken == MANY
 
 

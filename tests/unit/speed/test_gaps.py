@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oryx_py.errors import LogGap
+from oryx_py.errors import LogGap, StoreUnavailable
 from oryx_py.events import Interaction
 from oryx_py.ports import Record
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
@@ -22,8 +22,12 @@ class UpTo:
     def __init__(self, log: FakeLog, topic: str, end: int) -> None:
         self._records = list(log.partition(topic, 0).records)
         self._end = end
+        self.failures = 0
 
     def offsets(self) -> Mapping[int, int]:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("away")
         return {0: self._end} if self._end else {}
 
     def records(self, partition: int, start: int, stop: int) -> Iterator[Record]:
@@ -93,5 +97,32 @@ def test_dead_letters_go_on_behind_a_gap_before_there_is_a_model(tmp_path: Path,
         with pytest.raises(LogGap):
             site.run(layer, lambda: letters() >= 2)
     assert letters() == (2 if allowed else 0)
+    layer.close()
+    site.close()
+
+
+@pytest.mark.parametrize("has", [4, 5])
+def test_a_position_that_somebody_put_back_is_none_where_the_history_has_what_was_trimmed(
+    tmp_path: Path, has: int
+) -> None:
+    """A process that was replaced commits late, the topic is trimmed to there, and its owner commits what he had."""
+    log = FakeLog()
+    site = world(tmp_path, log, allowed=False)
+    topic = site.settings.input.topic
+    site.send(*(Interaction(user=f"u{n}", item="p", strength=1.0, timestamp_ms=n + 1) for n in range(4)))
+    site.past = past = UpTo(log, topic, has)
+    layer = site.start()
+    site.run(layer, lambda: layer._dead_letters.positions == {0: 4})
+    site.send_raw(b"unreadable", 0)
+    log.trim(topic, {0: 5})
+    site.send_raw(b"unreadable", 0)
+    layer._dead_letters.commit()
+    past.failures = 1
+    if has == 5:
+        site.run(layer, lambda: layer._dead_letters.positions == {0: 6})
+        assert len(site.read(site.settings.dead_letter_topic)) == 1
+    else:
+        with pytest.raises(LogGap, match="from 4"):
+            site.run(layer, lambda: False)
     layer.close()
     site.close()

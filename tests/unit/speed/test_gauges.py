@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from speed_layer.gauges import Gauges
+from speed_layer.telemetry.gauges import Gauges
 
 
 def partitions(registry: CollectorRegistry, name: str) -> dict[str, float]:

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from oryx_py.events import Interaction
 from oryx_py.ports import Record
-from speed_layer.lag import Lag, LagWatch
 from speed_layer.layer import SpeedLayer
-from speed_layer.metrics import Metrics
+from speed_layer.telemetry.lag import Lag, LagWatch
+from speed_layer.telemetry.metrics import Metrics
 from tests.simulation.clock import SimClock
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld, fake_world

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from speed_layer.levels import level_sets
+from speed_layer.solving.levels import level_sets
 from tests.property.test_epoch_fold import OBJECTIVES, log_of, model
 
 BASE = {"a": {"p": 1.0, "q": 2.0}, "b": {"p": 1.0}, "c": {"r": 1.0}, "d": {"p": 1.0}, "e": {"p": 2.0}}

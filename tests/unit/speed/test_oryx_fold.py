@@ -9,13 +9,14 @@ import pytest
 from oryx_py.errors import ConfigError
 from oryx_py.events import FoldSettings, Interaction, KindSettings
 from oryx_py.messages import ItemVector, Progress, Update, UserGone, UserVector, encode, partition_of
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Record
-from speed_layer.oryx_fold import OryxFold
-from speed_layer.restoring import open_fold, restore
+from speed_layer.loading.initial_fold import open_fold
+from speed_layer.oryx_rule.fold import OryxFold
+from speed_layer.oryx_rule.restoring import restore
 from tests.support.generations import Pairs, generation_of
 
 EPOCH, K = 3, 2

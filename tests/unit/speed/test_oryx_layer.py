@@ -9,8 +9,8 @@ import pytest
 
 from oryx_py.events import Interaction
 from oryx_py.messages.inbound import read_input
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from speed_layer.layer import SpeedLayer
 from tests.support.generations import Pairs
 from tests.support.oryx_rule import Vectors, formula
@@ -81,21 +81,21 @@ class _Killed(BaseException):
 
 def die(layer: SpeedLayer, sends: int, *, announces: bool) -> None:
     """Let the next batch die after so many of its updates, or when all are sent and ``PROGRESS`` is due."""
-    deliver, announce = layer._deliver, layer._announce
+    deliver, announce = layer._deliver, layer._announcer.announce
 
     def dying_deliver(letters: Sequence[Any], updates: Sequence[Any]) -> None:
         deliver(letters, updates[:sends] if not announces else updates)
         if updates and not announces:
             raise _Killed
 
-    def dying_announce(run: Any) -> None:
+    def dying_announce(run: Any, target: Any) -> None:
         if run.positions != run.announced:
             raise _Killed
-        announce(run)
+        announce(run, target)
 
     layer._deliver = dying_deliver  # type: ignore[method-assign]
     if announces:
-        layer._announce = dying_announce  # type: ignore[method-assign]
+        layer._announcer.announce = dying_announce  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(("sends", "announces"), [(0, False), (1, False), (7, False), (20, False), (0, True)])

@@ -8,7 +8,7 @@ import pytest
 from oryx_py.errors import BrokerUnavailable, OryxError, RecordTooLarge
 from oryx_py.ports import Delivery, OnFailure, Outgoing, TopicSpec
 from oryx_py.testing.fake_log import FakeLog, FakeProducer
-from speed_layer.outbox import Interrupted, Outbox
+from speed_layer.publishing.outbox import Interrupted, Outbox
 
 
 class Slow:

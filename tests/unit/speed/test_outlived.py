@@ -2,8 +2,8 @@
 
 import msgspec
 
-from oryx_py.model.checkpoint import CheckpointManifest, Covered
-from speed_layer.outlived import outlived
+from oryx_py.model.checkpoints.checkpoint_files import CheckpointManifest, Covered
+from speed_layer.checkpoints.retention import outlived
 
 
 def manifest(*partitions: int) -> CheckpointManifest:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from oryx_py.events import Interaction, InteractionColumns
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
-from speed_layer.epoch_run import EpochRun, Phase
-from speed_layer.folding import EpochFold
-from speed_layer.levels import Levels
-from speed_layer.waiting import Waiting
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
+from speed_layer.epochs.run import EpochRun, Phase
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.micro_batches.waiting import WaitingInteractions
+from speed_layer.solving.levels import Levels
 from tests.support.answers import assert_state
 from tests.support.speed import SpeedWorld, fake_world
 
@@ -30,10 +30,10 @@ def world(tmp_path: Path) -> Iterator[SpeedWorld]:
         yield made
 
 
-def waiting_with(world: SpeedWorld, users: int, each: int) -> Waiting:
+def waiting_with(world: SpeedWorld, users: int, each: int) -> WaitingInteractions:
     world.publish("g1", BASE, ITEMS, {})
     state = ModelState(Generation.open(world.store.local("g1")), 1)
-    waiting = Waiting(state, 1, Levels(state).knowing)
+    waiting = WaitingInteractions(state, 1, Levels(state).knowing)
     told = [Interaction(f"u{n}", item, 1.0) for item in ITEMS for n in range(users) for _ in range(each)]
     rows = len(told)
     waiting.add_many(InteractionColumns.of(told), np.zeros(rows, np.int64), np.arange(rows), np.full(rows, -1))
@@ -76,7 +76,7 @@ def test_a_slice_has_so_many_interactions_or_one_user(world: SpeedWorld) -> None
     assert len(waiting.take()) == 3
 
 
-def waiting_with_more(waiting: Waiting, users: int) -> Waiting:
+def waiting_with_more(waiting: WaitingInteractions, users: int) -> WaitingInteractions:
     told = [Interaction(f"v{n}", "p", 1.0) for n in range(users) for _ in range(9)]
     rows = len(told)
     waiting.add_many(InteractionColumns.of(told), np.zeros(rows, np.int64), np.arange(rows), np.full(rows, -1))
@@ -101,7 +101,7 @@ def test_between_two_turns_of_the_served_epoch_a_replay_does_little(world: Speed
     world.send(*(Interaction(f"u{n}", ITEMS[n % 2], 1.0) for n in range(100)))
     world.settle(layer, first)
     turns: list[tuple[int, str, int]] = []
-    read, step = EpochRun.read, EpochFold.step
+    read, step = EpochRun.read, ExactFold.step
 
     def noted_read(run: EpochRun, *args: Any) -> Any:
         records = read(run, *args)
@@ -109,14 +109,14 @@ def test_between_two_turns_of_the_served_epoch_a_replay_does_little(world: Speed
             turns.append((run.started.epoch, "read", len(records)))
         return records
 
-    def noted_step(fold: EpochFold, most: int | None = None, budget: Any = None) -> Any:
+    def noted_step(fold: ExactFold, most: int | None = None, budget: Any = None) -> Any:
         before = len(fold._waiting)
         updates = step(fold, most, budget)
         turns.append((fold.state.epoch, "step", before - len(fold._waiting)))
         return updates
 
     second = world.publish("g2", BASE, ITEMS, {}, seed=1)
-    with mock.patch.object(EpochRun, "read", noted_read), mock.patch.object(EpochFold, "step", noted_step):
+    with mock.patch.object(EpochRun, "read", noted_read), mock.patch.object(ExactFold, "step", noted_step):
         world.run(layer, lambda: [run.started.epoch for run in layer.runs] == [second])
     replayed = [turn for turn in turns if turn[0] == second and turn[2]]
     assert sum(1 for _, what, _ in replayed if what == "read") >= 10

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from oryx_py.errors import BrokerUnavailable
 from oryx_py.events import Interaction
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import Delivery, Headers, OnDelivery, OnFailure, Outgoing, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from oryx_py.testing.sending import send_each
-from speed_layer.outbox import Outbox
+from speed_layer.publishing.outbox import Outbox
 from tests.support.generations import Pairs
 from tests.support.speed import SpeedWorld
 

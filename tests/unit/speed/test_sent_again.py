@@ -9,24 +9,24 @@ from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, UserVector, partition_of
 from oryx_py.messages.blocks import Updates, expanded
 from oryx_py.messages.item_state import ItemState
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from speed_layer.budget import Budget
-from speed_layer.folding import EpochFold
-from speed_layer.share import Share
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.sharing.share import Share
+from speed_layer.solving.budget import Budget
 from tests.support.generations import Pairs, generation_of
 
 PARTITIONS, NEW, BOUND = 3, 12, 2
 BASE: Pairs = {user: {"p": 1.0} for user in "abcdef"}
 
 
-def folded(owned: set[int] | None) -> EpochFold:
+def folded(owned: set[int] | None) -> ExactFold:
     """A fold of a log in which old users know new items, one of which nobody knows any more, and new users know one."""
     factors = {"p": np.ones(3, np.float32), "q": np.array([1, 2, 3], np.float32)}
     objective = Objective.mllib_implicit(lambda_=0.1, alpha=2.0)
     generation = generation_of(BASE, factors, objective, dict.fromkeys(range(PARTITIONS), (0, 0)))
     share = None if owned is None else Share(generation, owned, PARTITIONS)
-    fold = EpochFold(ModelState(generation, 1), PARTITIONS, share=share)
+    fold = ExactFold(ModelState(generation, 1), PARTITIONS, share=share)
     rows = [(user, f"x{number}", 1.0) for user in BASE for number in range(NEW)]
     rows += [(user, "x0", None) for user in BASE]
     rows += [(f"new{number}", "x1", 1.0) for number in range(6)]
@@ -38,7 +38,7 @@ def folded(owned: set[int] | None) -> EpochFold:
     return fold
 
 
-def in_steps(fold: EpochFold) -> list[Sequence[Updates]]:
+def in_steps(fold: ExactFold) -> list[Sequence[Updates]]:
     steps = []
     while fold.pending or fold.stale:
         steps.append(fold.step(None, Budget(BOUND, None, BOUND)))

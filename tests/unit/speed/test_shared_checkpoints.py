@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from oryx_py.events import Interaction
 from oryx_py.messages import decode, partition_of
-from oryx_py.model.checkpoint import Checkpoint
-from oryx_py.model.generation import Generation
-from oryx_py.model.state import ModelState
+from oryx_py.model.checkpoints.checkpoint_files import Checkpoint
+from oryx_py.model.generations.generation import Generation
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.runtime.checkpoints import Checkpoints
-from speed_layer.checkpointing import NoCheckpoints
+from speed_layer.checkpoints.writer import NoCheckpoints
 from tests.support.answers import assert_state
 from tests.support.shared_speed import BASE, ITEMS, PARTITIONS, SharedWorld, owned, shared, some
 

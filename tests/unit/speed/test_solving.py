@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from oryx_py.numerics.fold_in import fold_in
-from speed_layer.costs import building_us, descent_us, renewal_us
-from speed_layer.metrics import Metrics
-from speed_layer.solving import SolverKind, Tally, UserSolver
+from oryx_py.numerics.fold_in.dense import fold_in
+from speed_layer.solving.costs import building_us, descent_us, renewal_us
+from speed_layer.solving.counting import Tally
+from speed_layer.solving.user_solver import SolverKind, UserSolver
+from speed_layer.telemetry.metrics import Metrics
 from tests.support.ridge import Histories, objective, random_histories, relative_error
 
 PLENTY = 1 << 28

@@ -6,10 +6,10 @@ import pytest
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, UserVector
 from oryx_py.messages.blocks import expanded
-from oryx_py.model.state import ModelState
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
-from speed_layer.budget import Budget
-from speed_layer.folding import EpochFold
+from speed_layer.folding.exact_fold import ExactFold
+from speed_layer.solving.budget import Budget
 from tests.property.test_epoch_fold import assert_close
 from tests.support.generations import Pairs, at_rest, generation_of
 
@@ -28,7 +28,7 @@ class Harness:
         objective = Objective.mllib_implicit(lambda_=0.1, alpha=2.0)
         self.generation = generation_of(BASE, factors, objective, {0: (0, 0)})
         self.state = ModelState(self.generation, 1)
-        self.fold = EpochFold(self.state, 1)
+        self.fold = ExactFold(self.state, 1)
         self.log: list[tuple[int, int, Interaction]] = []
 
     def add(self, user: str, item: str, strength: float | None = 1.0) -> None:
@@ -125,7 +125,7 @@ def test_what_was_stale_in_a_state_that_is_taken_over_is_solved() -> None:
     assert harness.fold.stale
     taken = ModelState(harness.generation, 1)
     taken.load(harness.state.dump(), dict(harness.state.progress()), [])
-    harness.state, harness.fold = taken, EpochFold(taken, 1)
+    harness.state, harness.fold = taken, ExactFold(taken, 1)
     harness.rest()
     harness.assert_at_rest()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oryx_py.errors import UserError
-from oryx_py.numerics.metrics import ndcg
+from oryx_py.numerics.ranking.metrics import ndcg
 from oryx_py.testing.long_tail import BLOCK, LongTail, Rows, draw, draw_block, probabilities, starts
 
 WORLD = LongTail(users=2 * BLOCK + 300, items=1500, interactions=200_001, seed=7, test_users=500)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_layer.steps import Step
+from batch_layer.run.steps import Step
 from tests.support.real_runs import Kill, RealRuns
 
 RUN = """

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from batch_layer.rows import HISTORY_SCHEMA
+from batch_layer.folding.input_rows import HISTORY_SCHEMA
 from oryx_py.adapters.places import history_log
 from oryx_py.cli.evaluate.arms import ARMS
 from oryx_py.cli.main import app
 from oryx_py.events import Interaction
-from oryx_py.model.history import History, HistoryFile
+from oryx_py.model.history.commits import History, HistoryFile
 from oryx_py.testing.drifting import DriftingWorld
 from tests.support.prequential import random_rows
 

@@ -6,7 +6,7 @@ import pytest
 from oryx_py.cli.evaluate.arms import ArmName
 from oryx_py.cli.evaluate.figures import GROUPS, METRICS, Figures, figures, gains
 from oryx_py.cli.evaluate.replay import Outcomes
-from oryx_py.numerics.metrics import hit_rate, ndcg
+from oryx_py.numerics.ranking.metrics import hit_rate, ndcg
 
 
 def outcomes(ranks: dict[ArmName, list[int]], users: list[int], known: list[bool] | None = None) -> Outcomes:

@@ -10,7 +10,7 @@ from oryx_py.cli.evaluate.replay import Clocks, Outcomes, Replay, rank_of
 from oryx_py.cli.evaluate.training import Trainer
 from oryx_py.errors import UserError
 from oryx_py.events import Interaction
-from oryx_py.model.generation import Generation
+from oryx_py.model.generations.generation import Generation
 from tests.support.prequential import (
     Scores,
     exact_scores,

@@ -1,0 +1,4 @@
+"""The OpenAPI document of the interface, made from the endpoints' declarations. Pure.
+
+May import `api`.
+"""
