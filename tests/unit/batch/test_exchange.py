@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -65,7 +66,7 @@ def test_a_writer_that_fails_leaves_what_was_there(exchange: Exchange) -> None:
 
 def test_a_store_that_is_away_for_a_while_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("batch_layer.task_files.store_exchange.time.sleep", pauses.append)
+    monkeypatch.setattr("batch_layer.task_files.store_exchange.time", SimpleNamespace(sleep=pauses.append))
     place = StoreExchange(f"memory://{uuid4().hex}/here", Reach())
     place.write("a", [np.arange(4)])
     read, fails = FsspecFiles.read, [3]

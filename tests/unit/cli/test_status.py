@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -331,7 +332,7 @@ def test_watching_looks_again_and_again(tmp_path: Path, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
 
     monkeypatch.setattr("oryx_py.cli.status.looking.look", lambda *_: facts(Process("batch", "")))
-    monkeypatch.setattr("oryx_py.cli.status.command.time.sleep", pause)
+    monkeypatch.setattr("oryx_py.cli.status.command.time", SimpleNamespace(sleep=pause))
     result = oryx(tmp_path, "--json", "--watch", "5")
     assert [json.loads(line)["at"] for line in result.stdout.splitlines()] == [NOW] * 3
     assert pauses == [5.0] * 3
