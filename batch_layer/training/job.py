@@ -32,4 +32,4 @@ class Job:
 
     def rng(self, purpose: int) -> np.random.Generator:
         """Return a generator of its own for each purpose: a function of the seed alone."""
-        return np.random.default_rng([self.recipe.seed % 2**63, purpose])
+        return np.random.default_rng([self.recipe.seed, purpose])

@@ -29,13 +29,16 @@ __all__ = [
     "Update",
 ]
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-CountOrNone = Annotated[int, msgspec.Meta(ge=0)]
+# Above these limits, int64, float32 and timers end before the meaning does.
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
+CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Hours = Annotated[float, msgspec.Meta(ge=0)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Pause = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Hours = Annotated[float, msgspec.Meta(ge=0, le=1e7)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Weight = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 _TOPIC = r"\A(?![.]{1,2}\Z)[A-Za-z0-9._-]"
@@ -162,7 +165,7 @@ class History(_Group, frozen=True):
     """Every interaction ever read."""
 
     uri: str = ""
-    max_age_days: CountOrNone = 0
+    max_age_days: Days = 0
     max_rows: CountOrNone = 0
     compacted: bool = True
 
@@ -176,22 +179,24 @@ class Model(_Group, frozen=True):
     iterations: Count = 10
     patience: CountOrNone = 3
     warm_start: bool = False
-    lambda_: Amount | Literal["auto"] = msgspec.field(default="auto", name="lambda")
-    alpha: Positive = 1.0
-    unobserved_weight: Positive = 0.1
-    nu: Amount = 0.25
+    lambda_: Annotated[float, msgspec.Meta(ge=0, le=1e6)] | Literal["auto"] = msgspec.field(
+        default="auto", name="lambda"
+    )
+    alpha: Weight = 1.0
+    unobserved_weight: Weight = 0.1
+    nu: Annotated[float, msgspec.Meta(ge=0, le=4)] = 0.25
     log_strength: bool = False
-    epsilon: Positive = 1e-5
+    epsilon: Annotated[float, msgspec.Meta(ge=1e-30, le=1e30)] = 1e-5
     half_life_h: Hours = 0.0
     zero_threshold: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     max_age_h: Hours = 0.0
-    seed: int = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
 
 
 class Batch(_Group, frozen=True):
     """The batch layer."""
 
-    interval_s: Positive = 300.0
+    interval_s: Pause = 300.0
     trim: bool = True
     trim_keep_s: Seconds = 86_400.0
     trainer: Literal["ials", "mllib"] = "ials"
@@ -235,9 +240,9 @@ class Api(_Group, frozen=True):
     rescorer: str = ""
     context_path: UrlPath = "/"
     read_only: bool = False
-    read_after_write_timeout_ms: Count = 2_000
-    request_timeout_ms: Count = 10_000
-    write_timeout_ms: Count = 3_000
+    read_after_write_timeout_ms: Milliseconds = 2_000
+    request_timeout_ms: Milliseconds = 10_000
+    write_timeout_ms: Milliseconds = 3_000
     max_body_bytes: Count = 16 * 1024 * 1024
     max_inflated_bytes: Count = 64 * 1024 * 1024
     max_ingest_bytes: Count = 2 * 1024**3
@@ -250,9 +255,9 @@ class Connections(_Group, frozen=True):
     """What clients' connections may take of the serving layer."""
 
     max: Count = 2_000
-    keep_alive_s: Positive = 75.0
-    header_timeout_s: Positive = 10.0
-    stall_s: Positive = 10.0
+    keep_alive_s: Pause = 75.0
+    header_timeout_s: Pause = 10.0
+    stall_s: Pause = 10.0
     min_bytes_per_s: Count = 1_000
     max_unsent_bytes: Count = 256 * 1024 * 1024
     max_url_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 16_384

@@ -147,6 +147,10 @@ def _plain_type(type_: Any) -> inspect.Type:
     return info.type if isinstance(info, inspect.Metadata) else info
 
 
+_GENEROUS = 1e12
+"""From here on a limit is not what a value is chosen by."""
+
+
 def _expected(type_: Any) -> str:
     info = inspect.type_info(type_)
     if isinstance(info, inspect.Metadata):
@@ -160,7 +164,7 @@ def _expected(type_: Any) -> str:
         case inspect.IntType(ge=low, le=high):
             return "a whole number" + _range(low, high)
         case inspect.FloatType(gt=above, ge=low, le=high):
-            return "a number" + (_range(low, high) if above is None else f" above {above:g}")
+            return "a number" + _range(low, high) if above is None else f"a number above {above:g}{_limit(high)}"
         case inspect.StrType(min_length=least):
             return "text that is not empty" if least else "text"
         case inspect.UnionType():
@@ -169,6 +173,10 @@ def _expected(type_: Any) -> str:
 
 
 def _range(low: float | None, high: float | None) -> str:
-    if high is not None:
-        return f" from {low} to {high}"
-    return "" if low is None else f" of {low} or more"
+    if low is not None and high is not None and high < _GENEROUS:
+        return f" from {low:.10g} to {high:.10g}"
+    return _limit(high) if low is None else f" of {low:.10g} or more{_limit(high)}"
+
+
+def _limit(high: float | None) -> str:
+    return "" if high is None else f", {high:.10g} at most"

@@ -27,7 +27,7 @@ def fit(pairs: DataFrame, count: int, recipe: Recipe) -> ALSModel:
         regParam=objective.lambda_,
         implicitPrefs=objective.feedback == "implicit",
         alpha=objective.alpha,
-        seed=recipe.seed % 2**63,  # a Java long
+        seed=recipe.seed,
         numUserBlocks=blocks,
         numItemBlocks=blocks,
         userCol="user",
