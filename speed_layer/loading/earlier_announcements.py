@@ -1,20 +1,21 @@
 """What had been announced of the epochs when this process started."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import structlog
 
-from oryx_py.errors import LogGap
+from oryx_py.errors import BadMessage, LogGap
+from oryx_py.messages import Progress, decode
 from oryx_py.model.epochs.announcements import Announcements, epochs_to_hold, going_back
 from oryx_py.model.epochs.registry import EpochStarted
-from oryx_py.ports import Clock, Consumer, TopicAdmin
-from oryx_py.runtime.announcements import read_announcements
+from oryx_py.ports import Clock, Consumer, Record, TopicAdmin
+from oryx_py.runtime.announcements import PROGRESS_KEY, read_announcements
 from oryx_py.runtime.checkpoints import Checkpoints
 from oryx_py.runtime.restored import Together, seeded
 from speed_layer.limits import Topics
 
-__all__ = ["announced_until_now"]
+__all__ = ["announced_until_now", "progress_of"]
 
 log = structlog.get_logger("speed")
 
@@ -53,6 +54,19 @@ def announced_until_now(
                 if admin.start_offsets(topics.update) == first:
                     raise
                 log.info("update_topic_was_trimmed_meanwhile")
+
+
+def progress_of(epoch: int, records: Iterable[Record]) -> Iterator[tuple[Progress, Record]]:
+    """Iterate over the ``PROGRESS`` of an epoch among records of the update topic; the others are not decoded."""
+    for record in records:
+        if record.key != PROGRESS_KEY:
+            continue
+        try:
+            progress = decode(record.key, record.value, record.headers)
+        except BadMessage:
+            continue
+        if isinstance(progress, Progress) and progress.epoch == epoch:
+            yield progress, record
 
 
 def _announced_since(

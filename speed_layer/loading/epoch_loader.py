@@ -21,6 +21,7 @@ from speed_layer.epochs.repeats import Repeats
 from speed_layer.epochs.run import EpochRun
 from speed_layer.folding.exact_fold import ExactFold, NewSolver
 from speed_layer.limits import Topics
+from speed_layer.loading.earlier_announcements import progress_of
 from speed_layer.loading.initial_fold import open_fold
 from speed_layer.loading.key_window import read_back
 from speed_layer.sharing.fence import Fence
@@ -70,7 +71,9 @@ class EpochLoader:
         Args:
             started: the epoch.
             known: what another epoch's run has been told, a copy; None for nothing.
-            at_start: whether the process just begins, so that one before it may have announced something.
+            at_start: whether the process just begins, so that one before it may have announced something. One that was
+                replaced and does not know it yet may have, too, of an epoch that came since: its readers begin above
+                the first fence.
 
         Raises:
             CorruptGeneration, UnsupportedFormat: its generation cannot be used.
@@ -79,6 +82,7 @@ class EpochLoader:
         """
         if not at_start:
             self.fence.raise_in(started.epoch)  # its readers begin at its start, and have not seen the first one
+            at_start = self._resumes(started)
         generation = Generation.open(self.store.local(started.generation))
         state = ModelState(generation, started.epoch, self.topics.update_partitions)
         restored = self._restored(started, generation)
@@ -125,6 +129,17 @@ class EpochLoader:
             )
             undo.pop_all()  # from here on the run closes it
         return run
+
+    def _resumes(self, started: EpochStarted) -> bool:
+        """Say whether a former owner has begun with an epoch before it was fenced; what it announced counts then."""
+        first = self.admin.start_offsets(self.topics.update)
+        begin = {p: max(offset, started.start.get(p, 0)) for p, offset in first.items()}
+        said = list(progress_of(started.epoch, self._sent_since(begin)))
+        if not any(progress.term != self.fence.term and progress.partitions & self.owned for progress, _ in said):
+            return False
+        for progress, record in said:
+            self.announcements.add(progress, record.timestamp_ms, record.partition)
+        return True
 
     def _restored(self, started: EpochStarted, generation: Generation) -> Restored | None:
         if self.reader is None:

@@ -248,10 +248,12 @@ class SpeedWorld:
         finally:
             consumer.close()
 
-    def reader(self, name: str, epoch: int) -> ModelState:
-        """Return the state of a reader of the update topic at its end."""
+    def reader(self, name: str, epoch: int, start: Mapping[int, int] | None = None) -> ModelState:
+        """Return the state of a reader of the update topic at its end, who began at ``start``; None for all of it."""
         state = ModelState(Generation.open(self.store.local(name)), epoch)
         for record in self.read(self.settings.update.topic):
+            if start is not None and record.offset < start[record.partition]:
+                continue
             try:
                 state.apply(decode(record.key, record.value, record.headers))
             except BadMessage as bad:

@@ -10,6 +10,7 @@ import pytest
 from oryx_py.errors import LogGap, Replaced
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, Progress, Update, UserGone, UserVector, decode, encode
+from oryx_py.model.state.model_state import ModelState
 from oryx_py.testing.fake_log import FakeConsumer, FakeLog
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
@@ -129,3 +130,24 @@ def test_a_log_that_has_lost_what_nobody_has_gone_through_stops_the_layer(world:
     world.admin.trim(world.settings.input.topic, {0: 1})
     with pytest.raises(LogGap):
         world.run(layer, lambda: False)
+
+
+def test_what_a_former_owner_said_of_an_epoch_that_came_since_is_taken_back(world: SpeedWorld) -> None:
+    """The epoch's readers begin above the fence that was raised when it was replaced, and hear it until the next."""
+    former = world.start()
+    world.settle(former, world.publish("g1", BASE, ITEMS, {0: 0, 1: 0}))
+    owner = world.start()
+    world.send(Interaction("a", "new", 3.0))
+    start = world.admin.end_offsets(world.settings.update.topic)
+    epoch = world.publish("g2", BASE, ITEMS, {0: 0, 1: 0}, seed=1)
+    world.settle(former, epoch)
+    assert _has(world.reader("g2", epoch, start), "new")
+    world.send(Interaction("a", "new", None))
+    world.settle(owner, epoch)
+    state = world.reader("g2", epoch, start)
+    assert not _has(state, "new")
+    assert_state(world, "g2", BASE, state)
+
+
+def _has(state: ModelState, item: str) -> bool:
+    return state.item_vector(state.items.find(item)) is not None
