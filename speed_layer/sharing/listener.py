@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from oryx_py.errors import BadMessage, LogGap
+from oryx_py.errors import BadMessage, BrokerUnavailable, LogGap
 from oryx_py.messages import ItemGone, ItemVector, Progress, decode
 from oryx_py.messages.item_state import decode_state
 from oryx_py.model.epochs.announcements import Announcements
@@ -52,7 +52,7 @@ class PeerListener:
         self._consumer.assign({**items, **updates})
 
     def listen(self) -> None:
-        """Read what is there.
+        """Read what is there; of a broker that does not say where a topic begins that was trimmed, later.
 
         Raises:
             LogGap: a topic no longer has it.
@@ -60,7 +60,12 @@ class PeerListener:
         try:
             events = self._consumer.poll(_MAX_RECORDS, 0.0)
         except LogGap:
-            if not self._skip_trimmed():
+            try:
+                skipped = self._skip_trimmed()
+            except BrokerUnavailable as trouble:  # whoever listens has read records that must not be given up
+                log.warning("broker_unavailable", reason=str(trouble))
+                return
+            if not skipped:
                 raise
             return
         for event in events:
