@@ -33,6 +33,8 @@ log = structlog.get_logger("speed")
 
 _SEVERAL_S = 0.005
 """Longest wait of one layer's step where there are several."""
+_RETRY_S = 0.5
+"""Between two attempts at partitions: each asks the broker, and most add a record to every update partition."""
 
 
 class MemberConsumer:
@@ -91,6 +93,8 @@ class GroupMember:
         self.layers: list[SpeedLayer] = []
         self._owned: set[int] = set()
         self._unclaimed: set[int] = set()
+        self._not_before = 0.0
+        """On the clock, when those are claimed that could not be, or not be loaded."""
         self._loading: list[tuple[frozenset[int], Future[SpeedLayer]]] = []
 
     def step(self, timeout_s: float) -> None:
@@ -105,7 +109,7 @@ class GroupMember:
             self._let_go(changes.lost)
         self._owned |= changes.gained
         self._unclaimed |= changes.gained
-        if self._unclaimed:
+        if self._unclaimed and self._clock.monotonic() >= self._not_before:
             self._begin()
         self._adopt()
         if not self.layers:
@@ -151,6 +155,7 @@ class GroupMember:
             ownership = self._claim(partitions)
         except Transient as trouble:
             log.warning("partitions_not_claimed", reason=str(trouble))
+            self._not_before = self._clock.monotonic() + _RETRY_S
             return
         log.info("partitions_gained", partitions=sorted(partitions), term=ownership.term)
         self._unclaimed.clear()
@@ -165,6 +170,7 @@ class GroupMember:
             except Transient as trouble:
                 log.warning("waiting_to_start", reason=str(trouble))
                 self._unclaimed |= partitions & self._owned
+                self._not_before = self._clock.monotonic() + _RETRY_S
                 continue
             # What was lost meanwhile, and perhaps gained again: that is claimed anew, with a layer of its own.
             others = {p for layer in self.layers for p in layer.partitions} | self._unclaimed
