@@ -82,6 +82,8 @@ class Oryx2SpeedLayer:
         self._stepped_at = self._all_committed_at = clock.monotonic()
         self.committed = _positions_kept(interactions, topics.input, admin)
         """By input partition: the next offset to fold, as the group has it."""
+        self._done = self.committed
+        """Below which everything is sent and acknowledged: what is read and was not must not be committed."""
         interactions.assign({(topics.input, partition): offset for partition, offset in self.committed.items()})
 
     def step(self, timeout_s: float) -> None:
@@ -117,7 +119,7 @@ class Oryx2SpeedLayer:
         return self._models.waiting_for()
 
     def close(self) -> None:
-        """Commit the positions and give the consumers back."""
+        """Commit the positions of what is done, and give the consumers back."""
         self._commit()
         self._interactions.close()
         self._models.close()
@@ -134,6 +136,9 @@ class Oryx2SpeedLayer:
         self._lag.begin(records)
         if records:
             self._work(model, records)
+        self._done = {partition: offset for (_, partition), offset in self._interactions.positions().items()}
+        if records:
+            self._commit()
         self._lag.done(records, self.committed, self._ends)
 
     def _ends(self) -> dict[int, int]:
@@ -150,7 +155,6 @@ class Oryx2SpeedLayer:
         self._told.epoch = model.fold.state.epoch
         self._metrics.dead_letters.inc(len(letters))
         self._metrics.observe_batch(records, updates, self._clock.now_ms())
-        self._commit()
 
     def _fold(self, model: Oryx2Model, records: Sequence[Record]) -> tuple[list[Outgoing], list[Update]]:
         letters: list[Outgoing] = []
@@ -169,8 +173,7 @@ class Oryx2SpeedLayer:
         return letters, stamped(model.fold.flush(), times_ms)
 
     def _commit(self) -> None:
-        positions = {partition: offset for (_, partition), offset in self._interactions.positions().items()}
-        now = self._clock.monotonic()
+        positions, now = self._done, self._clock.monotonic()
         all_ = now - self._all_committed_at >= KEEP_S
         due = {(self._topics.input, p): o for p, o in positions.items() if all_ or o != self.committed.get(p)}
         if due:

@@ -9,6 +9,7 @@ import pytest
 from oryx_py.events import Interaction, parse_value
 from oryx_py.numerics.objective import Objective
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+from speed_layer.publishing.outbox import Interrupted
 from tests.support.oryx2 import write_model
 from tests.support.oryx2_speed import IMPLICIT, K, Oryx2World, random_vectors
 from tests.support.oryx_rule import Vectors, formula
@@ -103,6 +104,30 @@ def test_the_first_start_begins_at_the_end_and_later_ones_where_the_group_is(wor
     world.settle(layer)
     layer.close()
     assert_vectors(world.vectors(model), formula(USERS, ITEMS, parsed("b,p,1,3", "c,q,1,4", "d,r,1,5"), IMPLICIT))
+
+
+def test_who_is_stopped_while_kafka_takes_no_update_leaves_no_interaction_out(
+    world: Oryx2World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group's positions are stored elsewhere than the updates, and may be to be had when these are not."""
+    model = world.publish(USERS, ITEMS)
+    layer = world.start()
+    world.settle(layer)
+    world.send("a,p,1,1")
+    world.settle(layer)
+    world.send("d,r,1,2")
+
+    def deliver(_: object) -> None:
+        raise Interrupted("stopped before Kafka acknowledged everything")
+
+    monkeypatch.setattr(layer._outbox, "deliver", deliver)
+    with pytest.raises(Interrupted):
+        world.run(layer, lambda: False)
+    layer.close()
+    layer = world.start()
+    world.settle(layer)
+    layer.close()
+    assert_vectors(world.vectors(model), formula(USERS, ITEMS, parsed("a,p,1,1", "d,r,1,2"), IMPLICIT))
 
 
 def test_input_waits_for_a_model_and_for_the_next_one(world: Oryx2World) -> None:
