@@ -78,7 +78,9 @@ class KafkaMembership:
         self._name, self._topic, self._group_id, self._timeout_s = name, topic, group_id, timeout_s
         self._gained: set[int] = set()
         self._lost: set[int] = set()
+        self._storing: dict[Partition, int] = {}
         self._outcome: list[KafkaError | None] = []
+        """Of what is being stored: nothing, or how it ended."""
         try:
             self._client: Client | None = Client({**merged, "on_commit": self._on_commit})
             self._client.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
@@ -106,19 +108,18 @@ class KafkaMembership:
         wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()]
         client = self._client
         assert client is not None
-        answers: list[KafkaError | None] = []
-        self._outcome = answers  # what was answered too late went to another list
+        self._storing, self._outcome = dict(positions), []
         deadline = time.monotonic() + self._timeout_s
         try:
             client.commit(offsets=wanted, asynchronous=True)
-            while not answers:
+            while not self._outcome:
                 if time.monotonic() >= deadline:
                     raise BrokerUnavailable(f"storing positions of group {self._group_id}: no answer")
                 client.poll(_POLL_S)
         except KafkaException as error:
             raise self._translated(error.args[0]) from error
-        if answers[0] is not None:
-            raise self._translated(answers[0])
+        if self._outcome[0] is not None:
+            raise self._translated(self._outcome[0])
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         """Positions that were stored; see the port."""
@@ -155,6 +156,9 @@ class KafkaMembership:
         client.incremental_unassign(partitions)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        # What was given up is answered yet, perhaps while something else is being stored.
+        if partitions and {(entry.topic, entry.partition): entry.offset for entry in partitions} != self._storing:
+            return
         errors = (entry.error for entry in partitions if entry.error is not None)
         self._outcome.append(error or next(errors, None))
 
