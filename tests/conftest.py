@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -40,6 +41,21 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
     logging.captureWarnings(capture=False)
     structlog.configure(**configured)
+
+
+ENDING = ("lease", "signals", "follow-", "load", "look")
+"""What threads of ours are called that end with what they are for; those of servers that a module shares are others."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail the test that leaves one to all later ones of the process, which it might disturb."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith(ENDING)]
+    for thread in left:
+        thread.join(10)
+    assert not [thread.name for thread in left if thread.is_alive()]
 
 
 @pytest.fixture

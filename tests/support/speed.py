@@ -94,9 +94,12 @@ class SpeedWorld:
         self.stopped = False
         self.past: Past | None = None
         self._loader = ThreadPoolExecutor(1)
+        self._writers: list[ThreadPoolExecutor] = []
 
     def close(self) -> None:
-        self._loader.shutdown()
+        """End all threads, those of layers that were killed, too: nothing is written once the test is over."""
+        for pool in (self._loader, *self._writers):
+            pool.shutdown()
 
     def send(self, *interactions: Interaction, key: str | None = None) -> None:
         """Put interactions on the input topic, each in its user's partition, as lines of a body with this key."""
@@ -164,13 +167,14 @@ class SpeedWorld:
     def writer(self, begun: Mapping[int, Together], ownership: Ownership) -> Checkpointing:
         """Return who writes checkpoints whenever something has come."""
         rng = np.random.default_rng(next(self._seeds))
+        self._writers.append(ThreadPoolExecutor(1))
         return Checkpointing(
             store=self.checkpoints,
             update_end=lambda: self.admin.end_offsets(self.settings.update.topic),
             partitions=self.partitions,
             new_name=lambda now_ms: new_generation_name(now_ms, rng),
             spawn=self.spawn,
-            background=ThreadPoolExecutor(1),
+            background=self._writers[-1],
             clock=self.clock,
             metrics=self.metrics,
             interval_s=0.0,

@@ -107,10 +107,23 @@ def test_a_process_that_was_killed_does_not_hold_it(tmp_path: Path) -> None:
     lock.release()
 
 
+made: list[FileLease] = []
+"""By `leases`, in the test that runs."""
+
+
+@pytest.fixture(autouse=True)
+def no_holder_outlives_its_test() -> Iterator[None]:
+    """Whoever is dead or asleep in a test still has a thread."""
+    yield
+    while made:
+        made.pop().release()
+
+
 def leases(folder: Path, beat_s: float = 3600.0, others_s: float = 3600.0) -> tuple[FileLease, FileLease, Ticking]:
     """Two machines' leases by their beats, each with its own clock; and the other's clock."""
     files, time_ = LocalFiles(folder), Ticking()
-    return FileLease(files, Ticking(), beat_s=beat_s), FileLease(files, time_, beat_s=others_s), time_
+    made[:] = one, other = FileLease(files, Ticking(), beat_s=beat_s), FileLease(files, time_, beat_s=others_s)
+    return one, other, time_
 
 
 def held(folder: Path, beat_s: float = 3600.0, others_s: float = 3600.0) -> tuple[FileLease, FileLease, Ticking]:

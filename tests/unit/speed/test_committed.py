@@ -121,6 +121,7 @@ def test_with_oryx_2s_models_too(tmp_path: Path, with_a_model: bool) -> None:
         assert not consumers[0].expired(), day
     layer.close()
     world.close()
+    world.producer.close()
 
 
 class Refused(FakeConsumer):

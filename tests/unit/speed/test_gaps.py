@@ -65,6 +65,7 @@ def test_without_leave_it_stops_and_says_how_to_go_on(tmp_path: Path, has: int) 
         site.settle(layer, 1)
     layer.close()
     site.close()
+    site.producer.close()
 
 
 @pytest.mark.parametrize("has", [0, 3])
@@ -78,6 +79,7 @@ def test_with_leave_it_folds_what_there_is_and_counts_the_rest(tmp_path: Path, h
     assert site.counted.get_sample_value("oryx_speed_lost_total") == 5 - has
     layer.close()
     site.close()
+    site.producer.close()
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -99,6 +101,7 @@ def test_dead_letters_go_on_behind_a_gap_before_there_is_a_model(tmp_path: Path,
     assert letters() == (2 if allowed else 0)
     layer.close()
     site.close()
+    site.producer.close()
 
 
 @pytest.mark.parametrize("has", [4, 5])
@@ -126,3 +129,4 @@ def test_a_position_that_somebody_put_back_is_none_where_the_history_has_what_wa
             site.run(layer, lambda: False)
     layer.close()
     site.close()
+    site.producer.close()
