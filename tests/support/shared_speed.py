@@ -1,5 +1,6 @@
 """Several speed processes in the test's own thread, on a log in memory, which share the input by a group."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -91,14 +92,15 @@ class SharedWorld(SpeedWorld):
         del self.processes[name]
         self.group.leave(name)
 
-    def rounds(self, until: Callable[[], bool], most: int = 2000) -> None:
-        """Let each process do a step, again and again."""
-        for _ in range(most):
+    def rounds(self, until: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Let each process do a step, again and again; what its threads load and write takes as long as it takes."""
+        deadline = time.monotonic() + timeout_s
+        while True:
             for process in self.processes.values():
                 process.step(0.0)
             if until():
                 return
-        raise AssertionError([process.waiting_for() for process in self.processes.values()])
+            assert time.monotonic() < deadline, [process.waiting_for() for process in self.processes.values()]
 
     def layers(self) -> list[SpeedLayer]:
         return [layer for process in self.processes.values() for layer in process.layers]
