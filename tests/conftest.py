@@ -92,7 +92,7 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedHdfs]:
 def eventually() -> Callable[..., None]:
     """Wait until a condition holds; fail if it does not within ``timeout_s``."""
 
-    def wait(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    def wait(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"did not come true within {timeout_s:.0f} s"

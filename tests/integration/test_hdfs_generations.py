@@ -195,7 +195,7 @@ def test_a_server_killed_in_the_middle_costs_a_repeat_and_nothing_else(
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(world.run, after_step=pause)
-        assert reached.wait(60)
+        assert reached.wait(180)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
         killed.set()

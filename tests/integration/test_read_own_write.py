@@ -15,7 +15,7 @@ from oryx_py.adapters.places import open_registry, open_store
 from oryx_py.local.ports import choose
 from oryx_py.model.epochs.registry import EpochStarted, GenerationState
 from tests.support.serving import write_world
-from tests.support.system import Answer, System, eventually
+from tests.support.system import PATIENT, Answer, System, eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("replicas"), pytest.mark.timeout(300)]
 
@@ -59,7 +59,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(kafka_broker: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = Path(tmp_path_factory.mktemp("replicas"))
-    with System(folder, kafka_broker.bootstrap_servers) as system:
+    with System(folder, kafka_broker.bootstrap_servers, **PATIENT) as system:
         system.oryx("setup")
         cluster = Cluster(system)
         with cluster.replicas[1]:

@@ -78,7 +78,7 @@ def test_without_the_history_the_layer_stops_and_says_what_to_do(site: Site) -> 
     site.past = None
     layer = site.start()
     with pytest.raises(LogGap):
-        site.run(layer, lambda: False, timeout_s=10)
+        site.run(layer, lambda: False, timeout_s=60)
     layer.close()
 
 

@@ -7,7 +7,7 @@ from inspect import isawaitable
 __all__ = ["until"]
 
 
-async def until(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 60.0) -> None:
     """Wait until a condition, or what it returns to be awaited, is true.
 
     Raises:

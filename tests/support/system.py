@@ -16,10 +16,17 @@ from urllib.parse import quote
 
 from oryx_py.local.ports import choose
 
-__all__ = ["Answer", "System", "eventually"]
+__all__ = ["PATIENT", "Answer", "System", "eventually"]
 
 START_S = 90.0
 """Time for a layer to become ready; generous, since machines that run tests are slow and shared."""
+
+PATIENT = {
+    "SERVING__API__READ_AFTER_WRITE_TIMEOUT_MS": 10_000,
+    "SERVING__API__WRITE_TIMEOUT_MS": 10_000,
+    "SERVING__API__REQUEST_TIMEOUT_MS": 20_000,
+}
+"""Settings for tests of what is answered, and not of how soon: the limits are above what a busy machine takes."""
 
 
 class Answer:

@@ -15,8 +15,9 @@ pytestmark = pytest.mark.xdist_group("connections")
 
 BOUNDS = {
     "max": 20,
-    "header_timeout_s": 1.0,
-    "stall_s": 1.0,
+    # Above what a busy machine may lose between two lines of a test that is not meant to be cut off.
+    "header_timeout_s": 2.0,
+    "stall_s": 3.0,
     "keep_alive_s": 3.0,
     "max_url_bytes": 2048,
     "max_path_segments": 50,

@@ -292,7 +292,7 @@ async def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch):
         with pytest.raises(RuntimeError, match="new thread"):
             await threads.run(lambda: 1)
     assert running._value.get() == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await threads.run(lambda: 2) == 2
 
 
