@@ -14,7 +14,7 @@ import pytest
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.kafka import KafkaAdmin, KafkaConsumer, KafkaProducer
 from oryx_py.config import Settings
-from oryx_py.config.groups import Input, Serving, Update
+from oryx_py.config.groups import Api, Input, Serving, Update
 from oryx_py.events import parse_value
 from oryx_py.messages import Progress, UserVector, partition_of
 from oryx_py.ports import EndOfPartition, Outgoing, Record
@@ -63,7 +63,9 @@ async def test_a_bulk_is_stored_by_user_and_comes_back_as_a_model(
         clock=SystemClock(),
     )
     settings = Settings(
-        input=Input(topic=f"{prefix}in"), update=Update(topic=prefix + UPDATES), serving=Serving(port=0)
+        input=Input(topic=f"{prefix}in"),
+        update=Update(topic=prefix + UPDATES),
+        serving=Serving(port=0, api=Api(read_after_write_timeout_ms=20_000, request_timeout_ms=30_000)),
     )
     started = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(settings, ports, stopping, started.set_result))

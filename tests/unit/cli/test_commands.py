@@ -247,7 +247,7 @@ def test_ingest_can_go_on_from_a_line_and_reads_standard_input() -> None:
 
 
 def test_an_ingest_that_breaks_off_says_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oryx_py.cli.ingest._PATIENCE_S", 0.2)
+    monkeypatch.setattr("oryx_py.cli.ingest._PATIENCE_S", 1.0)
 
     with scripted(taking(lambda: Reply(204) if len(posted(there)) < 2 else None)) as there:
         result = oryx("ingest", "-", "--chunk", "2", "--url", there.url, input_="a,b\nc,d\ne,f\n")

@@ -473,7 +473,7 @@ async def test_an_outage_while_the_live_epoch_is_loaded_brings_no_older_one_back
         return original(*arguments, **words)
 
     monkeypatch.setattr(owner, name, fail)
-    manager = start(publisher.manager())
+    manager = start(publisher.manager(retry_s=0.3))  # so long each trouble is there to be seen
     await until(lambda: "away for a moment; this is tried again" in manager.readiness().reason)
     assert not manager.readiness().ready
     await serving(manager, 2)

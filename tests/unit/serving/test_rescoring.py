@@ -216,7 +216,7 @@ async def test_a_batch_read_answers_those_for_whom_nothing_fails(model, coding, 
 async def test_a_batch_read_goes_on_after_a_rescorer_that_hangs_but_does_not_try_it_for_ever(model):
     Broken.gate.clear()
     try:
-        harness = Harness(FixedModels(model), rescorer=f"{HERE}:FailsForBob", request_timeout_ms=400)
+        harness = Harness(FixedModels(model), rescorer=f"{HERE}:FailsForBob", request_timeout_ms=1000)
         async with harness as client:
             body = {"users": ["bob", "ann"], "rescorerParams": ["hangs"]}
             rows = await (await client.post("/recommend", json=body)).json()
