@@ -48,10 +48,11 @@ class Processes:
             "ORYX__ITEMS__TOPIC": settings.items.topic,
             "ORYX__SPEED__GROUP_ID": settings.speed.group_id,
             "ORYX__SPEED__EPOCH_OVERLAP_S": "0",
-            "ORYX__SPEED__SESSION_S": str(SESSION_S),
             "ORYX__SPEED__CHECKPOINT_INTERVAL_S": "0.5",
             "PYTHONUNBUFFERED": "1",
         }
+        self.session_s = SESSION_S
+        """Of those that are started from now on."""
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str) -> None:
@@ -59,7 +60,11 @@ class Processes:
         with (self._folder / f"speed-{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", "oryx_py.cli", "speed"],
-                env={**self._environment, "ORYX__SPEED__INSTANCE": name},
+                env={
+                    **self._environment,
+                    "ORYX__SPEED__SESSION_S": str(self.session_s),
+                    "ORYX__SPEED__INSTANCE": name,
+                },
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -234,6 +239,7 @@ def test_one_two_and_three_end_in_the_same_vectors_whoever_comes_goes_or_dies(
 
 def test_a_restart_in_time_moves_nothing(world: SpeedWorld, processes: Processes) -> None:
     epoch = world.publish("g1", BASE, ITEMS, {})
+    processes.session_s = 20  # more than a start takes on a busy machine
     processes.start("one")
     processes.start("two")
     wait_for_owners(processes, world, ["one", "two"])
@@ -251,7 +257,7 @@ def test_a_restart_in_time_moves_nothing(world: SpeedWorld, processes: Processes
         return bool(owned_by_two)
 
     eventually(claimed_anew, 60)
-    time.sleep(SESSION_S + 2)
+    time.sleep(processes.session_s + 2)
     claimed_anew()
     kept = {p for p in before if p not in owned_by_two}
     assert kept, "the other's partitions moved, too"

@@ -97,7 +97,7 @@ def test_rounds_are_put_together() -> None:
 
 
 async def test_what_is_known_and_then_not_any_more_is_counted_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "WATCHED_S", 0.3)
+    monkeypatch.setattr(freshness, "WATCHED_S", 1.5)
     monkeypatch.setattr(freshness, "LOOK_S", 0.01)
     looks = 0
 
