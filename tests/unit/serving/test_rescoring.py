@@ -7,6 +7,7 @@ import math
 import threading
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -284,11 +285,12 @@ async def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch):
     running = Gauge("running", "of the test", registry=None)
     threads = PluginThreads(1, running)
 
-    def refused(_thread):
-        raise RuntimeError("can't start new thread")
+    class Refused(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refused)
+        patched.setattr("serving_layer.rescoring.plugin_threads.threading", SimpleNamespace(Thread=Refused))
         with pytest.raises(RuntimeError, match="new thread"):
             await threads.run(lambda: 1)
     assert running._value.get() == 0
