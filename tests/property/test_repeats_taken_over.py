@@ -32,7 +32,8 @@ def log_of(rows: Sequence[tuple[str, bytes]]) -> tuple[FakeLog, list[Record]]:
     for user, id_ in rows:
         headers = (("id", id_),) if id_ else ()
         producer.send(TOPIC, encode_csv(Interaction(user, "p", 1.0)), partition=0, headers=headers)
-    producer.flush(5)
+    producer.flush(30)
+    producer.close()
     return log, list(log.partition(TOPIC, 0).records)
 
 

@@ -119,7 +119,7 @@ class SharedWorld(SpeedWorld):
             )
 
         self.rounds(rests)
-        self.producer.flush(5)
+        self.producer.flush(30)
 
     def _heard(self, layer: SpeedLayer) -> bool:
         hearing = [run._listener for run in layer.runs if run._listener is not None]

@@ -63,7 +63,7 @@ class Tidied(BatchWorld):
         producer = FakeProducer(self.log)
         for partition in range(2):
             producer.send("up", message.value, key=message.key, headers=message.headers, partition=partition)
-        producer.flush(5)
+        producer.flush(30)
         producer.close()
         FakeConsumer(self.log, "speed").commit({("in", p): o for p, o in self.admin.end_offsets("in").items()})
 
