@@ -175,7 +175,10 @@ class EpochRun:
                 of_partition.pop(partition, None)
             self.live.discard(partition)
         assert isinstance(self.fold, ExactFold)
+        assert self.fold.peers is not None
         self.fold.release(dict.fromkeys(partitions, term))
+        if self.phase is Phase.FOLLOW:  # else it knows nothing yet of what was said before it
+            self.fold.peers.has_said(partitions, term)
         if self._listener is None and self._new_listener is not None:
             self._listener = self._new_listener()
         self._input.assign()

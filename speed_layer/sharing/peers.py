@@ -38,6 +38,8 @@ class Peers:
         """Whose states of new items are yet to be said."""
         self._elsewhere: set[int] = set()
         """Items of which another process has said that they are forgotten."""
+        self._own_until: dict[int, int] = {}
+        """By partition that was this fold's, with which term: what was said of its items up to then is here."""
 
     def say(
         self,
@@ -92,7 +94,7 @@ class Peers:
 
     def hear_item(self, said: ItemVector | ItemGone, update_partition: int) -> None:
         """Take in what an item's owner has sent; users of level 3 who know the item are stale."""
-        if said.epoch != self._state.epoch or self.share.owns(said.item):
+        if said.epoch != self._state.epoch or self.share.owns(said.item) or self._is_own(said):
             return
         if isinstance(said, ItemGone):
             self._hear_forget(said.item)
@@ -100,6 +102,19 @@ class Peers:
         item = self._state.items.intern(said.item)
         if self._state.apply(said, update_partition):
             self._levels.follow(item)
+
+    def has_said(self, partitions: Collection[int], term: int) -> None:
+        """Note that all was said with this term of the items of partitions that were let go of, and by whom.
+
+        It is heard once more, from long ago on; the vectors that items have had since must not come back for that.
+        """
+        self._own_until |= {partition: max(term, self._own_until.get(partition, -1)) for partition in partitions}
+
+    def _is_own(self, said: ItemVector | ItemGone) -> bool:
+        """Say whether this fold has said it, or an owner before it."""
+        if not self._own_until or said.term is None:
+            return False
+        return said.term <= self._own_until.get(partition_of(said.item, self.share.partitions), -1)
 
     def forgotten_elsewhere(self) -> frozenset[int]:
         """Return the items of which others have said since that they are forgotten."""
