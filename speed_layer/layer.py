@@ -37,7 +37,7 @@ from speed_layer.epochs.held import HeldEpochs
 from speed_layer.epochs.next_epoch import NextEpoch
 from speed_layer.epochs.repeats import Repeats
 from speed_layer.epochs.run import EpochRun, Phase
-from speed_layer.limits import Limits, Topics
+from speed_layer.limits import Limits, Topics, rested_at
 from speed_layer.publishing.dead_letters import DeadLetters
 from speed_layer.publishing.item_topic import send_item_states
 from speed_layer.publishing.outbox import Outbox
@@ -149,7 +149,11 @@ class SpeedLayer:
         now = self._clock.monotonic()
         if self._confirm is not None and now - self._confirmed_at >= self._limits.owner_check_s:
             self._confirmed_at = now
-            self._confirm()
+            try:
+                self._confirm()
+            except BrokerUnavailable:
+                self._confirmed_at = rested_at(now, self._clock.monotonic())
+                raise
 
     def _work(self, timeout_s: float) -> None:
         if not self.runs or self._dead_letters.behind(self.runs[0].positions):

@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Limits", "Topics"]
+__all__ = ["Limits", "Topics", "rested_at"]
+
+_REST = 3.0
+
+
+def rested_at(begun: float, ended: float) -> float:
+    """Return since when the pause before the next attempt counts, after one in vain.
+
+    Where the group's positions are on a broker that is away, each question about them waits for its answer, and with
+    it folding, which may have all that it needs: so that gets some times as long as the waiting took.
+    """
+    return ended + _REST * (ended - begun)
 
 
 @dataclass(frozen=True, slots=True)

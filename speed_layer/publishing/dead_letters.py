@@ -8,6 +8,7 @@ from oryx_py.errors import BadInteraction, BrokerUnavailable, LogGap, Transient
 from oryx_py.messages.inbound import read_input
 from oryx_py.ports import Clock, Consumer, Outgoing, Record
 from oryx_py.runtime.gaps import Gaps
+from speed_layer.limits import rested_at
 from speed_layer.publishing.records import dead_letter
 
 __all__ = ["KEEP_S", "DeadLetters"]
@@ -84,13 +85,14 @@ class DeadLetters:
         """Note that all dead letters below these positions are acknowledged; commits now and then."""
         for partition, offset in ((p, o) for p, o in positions.items() if p in self.positions):
             self.positions[partition] = max(offset, self.positions[partition])
-        if self._clock.monotonic() - self._committed_at >= self._commit_every_s:
+        begun = self._clock.monotonic()
+        if begun - self._committed_at >= self._commit_every_s:
             try:
                 self.commit()
             except BrokerUnavailable as trouble:
                 # Behind the truth is allowed: what is written again after a crash is a repeat.
                 log.warning("dead_letter_position_not_committed", reason=str(trouble))
-                self._committed_at = self._clock.monotonic()
+                self._committed_at = rested_at(begun, self._clock.monotonic())
 
     def release(self, partition: int) -> None:
         """Let go of a partition: its dead letters are another's to write."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from oryx_py.adapters.clock import SystemClock
+from oryx_py.adapters.kafka.client import ANSWER_S
 from oryx_py.errors import BrokerUnavailable, ConfigError
 from oryx_py.ports import Outgoing, Partition, TopicSpec
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
@@ -91,6 +92,44 @@ def test_a_broker_that_is_away_when_it_is_due_is_asked_again(log: FakeLog) -> No
     clock.now += 2
     dead.advance({0: 1, 1: 1})
     assert told == {("in", 0): clock.now, ("in", 1): clock.now}
+
+
+class Waiting(Forgetful):
+    """Its group is on a broker that is away: whoever asks waits, and gets no answer."""
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        self._clock.now += ANSWER_S
+        self.commits.append(dict(positions))
+        raise BrokerUnavailable("no answer")
+
+
+def test_while_the_group_is_not_to_be_had_most_of_the_time_is_for_folding(log: FakeLog) -> None:
+    clock = Ticking()
+    consumer = Waiting(log, "g", clock, {})
+    dead = letters(consumer, clock)
+    for step in range(3000):
+        clock.now += 0.1
+        dead.advance({0: step, 1: step})
+    assert 5 <= len(consumer.commits) <= 3000 * 0.1 / ANSWER_S / 2
+
+
+def test_so_it_is_with_looking_who_owns_the_input(tmp_path: Path) -> None:
+    with fake_world(tmp_path, "owners") as world:
+        world.settle(layer := world.start(), world.publish("g1", {"a": {"p": 1.0}}, ["p"], {}))
+        asked = list[float]()
+
+        def confirm() -> None:
+            clock.now += ANSWER_S
+            asked.append(clock.now)
+            raise BrokerUnavailable("no answer")
+
+        layer._confirm, clock = confirm, Ticking()
+        layer._confirmed_at = layer._clock.monotonic()
+        layer._clock, clock.now = clock, layer._confirmed_at
+        for _ in range(300):
+            clock.now += 1.0
+            layer.step(0.0)
+        assert 5 <= len(asked) <= 300 / ANSWER_S / 2
 
 
 @pytest.mark.parametrize("with_a_model", [True, False])
