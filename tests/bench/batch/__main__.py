@@ -13,7 +13,9 @@ other's user by user, with the 95 % interval of the bootstrap over users.
     python -m tests.bench.batch --features 256 --mllib-epochs 2      MLlib's 15 take an hour there: a lower bound
     python -m tests.bench.batch --quick                       a minute, to see that it runs
 
-`implicit` is no part of the project: `pip install implicit`, or it is left out.
+`implicit` is no part of the project: `pip install implicit`, or it is left out. MLlib takes half its time where Spark
+finds a native LAPACK (Debian: `apt install libopenblas0`; what it found is printed as its algebra), run with
+`OPENBLAS_NUM_THREADS=1`, for its tasks have all cores.
 """
 
 import argparse
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found: dict[str, Any] = {
                 "machine": _machine(),
                 "sessions_s": {name: round(trainer.session_s, 2) for name, trainer in trainers.items()},
+                "algebra": {name: trainer.algebra for name, trainer in trainers.items()},
                 "worlds": {},
             }
             _warm_up(trainers, folder, say)

@@ -17,7 +17,7 @@ def main() -> None:
     trainer = TRAINERS[name]()
     began = time.perf_counter()
     trainer.open(folder, memory)
-    print(json.dumps({"session_s": time.perf_counter() - began}), file=answers)
+    print(json.dumps({"session_s": time.perf_counter() - began, "algebra": trainer.algebra()}), file=answers)
     for line in sys.stdin:
         told = json.loads(line)
         began = time.perf_counter()

@@ -43,6 +43,7 @@ class Running:
     memory: str
     folder: Path = field(init=False)
     session_s: float = field(init=False)
+    algebra: str = field(init=False)
     _process: "subprocess.Popen[str]" = field(init=False)
 
     def __enter__(self) -> Self:
@@ -54,7 +55,8 @@ class Running:
             cwd=ROOT,
             text=True,
         )
-        self.session_s = self._answer()["session_s"]
+        opened = self._answer()
+        self.session_s, self.algebra = opened["session_s"], opened["algebra"]
         return self
 
     def __exit__(

@@ -48,7 +48,7 @@ def _claim(what: str, found: float, wanted: float, sign: int) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Return it all as text."""
-    lines = [f"{found['machine']}", f"sessions: {found['sessions_s']} s"]
+    lines = [f"{found['machine']}", f"sessions: {found['sessions_s']} s; algebra: {found['algebra']}"]
     for world, those in found["worlds"].items():
         lines.append("")
         lines.append(

@@ -130,7 +130,7 @@ def test_claims_hold_or_fail_by_the_figures() -> None:
     }
     facts = {"pairs": 1, "users": 1, "items": 1, "tested_users": 1, "popularity_ndcg": 0.1, "prepare_s": {}}
     shown = {name: {**facts, **world} for name, world in worlds.items()}
-    text = table({"machine": {}, "sessions_s": {}, "worlds": shown, "claims": judged(worlds)})
+    text = table({"machine": {}, "sessions_s": {}, "algebra": {}, "worlds": shown, "claims": judged(worlds)})
     assert "FAILS  d=64: an epoch of 8.1m over one of 810k: 15.0 (wanted: 11.0)" in text
 
 
