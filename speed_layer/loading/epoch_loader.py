@@ -31,6 +31,14 @@ from speed_layer.sharing.share import Share
 __all__ = ["EpochLoader"]
 
 
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """An epoch in which a fence was raised, and whether a former owner had begun with it before."""
+
+    epoch: int = -1
+    resumes: bool = False
+
+
 @dataclass
 class EpochLoader:
     """Makes the run of an epoch, for one owner of input partitions; any thread may, one at a time.
@@ -47,6 +55,7 @@ class EpochLoader:
         new_solver: makes what solves users.
         gaps: where input is passed over that neither the topic nor the history has; None where it must not be.
         begun: by epoch, the checkpoints that a run began with.
+        fenced: the newest epoch that came since the start and was looked at.
     """
 
     settings: Settings
@@ -64,6 +73,7 @@ class EpochLoader:
     new_solver: NewSolver
     gaps: Gaps | None = None
     begun: dict[int, Together] = field(default_factory=dict)
+    fenced: Fenced = Fenced()
 
     def load(self, started: EpochStarted, known: Repeats | None = None, *, at_start: bool = False) -> EpochRun:
         """Return an epoch's run, ready to be followed.
@@ -82,7 +92,9 @@ class EpochLoader:
         """
         if not at_start:
             self.fence.raise_in(started.epoch)  # its readers begin at its start, and have not seen the first one
-            at_start = self._resumes(started)
+            if self.fenced.epoch != started.epoch:  # else this is another try, perhaps hours later
+                self.fenced = Fenced(started.epoch, self._resumes(started))
+            at_start = self.fenced.resumes
         generation = Generation.open(self.store.local(started.generation))
         state = ModelState(generation, started.epoch, self.topics.update_partitions)
         restored = self._restored(started, generation)

@@ -11,6 +11,7 @@ from oryx_py.errors import LogGap, Replaced
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, Progress, Update, UserGone, UserVector, decode, encode
 from oryx_py.model.state.model_state import ModelState
+from oryx_py.ports import Consumer
 from oryx_py.testing.fake_log import FakeConsumer, FakeLog
 from tests.support.answers import assert_state
 from tests.support.generations import Pairs
@@ -147,6 +148,25 @@ def test_what_a_former_owner_said_of_an_epoch_that_came_since_is_taken_back(worl
     state = world.reader("g2", epoch, start)
     assert not _has(state, "new")
     assert_state(world, "g2", BASE, state)
+
+
+def test_whether_a_former_owner_spoke_is_looked_for_once_however_often_a_load_is_tried(world: SpeedWorld) -> None:
+    """While a generation cannot be had, what is said of the one before grows for hours."""
+    made, new_consumer = list[str | None](), world.new_consumer
+
+    def counted(group: str | None) -> Consumer:
+        made.append(group)
+        return new_consumer(group)
+
+    world.new_consumer = counted
+    layer = world.start()
+    world.new_consumer = new_consumer
+    world.settle(layer, world.publish("g1", BASE, ITEMS, {0: 0, 1: 0}))
+    layer._next_epoch._limits = replace(layer._limits, load_retry_s=0.0, registry_poll_s=0.0)
+    before, epoch = len(made), world.begin("not-there")
+    world.run(layer, lambda: sum(progress.epoch == epoch for progress in world.progress()) >= 3)
+    assert layer.trouble is not None
+    assert len(made) == before + 1
 
 
 def _has(state: ModelState, item: str) -> bool:
