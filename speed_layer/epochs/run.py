@@ -251,7 +251,7 @@ class EpochRun:
         if self.phase is Phase.SILENT:
             if not self._input.has_all_announced:
                 return []
-            self.fold.step(max_users, Budget(0, 0, 0))  # removals are all taken: they are announced, too
+            self.fold.retrace(max_users)
             if self.fold.pending:
                 return []
             self.phase = Phase.REPLAY

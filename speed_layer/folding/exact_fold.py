@@ -146,18 +146,28 @@ class ExactFold:
             budget: for what is stale, which is left alone as long as something is pending, and as much again for the
                 new items that the records name. None for all of it.
         """
+        return self._step(max_users, budget or Budget(), announced=False)
+
+    def _step(self, max_users: int | None, budget: Budget, *, announced: bool) -> list[Updates]:
         updates: list[Updates] = []
-        budget = budget or Budget()
         forgotten = frozenset[int]() if self.peers is None else self.peers.forgotten_elsewhere()
         if forgotten:
             self._fold(nothing_but(forgotten), budget.again(), updates, said_elsewhere=True)
         if self._waiting:
             most = None if max_users is None else ROWS_A_USER * max_users
-            self._fold(self._waiting.take(max_users, most), budget.again(), updates)
+            self._fold(self._waiting.take(max_users, most), budget.again(), updates, announced=announced)
         updates += self._removals.take(budget)
         if not self._waiting:
             self._stale_work.work_off(budget, updates)
         return updates
+
+    def retrace(self, max_users: int | None = None) -> None:
+        """Fold what was announced before: its removals and what users did themselves was sent.
+
+        What forgets mean for those who knew the item may not have been, so that they are to be solved again, whatever
+        else they did: that came first where the log was cut otherwise, or the partitions read in another order.
+        """
+        self._step(max_users, Budget(0, 0, 0), announced=True)
 
     def resend(self) -> list[Updates]:
         """Have every vector of levels 2 and 3 come once more, for readers that may have missed some.
@@ -183,7 +193,15 @@ class ExactFold:
         for partition in terms:
             self._waiting.drop(partition)
 
-    def _fold(self, batch: MicroBatch, budget: Budget, updates: list[Updates], *, said_elsewhere: bool = False) -> None:
+    def _fold(
+        self,
+        batch: MicroBatch,
+        budget: Budget,
+        updates: list[Updates],
+        *,
+        said_elsewhere: bool = False,
+        announced: bool = False,
+    ) -> None:
         updates += self._removals.of(batch.users[~batch.swept])
         for removal in gone_from(self.state, batch):
             self._level_solver.publish(removal, updates)
@@ -207,7 +225,9 @@ class ExactFold:
         self._levels.stale_items.add(np.unique(batch.items[swept]).tolist())
         self._levels.shaken.add(batch.users[batch.swept].tolist())
         batch = batch.unswept()
-        if self._levels.shaken:
+        if announced:
+            self._levels.shaken.add(batch.users_of(self.state.forgotten).tolist())
+        elif self._levels.shaken:
             self._levels.shaken.discard(batch.users.tolist())
         touched = self._level_solver.solve_users(batch, np.empty(0, np.int64), budget, updates)
         self._level_solver.solve_items(budget.affordable(touched.tolist(), self._level_solver.weight), updates)

@@ -95,6 +95,10 @@ class Fold(Protocol):
         """Do a `step` without a budget; return its messages one by one."""
         ...
 
+    def retrace(self, max_users: int | None = None) -> None:
+        """Do a `step` of what was announced before a restart: nothing of it is sent, but for what may not have been."""
+        ...
+
     def resend(self) -> list[Updates]:
         """Return what readers may have missed before a restart, and would not be sent otherwise, or let it be stale."""
         ...

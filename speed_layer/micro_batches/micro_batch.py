@@ -60,6 +60,10 @@ class MicroBatch:
             swept=self.swept[kept],
         )
 
+    def users_of(self, items: Handles) -> Handles:
+        """Return int64[u], ascending: whose pairs with one of these items are here, known or gone."""
+        return self.users[np.unique(self.owners()[np.isin(self.items, items)])]
+
     def owners(self) -> Handles:
         """Return int64[n], by pair the position of its user."""
         return np.repeat(np.arange(len(self.users)), np.diff(self.indptr))

@@ -155,6 +155,10 @@ class OryxFold:
                 self._publish(self._message(item, vector), updates)
         return updates
 
+    def retrace(self, max_users: int | None = None) -> None:
+        """See `Fold`: whatever moves is sent with the record that moves it."""
+        self.step(max_users)
+
     def resend(self) -> list[Updates]:
         """Return the vectors of the items astray; of all else readers have what this began with."""
         return [self._message(item, self.state.item_vector(item)) for item in self._astray]

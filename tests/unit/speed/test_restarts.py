@@ -14,7 +14,7 @@ from oryx_py.ports import Delivery, Headers, OnDelivery, OnFailure, Outgoing, To
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog
 from oryx_py.testing.sending import send_each
 from speed_layer.publishing.outbox import Outbox
-from tests.support.generations import Pairs
+from tests.support.generations import Pairs, at_rest
 from tests.support.speed import SpeedWorld
 
 ITEMS = ["p", "q", "r"]
@@ -214,3 +214,34 @@ def test_who_knew_a_forgotten_item_is_sent_though_the_process_died_between(world
         found = reader.user_vector(reader.users.find(user))
         before = trained.user_vector(trained.users.find(user))
         assert not np.array_equal(found, before), user
+
+
+@pytest.mark.parametrize("own", [("c", "r"), ("c", "new")], ids=["another item", "that item"])
+@pytest.mark.parametrize("forgotten", ["p", "new"])
+def test_so_is_who_had_done_something_before_which_the_next_one_folds_together_with_the_forget(
+    world: SpeedWorld, producer: Mortal, own: tuple[str, str], forgotten: str
+) -> None:
+    """What he had done was sent when it came, what the forget means for him was not: both have been announced."""
+    settings = world.settings
+    world.settings = replace(settings, speed=replace(settings.speed, stale_solves=1))
+    base: Pairs = {user: {"p": 1.0, "q": 2.0} for user in "abc"}
+    world.publish("g1", base, ITEMS, {})
+    layer = world.start()
+    world.settle(layer, 1)
+    *before, forget = [add("a", "new"), add("b", "new"), add("c", "new", 3.0), add(*own), add("", forgotten, None)]
+    for interaction in before:
+        world.send(interaction)
+        world.settle(layer, 1)
+    world.send(forget)
+    producer.dies_before = b'["X","c"'
+    with pytest.raises(Died):
+        world.run(layer, lambda: False)
+    producer.dies_before = None
+    assert world.reader("g1", 1).progress()[0] == 5
+    world.settle(world.start(), 1)
+    found = world.reader("g1", 1)
+    log = [(0, offset, interaction) for offset, interaction in enumerate([*before, forget])]
+    expected = at_rest(found.generation, base, log, 1)
+    for user in "abc":
+        assert known(found, user) == expected.pairs[user]
+        np.testing.assert_allclose(found.user_vector(found.users.find(user)), expected.users[user], rtol=1e-5)
