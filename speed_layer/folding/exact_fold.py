@@ -175,8 +175,8 @@ class ExactFold:
         They are stale from now on, as is what others are told: mark it (`owe`) to know when all of it is through.
         """
         levels = self._levels
-        self._level_solver.again = set(levels.holders) if self.peers is None else self.peers.own_items(levels.holders)
-        levels.stale_items.add(sorted(self._level_solver.again))
+        levels.again = set(levels.holders) if self.peers is None else self.peers.own_items(levels.holders)
+        levels.stale_items.add(sorted(levels.again))
         levels.stale_users.add(sorted(levels.level3))
         if self.peers is not None:
             self.peers.say_again()

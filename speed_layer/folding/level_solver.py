@@ -40,8 +40,6 @@ class LevelSolver:
     ) -> None:
         self._state, self._levels, self._peers = state, levels, peers
         self._solver, self._higher = solver, higher
-        self.again: set[int] = set()
-        """Items of level 2 to be sent once more, also where they have no vector."""
 
     def publish(self, update: Update | UserVectors, updates: list[Updates]) -> None:
         """Apply a message to the state, and have it sent."""
@@ -121,12 +119,12 @@ class LevelSolver:
         self._levels.stale_items.discard(items)
         for item, vector, has_one in zip(items, vectors, solved.tolist(), strict=True):
             new = vector if has_one else None
-            again = item in self.again
+            again = item in self._levels.again
             if again and self._peers is not None and item in state.forgotten_items:
                 # The forget may have come of another partition, whose owner has seen it before it was sent.
                 self.publish(ItemGone(state.items.id(item), state.epoch), updates)
             if again or new is not None or state.item_vector(item) is not None:
-                self.again.discard(item)
+                self._levels.again.discard(item)
                 self.publish(ItemVector(state.items.id(item), new, (), state.epoch), updates)
                 self._levels.follow(item)
 

@@ -89,8 +89,8 @@ class Peers:
                 self._disturb(name)
         elif said.forgets:
             self._hear_forget(said.item)
-        elif not self.share.owns(said.user) and self.share.foreign.put(said):
-            self._disturb(said.item)
+        elif not self.share.owns(said.user) and (self.share.foreign.put(said) or self._is_new(said.item)):
+            self._disturb(said.item)  # also where nobody knows it any more
 
     def hear_item(self, said: ItemVector | ItemGone, update_partition: int) -> None:
         """Take in what an item's owner has sent; users of level 3 who know the item are stale."""
@@ -159,10 +159,20 @@ class Peers:
         pairs = np.arange(len(fed)), np.full(len(fed), item, np.int64), strengths
         return states_of(state, fed, inputs_of(state, fed), np.ones(len(fed), np.bool_), pairs)
 
+    def _is_new(self, name: str) -> bool:
+        """Say whether an item is of level 2, and was not heard of yet."""
+        item = self._state.items.find(name)
+        return item < 0 or (self._is_level2(item) and item not in self._levels.holders)
+
+    def _is_level2(self, item: int) -> bool:
+        return item >= self._state.items.base or item in self._state.forgotten_items
+
     def _disturb(self, name: str) -> None:
+        if self._is_new(name):  # a former owner may have sent a vector, and all may have been sent once more by now
+            self._levels.again.add(self._state.items.intern(name))
         item = self._state.items.intern(name)
         self._levels.holders.setdefault(item, set())
-        if item >= self._state.items.base or item in self._state.forgotten_items:
+        if self._is_level2(item):
             self._levels.stale_items.add([item])
 
     def _hear_forget(self, name: str) -> None:

@@ -31,6 +31,8 @@ class Levels:
         """By item of level 2 the users who know it; and the users of level 3."""
         self.stale_items, self.stale_users = StaleQueue(self.holders), StaleQueue(sorted(self.level3))
         """To be solved again for what others did."""
+        self.again: set[int] = set()
+        """Items of level 2 to be sent once more, also where they have no vector."""
         self.shaken = StaleQueue()
         """Users of any level who knew an item that was forgotten, to be solved again."""
         for item in sorted(state.forgotten_items):  # of another partition's forget, that of theirs may yet come

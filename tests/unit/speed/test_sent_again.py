@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from oryx_py.events import Interaction
 from oryx_py.messages import ItemVector, UserVector, partition_of
@@ -91,3 +92,20 @@ def test_a_start_comes_to_its_end_though_what_is_said_to_others_changes_faster_t
     else:
         pytest.fail("for ever")
     assert told == {(user, f"x{number}") for user in mine for number in range(1, NEW)}
+
+
+def test_a_vector_that_a_former_owner_may_have_sent_is_taken_back_though_its_item_is_heard_of_late() -> None:
+    """Its only user is another's and knows it no more: that is heard after all was sent once more."""
+    item = next(name for name in (f"late{number}" for number in range(100)) if partition_of(name, PARTITIONS) == 0)
+    user = next(name for name in BASE if partition_of(name, PARTITIONS) != 0)
+    fold = folded({0})
+    fold.resend()
+    fold.flush()
+    assert fold.peers is not None
+    gone = ItemState(item, user, epoch=1, input=7, term=1)
+    fold.peers.hear_state(gone)
+    [taken_back] = fold.flush()
+    assert isinstance(taken_back, ItemVector)
+    assert (taken_back.item, taken_back.vector) == (item, None)
+    fold.peers.hear_state(replace(gone, input=8))
+    assert fold.flush() == []
