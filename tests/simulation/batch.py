@@ -125,6 +125,7 @@ class BatchProcess(Process):
             checkpoints=ports.checkpoints,
             kept=Kept(trim=world.plan.trim, trim_keep_s=0.0, generations=3, overlap_s=world.OVERLAP_S, clocks_s=0.0),
         )
+        engine = SimEngine(self, recipe)
         parts = Parts(
             registry=ports.registry,
             store=ports.store,
@@ -132,11 +133,12 @@ class BatchProcess(Process):
             folder=HistoryFolder(ports.files),
             admin=ports.admin,
             publisher=self._publisher,
-            engine=SimEngine(self, recipe),
+            engine=engine,
             clock=ports.clock,
             rng=self._rng,
             metrics=_METRICS,
             tidy=tidy,
+            find_base=engine.find_base,
         )
         return BatchLayer(
             parts,

@@ -18,6 +18,7 @@ from oryx_py.errors import JobFailed
 from oryx_py.events import FoldSettings
 from oryx_py.model.generations.csr import Csr
 from oryx_py.model.generations.data_files import write_data
+from oryx_py.model.history.commits import History
 from oryx_py.numerics.objective import Objective
 from tests.simulation.dense import Vector, solved
 from tests.simulation.plan import K
@@ -54,6 +55,7 @@ class SimEngine:
 
     def __init__(self, process: "BatchProcess", recipe: Recipe) -> None:
         self._process, self.recipe = process, recipe
+        self._covers: dict[int, int] = {}
 
     def write_rows(self, ranges: Ranges, partitions: int, into: str) -> Written:
         """Step (a)."""
@@ -76,6 +78,10 @@ class SimEngine:
         pq.write_table(kept, file, compression="none")
         process.world.rows[file.as_uri()] = kept.to_pylist()
         return Written(kept.num_rows, int(rejected.sum()))
+
+    def find_base(self, history: History, _fold: FoldSettings) -> None:
+        """Note of which history the next generation is, as another run may add to it meanwhile; all rows are read."""
+        self._covers = dict(history.offsets)
 
     def train(
         self, files: Sequence[str], rows: int, into: Path, parent: Path | None, base: Base | None = None
@@ -108,12 +114,13 @@ class SimEngine:
             user_histories=Csr.from_pairs(*columns, len(users)),
         )
         process.effect("engine has trained")
+        process.effect("engine ends")
         world.made[into.name] = Made(
             users={user: X[row].astype(np.float64) for row, user in enumerate(users)},
             items=vectors,
             objective=recipe.objective,
             fold=recipe.fold,
-            covers=dict(process.ports.history.read().offsets),
+            covers=self._covers,
         )
         return Trained(
             objective=recipe.objective,
