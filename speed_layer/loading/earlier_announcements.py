@@ -56,7 +56,7 @@ def announced_until_now(
                 log.info("update_topic_was_trimmed_meanwhile")
 
 
-def progress_of(epoch: int, records: Iterable[Record]) -> Iterator[tuple[Progress, Record]]:
+def progress_of(epoch: int, records: Iterable[Record]) -> Iterator[Progress]:
     """Iterate over the ``PROGRESS`` of an epoch among records of the update topic; the others are not decoded."""
     for record in records:
         if record.key != PROGRESS_KEY:
@@ -66,7 +66,7 @@ def progress_of(epoch: int, records: Iterable[Record]) -> Iterator[tuple[Progres
         except BadMessage:
             continue
         if isinstance(progress, Progress) and progress.epoch == epoch:
-            yield progress, record
+            yield progress
 
 
 def _announced_since(

@@ -143,15 +143,15 @@ class EpochLoader:
         return run
 
     def _resumes(self, started: EpochStarted) -> bool:
-        """Say whether a former owner has begun with an epoch before it was fenced; what it announced counts then."""
+        """Say whether a former owner has begun with an epoch before it was fenced.
+
+        What it announced counts as said by nobody: some readers have heard it, and others, which begin below the fence
+        that was raised first, have not. So all is sent.
+        """
         first = self.admin.start_offsets(self.topics.update)
         begin = {p: max(offset, started.start.get(p, 0)) for p, offset in first.items()}
         said = list(progress_of(started.epoch, self._sent_since(begin)))
-        if not any(progress.term != self.fence.term and progress.partitions & self.owned for progress, _ in said):
-            return False
-        for progress, record in said:
-            self.announcements.add(progress, record.timestamp_ms, record.partition)
-        return True
+        return any(progress.term != self.fence.term and progress.partitions & self.owned for progress in said)
 
     def _restored(self, started: EpochStarted, generation: Generation) -> Restored | None:
         if self.reader is None:

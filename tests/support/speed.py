@@ -126,11 +126,12 @@ class SpeedWorld:
         dedupe_from: Mapping[int, tuple[int, int]] | None = None,
         fold: FoldSettings | None = None,
         as_of_ms: int = 0,
+        start: Mapping[int, int] | None = None,
     ) -> int:
         """Write a generation that covers the input below these offsets, begin its epoch, and return that.
 
         IDs count for a day, from `dedupe_from` on, the topic's start if it is not given; strengths as they are, unless
-        there is another fold.
+        there is another fold. The epoch is as `begin` makes it.
         """
         rng = np.random.default_rng(seed)
         factors = {item: rng.normal(size=K).astype(np.float32) for item in items}
@@ -154,13 +155,13 @@ class SpeedWorld:
             rejected=0,
         )
         self.store.commit(name)
-        return self.begin(name)
+        return self.begin(name, start)
 
-    def begin(self, name: str) -> int:
-        """Begin an epoch of a generation that is in the store."""
+    def begin(self, name: str, start: Mapping[int, int] | None = None) -> int:
+        """Begin an epoch of a generation that is in the store; at the update topic's end, unless that was looked up."""
         seen = self.registry.read()
-        start = self.admin.end_offsets(self.settings.update.topic)
-        epoch = EpochStarted(seen.next_epoch, name, start, 0)
+        start = self.admin.end_offsets(self.settings.update.topic) if start is None else start
+        epoch = EpochStarted(seen.next_epoch, name, dict(start), 0)
         self.registry.append(seen, [GenerationState(name, "published"), epoch])
         return epoch.epoch
 

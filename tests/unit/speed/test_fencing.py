@@ -150,6 +150,21 @@ def test_what_a_former_owner_said_of_an_epoch_that_came_since_is_taken_back(worl
     assert_state(world, "g2", BASE, state)
 
 
+def test_what_a_former_owner_said_of_an_epoch_behind_the_fence_counts_as_said_by_nobody(world: SpeedWorld) -> None:
+    """Where the first epoch's ``from`` was looked up just before the owner was started: its fence comes first then."""
+    former = world.start()
+    start = world.admin.end_offsets(world.settings.update.topic)
+    owner = world.start()
+    epoch = world.publish("g1", BASE, ITEMS, {0: 0, 1: 0}, start=start)
+    world.send(Interaction("a", "p", None))
+    world.settle(former, epoch)
+    assert "p" in _known(world.reader("g1", epoch, start), "a"), "the former owner was heard"
+    world.settle(owner, epoch)
+    state = world.reader("g1", epoch, start)
+    assert "p" not in _known(state, "a")
+    assert_state(world, "g1", BASE, state)
+
+
 def test_whether_a_former_owner_spoke_is_looked_for_once_however_often_a_load_is_tried(world: SpeedWorld) -> None:
     """While a generation cannot be had, what is said of the one before grows for hours."""
     made, new_consumer = list[str | None](), world.new_consumer
@@ -171,3 +186,7 @@ def test_whether_a_former_owner_spoke_is_looked_for_once_however_often_a_load_is
 
 def _has(state: ModelState, item: str) -> bool:
     return state.item_vector(state.items.find(item)) is not None
+
+
+def _known(state: ModelState, user: str) -> list[str]:
+    return state.items.ids(state.history(state.users.find(user))[0])
