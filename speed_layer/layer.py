@@ -245,7 +245,7 @@ class SpeedLayer:
         self._deliver(letters, send_item_states(updates, run.item_known, self._outbox, self._topics, self._term))
         if first:
             self._dead_letters.advance(run.positions)
-        if run.phase is Phase.FOLLOW:
+        if run.phase is Phase.FOLLOW and self._held.may_announce(run):
             self._announcer.announce(run, self._held.target(run))
             if first:
                 self._told.announced(run.announced)

@@ -52,23 +52,28 @@ class HeldEpochs:
         self.waiting = run
 
     def adopt(self) -> bool:
-        """Follow the epoch that waits if there is room for it; say whether it is followed now.
+        """Leave what was passed over, and follow the epoch that waits if there is room; say whether it is followed now.
 
         Raises:
             LogGap: a topic no longer has what others said of it.
         """
+        self._leave_passed_over()
         if self.waiting is None:
             return False
         kept = kept_beside(self.runs, self._partitions)
         if kept is None:
             return False
-        for held in self.runs:
-            if held not in kept:
-                held.close()
-                log.info("epoch_left", epoch=held.started.epoch)
-        self.runs, self.waiting = [*kept, self.waiting], None
-        self._forget_left()
+        self.runs, left, self.waiting = [*kept, self.waiting], [run for run in self.runs if run not in kept], None
+        self._close(left)
         return True
+
+    def may_announce(self, run: EpochRun) -> bool:
+        """Say whether a run that follows the input may be announced now.
+
+        Where others share the input, the newer only when the older has been announced live: who hears of the newer
+        alone takes the older for passed over, and leaves it.
+        """
+        return run is self.runs[0] or not run.is_shared or self.runs[0].is_live
 
     def retire(self) -> None:
         """Leave the older epoch when the newer has been live for so long that no replica serves the older."""
@@ -79,11 +84,8 @@ class HeldEpochs:
             self._live_everywhere_at.setdefault(newest.started.epoch, self._clock.monotonic())
         live_at = self._live_everywhere_at.get(newest.started.epoch)
         if live_at is not None and self._clock.monotonic() - live_at >= self._overlap_s:
-            old = self.runs.pop(0)
-            self._replay_targets[self.runs[0].started.epoch] = dict(self.runs[0].positions)
-            old.close()
-            log.info("epoch_left", epoch=old.started.epoch)
-            self._forget_left()
+            self._replay_targets[newest.started.epoch] = dict(newest.positions)
+            self._close([self.runs.pop(0)])
 
     def target(self, run: EpochRun) -> Mapping[int, int]:
         """Return what a run has to reach to be live: the older epoch's positions, else the input's end at first.
@@ -98,7 +100,17 @@ class HeldEpochs:
             self._replay_targets[epoch] = dict(run.positions) if run.live else self._input_end()
         return self._replay_targets[epoch]
 
-    def _forget_left(self) -> None:
+    def _leave_passed_over(self) -> None:
+        """Leave an older epoch that former owners passed over, as a start may find it: others have left it, too."""
+        if len(self.runs) == 2 and self.runs[1].is_shared:
+            older, newer = self.runs
+            if (newer.live - older.live).intersection(newer.positions):
+                self._close([self.runs.pop(0)])
+
+    def _close(self, left: Sequence[EpochRun]) -> None:
+        for run in left:
+            run.close()
+            log.info("epoch_left", epoch=run.started.epoch)
         followed = {run.started.epoch for run in self.runs}
         for of_epochs in (self._replay_targets, self._live_everywhere_at):
             for epoch in of_epochs.keys() - followed:

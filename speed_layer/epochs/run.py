@@ -120,6 +120,11 @@ class EpochRun:
         return self._input.horizon
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others have a part of the input, or may come to have one."""
+        return self._new_listener is not None
+
+    @property
     def is_live(self) -> bool:
         """Whether every input partition was announced live."""
         return self.live.issuperset(self.positions)
@@ -129,7 +134,11 @@ class EpochRun:
         return self.is_live and (self._listener is None or self._listener.is_live(partitions))
 
     def is_passed_over(self, partitions: Collection[int]) -> bool:
-        """Whether an owner of input partitions announces a later epoch, and has not announced this one live."""
+        """Whether an owner of input partitions announces a later epoch, and has not announced this one live.
+
+        It never will: of two that it holds the newer is not announced before the older is live, and whoever has its
+        partitions after it leaves what it has passed over (`HeldEpochs`).
+        """
         if self._listener is None:
             return False
         others = set(partitions) - set(self.positions)

@@ -10,11 +10,11 @@ import pytest
 
 from oryx_py.messages import partition_of
 from oryx_py.ports import Consumer, Record
-from speed_layer.epochs.run import EpochRun
+from speed_layer.epochs.run import EpochRun, Phase
 from speed_layer.layer import SpeedLayer
 from speed_layer.loading.epoch_loader import EpochLoader
 from tests.support.answers import assert_state
-from tests.support.shared_speed import BASE, ITEMS, PARTITIONS, SharedWorld, shared, some
+from tests.support.shared_speed import BASE, ITEMS, PARTITIONS, SharedWorld, owned, shared, some
 
 PATIENCE_S = 60.0
 
@@ -70,15 +70,24 @@ def is_loaded(world: SharedWorld, name: str, epoch: int) -> bool:
     )
 
 
+def follows(world: SharedWorld, name: str, epoch: int) -> bool:
+    runs = [run_of(layer, epoch) for layer in world.processes[name].layers]
+    return all(run is not None and run.phase is Phase.FOLLOW for run in runs)
+
+
 def looks(world: SharedWorld, name: str, every_s: float) -> None:
     for layer in world.processes[name].layers:
         layer._next_epoch._limits = replace(layer._next_epoch._limits, registry_poll_s=every_s)
 
 
+def theirs(world: SharedWorld, name: str) -> set[int]:
+    """The input partitions of a process."""
+    return {partition for layer in world.processes[name].layers for partition in layer.partitions}
+
+
 def told(world: SharedWorld, name: str) -> Callable[[int], bool]:
     """Post something of one process's users; return what says whether an epoch has announced it."""
-    layers = world.processes[name].layers
-    mine = {partition for layer in layers for partition in layer.partitions}
+    layers, mine = world.processes[name].layers, theirs(world, name)
     world.send(*(each for each in some(5) if each.user and partition_of(each.user, PARTITIONS) in mine))
     end = world.admin.end_offsets(world.settings.input.topic)
 
@@ -155,6 +164,81 @@ def test_one_that_is_not_live_here_makes_room_at_once(world: SharedWorld, monkey
     alone(world, "one", lambda: all(held(layer) == [first, third] for layer in world.processes["one"].layers))
     world.rounds(lambda: left_all_but(world, third))
     world.rest(third)
+    assert_state(world, "g3", BASE, world.reader("g3", third))
+
+
+def between_epochs(world: SharedWorld) -> tuple[int, int, int]:
+    """One process is live in two epochs, with a third loaded, and the other has never spoken; nothing is live."""
+    for name in ("one", "two"):
+        world.join(name)
+    world.rounds(lambda: owned(world) == PARTITIONS)
+    looks(world, "one", 0.0)
+    looks(world, "two", 1e9)
+    first = world.publish("g1", BASE, ITEMS, {})
+    alone(world, "one", lambda: is_live(world, "one", first))
+    second = world.publish("g2", BASE, ITEMS, {}, seed=1)
+    alone(world, "one", lambda: is_live(world, "one", second))
+    third = world.publish("g3", BASE, ITEMS, {}, seed=2)
+    alone(world, "one", lambda: is_loaded(world, "one", third))
+    return first, second, third
+
+
+def begins_again(world: SharedWorld, name: str) -> None:
+    """Kill a process and start it under its name, before the group has noticed."""
+    del world.processes[name]
+    world.join(name)
+    alone(world, name, lambda: len(theirs(world, name)) == PARTITIONS // 2)
+
+
+def slow(world: SharedWorld, monkeypatch: pytest.MonkeyPatch, name: str, epoch: int) -> set[int]:
+    """Let a process have much to do in an epoch, until what is returned is cleared."""
+    take, partitions = EpochRun.take, theirs(world, name)
+
+    def taken(run: EpochRun, *how: Any) -> Any:
+        return [] if run.started.epoch == epoch and partitions & run.positions.keys() else take(run, *how)
+
+    monkeypatch.setattr(EpochRun, "take", taken)
+    return partitions
+
+
+def test_who_holds_an_epoch_that_is_not_live_yet_is_not_taken_to_have_passed_it_over(
+    world: SharedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has more to do in the older one than in the newer; but makes the older live, too, which is served then."""
+    first, second, third = between_epochs(world)
+    busy = slow(world, monkeypatch, "two", second)
+    begins_again(world, "two")
+    alone(world, "two", lambda: follows(world, "two", third))
+    for name in ("two", "one", "two", "one"):
+        world.processes[name].step(0.0)
+        world.producer.flush(30)
+    assert {tuple(held(layer)) for layer in world.processes["two"].layers} == {(second, third)}
+    assert {tuple(held(layer)) for layer in world.processes["one"].layers} == {(first, second)}
+    busy.clear()
+    alone(world, "two", lambda: is_live(world, "two", second))
+    announced = told(world, "one")
+    alone(world, "one", lambda: announced(second))
+    world.rounds(lambda: left_all_but(world, third))
+    world.rest(third)
+    assert_state(world, "g3", BASE, world.reader("g3", third))
+
+
+def test_an_epoch_that_was_passed_over_is_not_made_live_by_the_next_owner(
+    world: SharedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have left it, since nobody was to make it live everywhere any more."""
+    first, second, third = between_epochs(world)
+    busy = slow(world, monkeypatch, "one", third)
+    looks(world, "two", 0.0)
+    alone(world, "two", lambda: is_live(world, "two", third))
+    alone(world, "one", lambda: all(held(layer) == [first, third] for layer in world.processes["one"].layers))
+    begins_again(world, "two")
+    alone(world, "two", lambda: follows(world, "two", third))
+    busy.clear()
+    world.rounds(lambda: left_all_but(world, third))
+    world.rest(third)
+    partitions = theirs(world, "two")
+    assert not any(said.epoch == second and said.live.get(p) for said in world.progress() for p in partitions)
     assert_state(world, "g3", BASE, world.reader("g3", third))
 
 
