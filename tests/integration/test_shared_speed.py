@@ -243,6 +243,8 @@ def test_a_restart_in_time_moves_nothing(world: SpeedWorld, processes: Processes
     processes.start("one")
     processes.start("two")
     wait_for_owners(processes, world, ["one", "two"])
+    world.send(*some(2))
+    settled(world, epoch)  # so that what was announced last is announced by the owners of now
     before = {p: said.term for said in world.progress() if said.input for p in said.partitions}
     owned_by_two = {}
     processes.end("two", signal.SIGKILL)
