@@ -34,8 +34,9 @@ class Past(Protocol):
 class LogOrHistory:
     """A `Consumer` of one topic that asks the history where the log says that it no longer has an offset.
 
-    Costs nothing while the log has everything. Records of the history come in the order of their offsets, then the
-    log's; the end of a partition is told by the log alone.
+    Costs nothing while the log has everything. Records of the history come in the order of their offsets, up to where
+    the log begins, and then the log's: that has what nobody can read, too, of which there may be no dead letter yet.
+    The end of a partition is told by the log alone.
 
     Args:
         consumer: of the topic; closed with this.
@@ -54,6 +55,7 @@ class LogOrHistory:
         self._ahead: dict[int, int] = {}
         """By partition that is read from the history: the next offset."""
         self._stop: dict[int, int] = {}
+        """Likewise where the log begins, or the history ends."""
         self._reading: tuple[int, Iterator[Record]] | None = None
         self._troubled = False
 
@@ -122,9 +124,10 @@ class LogOrHistory:
         # With a gap in between, the history is read as far as it goes, and the gap met again there.
         ahead = {p: offset for p, offset in trimmed.items() if offset < has.get(p, 0)}
         beyond = {} if self._gaps is None else self._gaps.over({p: o for p, o in trimmed.items() if p not in ahead})
+        stop = {p: min(has[p], first[p]) for p in sorted(ahead)}
         if ahead:
-            log.info("history_read", topic=self._topic, offsets={p: [o, has[p]] for p, o in sorted(ahead.items())})
-        self._ahead = ahead
+            log.info("history_read", topic=self._topic, offsets={p: [ahead[p], to] for p, to in stop.items()})
+        self._ahead, self._stop = ahead, stop
         self._consumer.assign(
             {where: beyond.get(where[1], offset) for where, offset in positions.items() if where[1] not in ahead}
         )
@@ -132,7 +135,6 @@ class LogOrHistory:
     def _from_history(self, max_records: int) -> list[Record | EndOfPartition]:
         if self._reading is None:
             partition = min(self._ahead)
-            self._stop[partition] = self._past.offsets()[partition]
             self._reading = partition, self._past.records(partition, self._ahead[partition], self._stop[partition])
         partition, records = self._reading
         found: list[Record | EndOfPartition] = list(islice(records, max_records))
