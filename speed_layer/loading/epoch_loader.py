@@ -175,9 +175,17 @@ class EpochLoader:
             said_from = restored.known.covered.item
             for rows, partitions in restored.states:
                 fold.peers.recall(rows, partitions, restored.known.covered.said)
-        topics = self.topics
+        topics, said = self.topics, self.announcements.of(fold.state.epoch)
         return listener_from(
-            fold.state, fold.peers, self.admin, self.new_consumer, topics.items, topics.update, sent_from, said_from
+            fold.state,
+            fold.peers,
+            self.admin,
+            self.new_consumer,
+            topics.items,
+            topics.update,
+            sent_from,
+            said_from,
+            said,
         )
 
     def _repeats(

@@ -7,7 +7,7 @@ import structlog
 from oryx_py.errors import BadMessage, BrokerUnavailable, LogGap
 from oryx_py.messages import ItemGone, ItemVector, Progress, decode
 from oryx_py.messages.item_state import decode_state
-from oryx_py.model.epochs.announcements import Announcements
+from oryx_py.model.epochs.announcements import Announced, Announcements
 from oryx_py.model.state.model_state import ModelState
 from oryx_py.ports import Consumer, Partition, Record, TopicAdmin
 from speed_layer.sharing.peers import Peers
@@ -32,6 +32,7 @@ class PeerListener:
         items, updates: by partition of either topic, where to begin.
         until: by partition of either topic, the end when former owners were fenced.
         first: looks up where both topics begin.
+        said: what had been announced of the epoch before what is read.
     """
 
     def __init__(
@@ -43,11 +44,14 @@ class PeerListener:
         updates: Mapping[Partition, int],
         until: Mapping[Partition, int],
         first: Callable[[], Mapping[Partition, int]],
+        said: Announced,
     ) -> None:
         self._state, self._peers = state, peers
         self._items, self._until = set(items), dict(until)
         self._first = first
         self.announcements = Announcements(len(updates))
+        live = dict.fromkeys(sorted(said.live), True)
+        self.announcements.add(Progress(said.input, live, state.epoch), said.live_since_ms or 0)
         self._consumer = new_consumer()
         self._consumer.assign({**items, **updates})
 
@@ -131,6 +135,7 @@ def listener_from(
     updates: str,
     sent_from: Mapping[int, int],
     said_from: Mapping[int, int],
+    said: Announced,
 ) -> Callable[[], PeerListener]:
     """Return what begins to hear others, at once or when a part is another's; up to now is what has to be heard first.
 
@@ -140,6 +145,7 @@ def listener_from(
         items, updates: the two topics' names.
         sent_from: by update partition, where the epoch begins, or what checkpoints of it cover.
         said_from: by partition of the item topic, what checkpoints cover; where they cover none, its start.
+        said: what was announced of the epoch, as far as this process has read; checkpoints may begin after it.
     """
     end = {(topic, p): offset for topic in (items, updates) for p, offset in admin.end_offsets(topic).items()}
 
@@ -155,6 +161,6 @@ def listener_from(
             where: max(offset, sent_from.get(where[1], 0)) for where, offset in begins.items() if where[0] == updates
         }
         until = {where: offset for where, offset in end.items() if where in of_items or where in of_updates}
-        return PeerListener(state, peers, lambda: new_consumer(None), of_items, of_updates, until, first)
+        return PeerListener(state, peers, lambda: new_consumer(None), of_items, of_updates, until, first, said)
 
     return begin

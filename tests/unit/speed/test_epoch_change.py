@@ -281,3 +281,17 @@ def test_a_new_epoch_reads_no_window_of_keys_that_the_older_one_has(world: Share
     world.send(*some(4)[:20], key="second")
     world.rest(second)
     assert_state(world, "g2", BASE, world.reader("g2", second))
+
+
+def test_who_starts_from_a_checkpoint_knows_what_others_had_announced(world: SharedWorld) -> None:
+    """Else it takes what is served for passed over, when it hears of the next epoch first."""
+    first = begun(world)
+    announced = told(world, "one")
+    alone(world, "one", lambda: announced(first))
+    end = world.admin.end_offsets(world.settings.input.topic)
+    alone(world, "one", lambda: any(m.covered.input == {p: end[p] for p in m.covered.input} for m in world.manifests()))
+    begins_again(world, "one")
+    alone(world, "one", lambda: follows(world, "one", first))
+    assert all(
+        run.is_live_everywhere(range(PARTITIONS)) for layer in world.processes["one"].layers for run in layer.runs
+    )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from oryx_py.errors import BrokerUnavailable, LogGap
+from oryx_py.model.epochs.announcements import Announced
 from oryx_py.model.state.model_state import ModelState
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Outgoing, Partition, TopicSpec
@@ -72,4 +73,4 @@ def _listener(
     peers = ExactFold(state, 2, share=Share(generation, {0}, 2)).peers
     assert peers is not None
     until = dict.fromkeys([*items, *updates], RECORDS)
-    return PeerListener(state, peers, lambda: FakeConsumer(log), items, updates, until, first)
+    return PeerListener(state, peers, lambda: FakeConsumer(log), items, updates, until, first, Announced())
