@@ -1,12 +1,11 @@
 """Vectors by handle: the generation's matrix below, and what changed since above it."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.errors import BadMessage
 from oryx_py.model.state.changes import VectorChanges
+from oryx_py.model.state.growing_rows import GrowingRows
 
 __all__ = ["VectorTable"]
 
@@ -21,8 +20,9 @@ _FEW = 8
 class VectorTable:
     """A generation's factors, read-only, with a delta of new, moved and removed vectors over them.
 
-    The delta stands in one contiguous matrix, so that it can be scanned as it is. A handle once in the delta keeps
-    its slot until the epoch ends. Owned by one `ModelState`; not safe for use by several threads.
+    The delta stands in one contiguous matrix, so that it can be scanned as it is, and gathered from at once. A handle
+    once in the delta keeps its slot until the epoch ends. No change copies more than some rows for each handle, however
+    many there are. Owned by one `ModelState`; not safe for use by several threads.
 
     Args:
         base: float32[n, k], the generation's factors; row r is the vector of handle r.
@@ -32,12 +32,21 @@ class VectorTable:
         self.base = base
         self.version = 0
         """Rises with every change."""
-        self._slots = np.zeros(len(base), np.int32)  # plus 1; by handle, 0 for none: pages never written take no memory
+        self._reached = len(base)
+        # Pages never written take no memory, and new handles come: as many as there are, before anything is copied.
+        self._of_handles = GrowingRows(np.zeros(2 * len(base) + _FEW, np.int32))
         self._used = 0
-        self._matrix = np.zeros((8, base.shape[1]), np.float32)
-        self._handles = np.zeros(8, np.int64)
-        self._present = np.zeros(8, np.bool_)
-        self._changed = np.zeros(8, np.int64)
+        self._rows = GrowingRows(
+            np.zeros((_FEW, base.shape[1]), np.float32),
+            np.zeros(_FEW, np.int64),
+            np.zeros(_FEW, np.bool_),
+            np.zeros(_FEW, np.int64),
+        )
+        self._take_arrays()
+
+    def _take_arrays(self) -> None:
+        (self._slots,) = self._of_handles.arrays  # by handle, plus 1; 0 for none
+        self._matrix, self._handles, self._present, self._changed = self._rows.arrays
 
     @property
     def features(self) -> int:
@@ -68,7 +77,12 @@ class VectorTable:
     @property
     def nbytes(self) -> int:
         """Bytes that this holds beside the generation's file."""
-        return sum(array.nbytes for array in (self._slots, self._matrix, self._handles, self._present, self._changed))
+        return self._slots[: self._reached].nbytes + self._rows.nbytes
+
+    @property
+    def rows_copied(self) -> int:
+        """Rows of the delta that were copied so far, to where there is room for more."""
+        return self._rows.copied
 
     def masked(self, row: int) -> bool:
         """Say whether a row of the base is replaced by the delta."""
@@ -124,6 +138,7 @@ class VectorTable:
         self._present[slot] = vector is not None
         self.version += 1
         self._changed[slot] = self.version
+        self._rows.wrote(slot)
 
     def set_many(self, handles: Handles, vectors: Matrix) -> None:
         """Replace the vectors of handles int64[n], none twice, by the rows of float32[n, k].
@@ -140,6 +155,7 @@ class VectorTable:
         first = self._used
         self._make_room(first + len(new))
         self._slots[new] = np.arange(first + 1, first + 1 + len(new), dtype=np.int32)
+        self._of_handles.wrote_many(new)
         self._handles[first : first + len(new)] = new
         self._used = first + len(new)
         slots = self._slots[handles] - 1
@@ -147,6 +163,7 @@ class VectorTable:
         self._present[slots] = True
         self.version += len(handles)
         self._changed[slots] = self.version
+        self._rows.wrote_many(slots)
 
     def dump(self) -> VectorChanges:
         """Return the delta, in arrays of its own."""
@@ -157,6 +174,7 @@ class VectorTable:
         assert not self._used
         self.set_many(changes.handles, np.asarray(changes.matrix))
         self._present[: self._used] = changes.present
+        self._rows.wrote_many(np.arange(self._used))
 
     def _slot(self, handle: int) -> int:
         return int(self._slots[handle]) - 1 if 0 <= handle < len(self._slots) else -1
@@ -175,27 +193,16 @@ class VectorTable:
         self._make_room(slot + 1)
         self._used += 1
         self._slots[handle] = slot + 1
+        self._of_handles.wrote(handle)
         self._handles[slot] = handle
         return slot
 
     def _reach(self, handles: int) -> None:
-        if handles > len(self._slots):
-            grown = np.zeros(max(handles, 2 * len(self._slots)), np.int32)
-            grown[: len(self._slots)] = self._slots
-            self._slots = grown
+        if handles > self._reached:
+            if self._of_handles.reach(self._reached, handles):
+                self._take_arrays()
+            self._reached = handles
 
     def _make_room(self, slots: int) -> None:
-        if slots <= len(self._handles):
-            return
-        # New arrays, never resized ones: a scan under way keeps the matrix that it began with.
-        size = max(slots, 2 * len(self._handles))
-        self._matrix = _longer(self._matrix, size)
-        self._handles = _longer(self._handles, size)
-        self._present = _longer(self._present, size)
-        self._changed = _longer(self._changed, size)
-
-
-def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:
-    longer = np.zeros((size, *array.shape[1:]), array.dtype)
-    longer[: len(array)] = array
-    return longer
+        if self._rows.reach(self._used, slots):
+            self._take_arrays()
