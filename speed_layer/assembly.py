@@ -16,6 +16,7 @@ from oryx_py.ports import ArtefactStore, Clock, Consumer, Producer, TopicAdmin
 from oryx_py.runtime.checkpoints import Checkpoints
 from oryx_py.runtime.gaps import Gaps
 from oryx_py.runtime.log_or_history import Past
+from oryx_py.runtime.machine import memory_bytes
 from oryx_py.runtime.restored import Together
 from oryx_py.runtime.topics import check_identity, identify, partitions_of
 from speed_layer.checkpoints.writer import Writer
@@ -98,7 +99,7 @@ def assemble(
     new_solver = partial(
         UserSolver,
         kind=settings.speed.solver,
-        cache_bytes=settings.speed.solver_cache_bytes,
+        cache_bytes=min(settings.speed.solver_cache_bytes, memory_bytes()),
         counting=metrics,
     )
 

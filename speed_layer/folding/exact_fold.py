@@ -205,6 +205,7 @@ class ExactFold:
         updates += self._removals.of(batch.users[~batch.swept])
         for removal in gone_from(self.state, batch):
             self._level_solver.publish(removal, updates)
+        self.solver.forget(batch.users[batch.forgotten])
         owners = batch.owners()
         swept = batch.swept[owners]
         if batch.swept.any():

@@ -1,6 +1,6 @@
 """Who solves which user, and how: `speed.solver`."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from oryx_py.numerics.fold_in.dense import Prior, fold_in
 from oryx_py.numerics.fold_in.kernel import DESCENT, FACTORS, SINGULARLY
 from oryx_py.numerics.fold_in.systems import some_rows
 from oryx_py.numerics.objective import Objective
-from oryx_py.numerics.recursive.kept_systems import Recursive
-from speed_layer.solving.costs import building_us, descent_us, renewal_us
+from oryx_py.numerics.recursive.kept_systems import BUILT, RENEWED, UNSOLVED, Recursive
+from speed_layer.solving.costs import building_us, change_us, comparison_us, descent_us, renewal_us
 from speed_layer.solving.counting import Counting, Tally
 
 __all__ = ["SolverKind", "UserSolver"]
@@ -21,16 +21,21 @@ Vectors = NDArray[np.float32]
 WORTH_IT = 2.0
 """So many times must conjugate gradients cost what renewing a system does: gains that are less are no surer than the
 estimate of costs."""
+MOST_CREDIT = 2.0
+"""What a kept system has saved counts for so many times what building it costs: enough for one great change."""
+IN_VAIN = 4.0
+"""Who was built in vain has to save so many times that before it is tried again: what was in the way may be gone."""
 SolverKind = Literal["auto", "rls", "cg", "dense"]
 
 
 class UserSolver:
     """Solves users against the generation's items, which never change, and others against whatever is given.
 
-    ``auto`` keeps the systems of users for whom that pays: a user is credited with what a kept system would have saved
-    each time, and gets one when the credit reaches what building costs. So nobody costs more than twice what would have
-    been best, whatever comes. What costs how much is `speed_layer.solving.costs`; nothing is timed, so the same log
-    is solved in the same way.
+    ``auto`` keeps the systems of users for whom that pays: a user is credited with what a kept system saves each time,
+    or would have saved, and gets one when the credit reaches what building costs. A kept one is changed pair by pair
+    as long as that costs no more than doing without, this time, and the credit. So nobody costs more than twice what
+    would have been best, whatever comes. What costs how much is `speed_layer.solving.costs`; nothing is timed, so the
+    same log is solved in the same way.
 
     Args:
         factors: float32[r, k], the generation's items.
@@ -56,7 +61,7 @@ class UserSolver:
         keeps = kind in ("auto", "rls") and len(factors) > 0
         self._kept = Recursive(factors, prior, objective, cache_bytes) if keeps else None
         self._credit = np.zeros(0, np.float32)
-        """µs, by user; minus infinity for those who cannot be solved so."""
+        """µs, by user: 4 bytes for each beside `cache_bytes`. In debt are those who could not be solved so."""
 
     @property
     def nbytes(self) -> int:
@@ -69,13 +74,16 @@ class UserSolver:
         """Return float32[m, k]: users int64[m], none twice, from histories of the generation's items, as CSR rows."""
         if self._kept is None or not len(users):
             return self.solve_with(indptr, items, strengths, self._factors, self._prior)
-        chosen = np.flatnonzero(self._choose(users, np.diff(indptr)))
+        choice = self._choose(users, np.diff(indptr))
+        chosen = np.flatnonzero(choice.chosen)
         if not len(chosen):
             return self.solve_with(indptr, items, strengths, self._factors, self._prior)
         some, pairs = some_rows(indptr, chosen)
-        vectors, solved = self._kept.solve(users[chosen], some, items[pairs], strengths[pairs])
+        may, most = choice.may_build[chosen], choice.most_changes[chosen]
+        vectors, how, changed = came = self._kept.solve(users[chosen], some, items[pairs], strengths[pairs], most, may)
+        solved = came.found
         self._counting.solved("rls", int(solved.sum()))
-        self._credit[users[chosen]] = np.where(solved, 0.0, -np.inf)
+        self._settle(users[chosen], np.diff(some), how, changed)
         left = np.ones(len(users), np.bool_)
         left[chosen[solved]] = False
         found = np.empty((len(users), vectors.shape[1]), np.float32)
@@ -85,6 +93,12 @@ class UserSolver:
             rest, pairs = some_rows(indptr, others)
             found[others] = self.solve_with(rest, items[pairs], strengths[pairs], self._factors, self._prior)
         return found
+
+    def forget(self, users: Handles) -> None:
+        """Keep nothing of users int64[m]: not the histories that they had."""
+        if self._kept is not None:
+            self._kept.forget(users)
+            self._credit[users[users < len(self._credit)]] = 0.0
 
     def solve_with(
         self,
@@ -105,8 +119,7 @@ class UserSolver:
         self._counting.solved("dense", int(((how == FACTORS) | (how == SINGULARLY)).sum()))
         return vectors
 
-    def _choose(self, users: Handles, pairs: Handles) -> NDArray[np.bool_]:
-        """Return bool[m]: who is to be solved by a system that is kept, or will be."""
+    def _choose(self, users: Handles, pairs: Handles) -> "_Choice":
         assert self._kept is not None
         k = self._factors.shape[1]
         if int(users.max()) >= len(self._credit):
@@ -114,16 +127,39 @@ class UserSolver:
             grown[: len(self._credit)] = self._credit
             self._credit = grown
         has, fits = self._kept.has(users), self._kept.fits(pairs) & (pairs > 0)
+        built = building_us(pairs, k)
         if self._kind == "rls":
-            chosen = fits
+            choice = _Choice(fits, fits, built / change_us(k))
         else:
             otherwise, renewed = descent_us(pairs, k), renewal_us(pairs, k)
-            saved, pays = otherwise - renewed, fits & (otherwise > WORTH_IT * renewed)
-            self._credit[users[pays]] += saved[pays].astype(np.float32)
-            chosen = pays & (has | (self._credit[users] >= building_us(pairs, k)))
-        hits = int((chosen & has).sum())
-        self._counting.looked_up(hits, int(chosen.sum()) - hits)
-        return chosen
+            pays = fits & (otherwise > WORTH_IT * renewed)
+            new = pays & ~has
+            self._credit[users[new]] += (otherwise - renewed)[new].astype(np.float32)
+            credit = self._credit[users]
+            may_build = credit >= built
+            most = np.maximum(1.0, (otherwise + np.maximum(credit, 0.0) - comparison_us(pairs)) / change_us(k))
+            choice = _Choice(pays & (has | may_build), may_build, most)
+        hits = int((choice.chosen & has).sum())
+        self._counting.looked_up(hits, int(choice.chosen.sum()) - hits)
+        return choice
+
+    def _settle(self, users: Handles, pairs: Handles, how: NDArray[np.int8], changed: Handles) -> None:
+        """Credit users with what their systems have saved, and charge what they have cost."""
+        k = self._factors.shape[1]
+        built = building_us(pairs, k)
+        saved = descent_us(pairs, k) - comparison_us(pairs) - change_us(k) * changed
+        credit = self._credit[users].astype(np.float64)
+        credit = np.where(how == RENEWED, np.minimum(credit + saved, MOST_CREDIT * built), credit)
+        credit = np.where(how == BUILT, credit - built, credit)
+        self._credit[users] = np.where(how == UNSOLVED, -IN_VAIN * built, credit)
+
+
+class _Choice(NamedTuple):
+    """Who is to be solved by a system that is kept, or will be: bool[m]; may be built: bool[m]; and `most_changes`."""
+
+    chosen: NDArray[np.bool_]
+    may_build: NDArray[np.bool_]
+    most_changes: NDArray[np.float64]
 
 
 def _dense(

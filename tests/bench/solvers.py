@@ -46,7 +46,7 @@ def measure(k: int, n: int) -> dict[str, float]:
 
     def build() -> None:
         fresh = Recursive(h.factors, h.prior, chosen, 1 << 31)
-        fresh._states = kept.states  # touched pages
+        fresh._cache._slots = kept._cache._slots  # touched pages
         fresh.solve(users, h.indptr, h.indices, strengths)
 
     def renew() -> None:

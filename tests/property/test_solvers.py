@@ -8,7 +8,7 @@ from oryx_py.numerics.biases import Biases
 from oryx_py.numerics.objective import Objective
 from speed_layer.folding.exact_fold import ExactFold
 from speed_layer.solving.counting import Tally
-from speed_layer.solving.user_solver import UserSolver
+from speed_layer.solving.user_solver import UserSolver, _Choice
 from tests.property.test_epoch_fold import assert_close, log_of
 from tests.support.generations import at_rest, generation_of
 
@@ -62,14 +62,19 @@ def test_every_way_follows_the_dense_solution(name: str) -> None:
     def fold_by(kind: str) -> ExactFold:
         def new_solver(factors: np.ndarray, prior: object, objective: Objective) -> UserSolver:
             # Three systems, so that some have to go.
-            return UserSolver(factors, prior, objective, kind, 3 * 1_100, tallies[kind])  # type: ignore[arg-type]
+            return UserSolver(factors, prior, objective, kind, 3 * 1_900, tallies[kind])  # type: ignore[arg-type]
 
         return ExactFold(ModelState(generation, epoch=7), 2, new_solver)
 
     folds = {kind: fold_by(kind) for kind in KINDS}
     auto = folds["auto"].solver
     auto._credit = np.full(64, 1e9, np.float32)  # short histories would never have paid for a system
-    auto._choose = lambda users, pairs: pairs % 3 > 0  # type: ignore[method-assign]  # now this way, now the other
+
+    def now_this_way_now_the_other(users: np.ndarray, pairs: np.ndarray) -> _Choice:
+        some = pairs % 3 > 0
+        return _Choice(some, some, np.full(len(users), 2.0))
+
+    auto._choose = now_this_way_now_the_other  # type: ignore[method-assign]
     log = log_of(drawn(rng))
     pending, checks = 0, 0
     for at, (partition, offset, interaction) in enumerate(log):
@@ -99,3 +104,19 @@ def test_every_way_follows_the_dense_solution(name: str) -> None:
     assert tallies["auto"].solves["cg"] + tallies["auto"].solves["dense"] > 100
     assert "rls" not in tallies["cg"].solves
     assert set(tallies["dense"].solves) == {"dense"}
+
+
+def test_of_who_is_forgotten_no_system_is_kept() -> None:
+    """It has his whole history; who comes back begins with none, and is not solved by taking the old one out of it."""
+    factors = {item: np.random.default_rng(1).normal(size=K).astype(np.float32) for item in OLD_ITEMS}
+    base = {user: dict.fromkeys(OLD_ITEMS, 1.0) for user in USERS[:2]}
+    generation = generation_of(base, factors, OBJECTIVES["implicit"], dict.fromkeys(range(2), (0, 0)))
+    fold = ExactFold(ModelState(generation, epoch=1), 2, lambda *how: UserSolver(*how, "rls"))
+    kept = fold.solver._kept
+    assert kept is not None
+    log = log_of([(user, "i0", 2.0) for user in USERS[:2]] + [(USERS[0], "", None)])
+    for number, (partition, offset, interaction) in enumerate(log):
+        fold.add(interaction, partition, offset)
+        fold.flush()
+        assert len(kept) == [1, 2, 1][number]
+    assert not kept.has(np.array([fold.state.users.find(USERS[0])]))[0]

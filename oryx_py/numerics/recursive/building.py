@@ -80,11 +80,12 @@ def build(
     for row in range(m):
         slot, first, last = slots[row], indptr[row], indptr[row + 1]
         A, b, x, added = states.A[slot], states.b[slot], states.x[slot], states.added[slot]
+        added[0] = added[1] = 0.0
         for i in range(k):
             b[i] = 0.0
             for j in range(k):
                 A[i, j] = side.g * side.gram[i, j]
-        added[0] = added[1] = 0.0
+            added[0] += A[i, i]
         for at in range(first, last):
             yy = 0.0
             for j in range(k):

@@ -9,8 +9,9 @@ and then ``x ← x + P (b − (A + λ I) x)`` until the residual says that x is 
 row's pairs, which is no change of rank 1: P lags behind it, and the refinement makes up for that. O(k²), whatever the
 history's length.
 
-What rounding has left in A and b is bounded by what was added in all, and so is what that means for x; beyond a bound
-the row is built again from its history.
+What rounding has left in A and b is bounded, and so is what that means for x; beyond a bound the row is built again
+from its history. Each addition rounds what it adds and what it comes to: however small the changes are, many of them to
+a large A leave as much as large ones.
 
 Source: Haykin, "Adaptive Filter Theory", chapter on recursive least squares; the refinement is Wilkinson's.
 """
@@ -32,15 +33,16 @@ ROUNDS = 3
 """Corrections before P is built again."""
 NEARLY = 1e-4
 """A change that leaves less than this share of ``yᵀP y`` makes P anew: what is subtracted would drown the rest."""
-DRIFT = 0.05 * ERROR
-"""Share of x that the rounding of A and b may come to."""
+DRIFT = 0.5 * ERROR
+"""Share of x that the rounding of A and b may come to; the residual has the rest."""
 EPSILON = 2.3e-16
 
 
 class States(NamedTuple):
     """Systems kept, by slot: ``A`` and ``P`` float64[c, k, k], ``b`` and ``x`` float64[c, k].
 
-    ``added`` float64[c, 2]: the sums of ``|Δw| ‖y‖²`` and ``|Δt| ‖y‖`` since the slot was built.
+    ``added`` float64[c, 2]: what was rounded since the slot was built, the sums of ``|Δw| ‖y‖² + tr A`` and
+    ``|Δt| ‖y‖ + ‖b‖`` over all changes; ``tr |A|`` bounds the norm of what rounding its entries leaves.
     """
 
     A: NDArray[np.float64]
@@ -83,16 +85,18 @@ def add_pair(
     """Take in one pair's change; False where P did not: it is to be built again."""
     k = len(b)
     yy = dot(y, y)
-    added[0] += abs(dw) * yy
-    added[1] += abs(dt) * np.sqrt(yy)
     for j in range(k):
         b[j] += dt * y[j]
+    added[1] += abs(dt) * np.sqrt(yy) + np.sqrt(dot(b, b))
     if dw == 0.0:
         return True
+    trace = 0.0
     for i in range(k):
         c = dw * y[i]
         for j in range(k):
             A[i, j] += c * y[j]
+        trace += abs(A[i, i])
+    added[0] += abs(dw) * yy + trace
     product(P, y, Py)
     share = 1.0 + dw * dot(y, Py)
     if not share > NEARLY:

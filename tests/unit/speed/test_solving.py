@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from oryx_py.numerics.fold_in.dense import fold_in
-from speed_layer.solving.costs import building_us, descent_us, renewal_us
+from speed_layer.solving.costs import building_us, change_us, descent_us, renewal_us
 from speed_layer.solving.counting import Tally
-from speed_layer.solving.user_solver import SolverKind, UserSolver
+from speed_layer.solving.user_solver import IN_VAIN, MOST_CREDIT, SolverKind, UserSolver, _Choice
 from speed_layer.telemetry.metrics import Metrics
 from tests.support.ridge import Histories, objective, random_histories, relative_error
 
@@ -73,18 +73,67 @@ def test_without_room_everybody_is_solved_without() -> None:
     assert (tally.hits, tally.misses) == (0, 0)
 
 
-def test_who_cannot_be_solved_so_is_not_tried_again() -> None:
+def test_who_cannot_be_solved_so_is_not_tried_again_at_once() -> None:
     """λ = 0 and fewer pairs than features: singular; the dense way has the solution of least norm."""
     h, tally = world([5]), Tally()
     chosen = UserSolver(h.factors, h.prior, objective("mllib_explicit", 0.0), "auto", PLENTY, tally)
     chosen._credit = np.full(1, 1e9, np.float32)
-    chosen._choose = lambda users, pairs: chosen._credit[users] > 0  # type: ignore[method-assign]
+
+    def of_credit(users: np.ndarray, pairs: np.ndarray) -> _Choice:
+        some = chosen._credit[users] > 0
+        return _Choice(some, some, np.ones(len(users)))
+
+    chosen._choose = of_credit  # type: ignore[method-assign]
     for _ in range(2):
         X = chosen.solve(np.array([0]), h.indptr, h.indices, h.strengths)
         least = np.linalg.pinv(h.factors[h.indices].astype(float)) @ h.strengths
         assert relative_error(X[0], least) < 1e-5
-    assert chosen._credit[0] == -np.inf
+    assert chosen._credit[0] == pytest.approx(-IN_VAIN * building_us(np.array([5]), K)[0])
     assert tally.solves == {"rls": 0, "cg": 0, "dense": 2}
+
+
+def kept_user(pairs: int, tally: Tally, visits: int = 60) -> tuple[Histories, UserSolver]:
+    """A user whose system is kept, with all the credit there is."""
+    h = world([pairs])
+    chosen = solver(h, "auto", tally)
+    for visit in range(visits):
+        h.strengths[visit] += 1
+        chosen.solve(np.array([0]), h.indptr, h.indices, h.strengths)
+    built = building_us(np.array([pairs]), K)[0]
+    assert chosen._credit[0] == pytest.approx(MOST_CREDIT * built)
+    return h, chosen
+
+
+def test_who_could_not_be_solved_so_once_is_later() -> None:
+    """One strength beyond all measure, which is taken back."""
+    tally = Tally()
+    h, chosen = kept_user(1500, tally)
+    usual, h.strengths[0] = h.strengths[0], 1e18
+    chosen.solve(np.array([0]), h.indptr, h.indices, h.strengths)
+    assert chosen._credit[0] < 0
+    h.strengths[0], before = usual, tally.solves["rls"]
+    for visit in range(100):
+        h.strengths[visit] += 1
+        X = chosen.solve(np.array([0]), h.indptr, h.indices, h.strengths)
+        assert relative_error(X[0], exact(h)[0]) < 2e-6
+    assert tally.solves["rls"] > before + 20
+
+
+def test_a_great_change_is_paid_from_what_was_saved_and_no_more() -> None:
+    """Nothing but great changes: no way by systems costs more than conjugate gradients alone, and twice building."""
+    tally = Tally()
+    h, chosen = kept_user(1500, tally)
+    rng, length = np.random.default_rng(1), np.array([1500])
+    spent, steps = 0.0, 40
+    for _ in range(steps):
+        h.strengths[:] = rng.choice([1.0, 2.0, 3.0], len(h.strengths))
+        before = chosen._credit[0]
+        X = chosen.solve(np.array([0]), h.indptr, h.indices, h.strengths)
+        assert relative_error(X[0], exact(h)[0]) < 2e-6
+        spent += float(before - chosen._credit[0])
+    assert spent <= (MOST_CREDIT + 1) * float(building_us(length, K)[0])
+    assert change_us(K) * 900 > 3 * float(descent_us(length, K)[0])  # two pairs of three change: what that would cost
+    assert tally.solves["cg"] > steps / 2
 
 
 def test_the_metrics_have_the_names_of_the_documentation() -> None:
