@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.ids.traces import Unnamed
+from oryx_py.model.pieces import pieces
 
 __all__ = ["IdSpace", "Ids"]
 
@@ -72,10 +73,11 @@ class IdSpace:
 
     def extend(self, ids: Sequence[str]) -> None:
         """Give the next handles to IDs that have none yet, in their order; not checked."""
-        first = len(self)
-        self._names += ids
-        self._new.update(zip(ids, range(first, len(self)), strict=True))
-        self.unnamed.meet(ids, first)
+        for part in pieces(len(ids)):
+            piece, first = ids[part], len(self)
+            self._names += piece
+            self._new.update(zip(piece, range(first, len(self)), strict=True))
+            self.unnamed.meet(piece, first)
 
     def intern_many(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return int64[n], the handles of IDs; new ones for those that had none, in the order of arrival."""

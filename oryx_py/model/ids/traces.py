@@ -12,6 +12,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from oryx_py.model.pieces import pieces
+
 __all__ = ["Traces", "Unnamed", "hashes_of"]
 
 
@@ -70,19 +72,22 @@ class Unnamed:
 
     def take(self, traces: Traces, on_return: Callable[[int, int, bool], object]) -> None:
         """Add traces; when an ID comes back its handle, offset, and whether it was forgotten go to ``on_return``."""
-        values = zip(traces.inputs.tolist(), traces.homes.tolist(), traces.forgotten.tolist(), strict=True)
-        self._known.update(zip(map(tuple, traces.hashes.tolist()), values, strict=True))
+        columns = traces.inputs, traces.homes, traces.forgotten
+        for part in pieces(len(traces)):
+            values = zip(*(column[part].tolist() for column in columns), strict=True)
+            self._known.update(zip(map(tuple, traces.hashes[part].tolist()), values, strict=True))
         self._on_return = on_return
 
-    def meet(self, ids: Iterable[str], first: int) -> None:
+    def meet(self, ids: Sequence[str], first: int) -> None:
         """Look whether any of these IDs, which have the handles from ``first`` on, has come back."""
         if not self._known or self._on_return is None:
             return
-        for handle, (high, low) in enumerate(hashes_of(ids).tolist(), first):
-            found = self._known.pop((high, low), None)
-            if found is not None:
-                offset, _, forgotten = found
-                self._on_return(handle, offset, forgotten)
+        for part in pieces(len(ids)):
+            for handle, (high, low) in enumerate(hashes_of(ids[part]).tolist(), first + part.start):
+                found = self._known.pop((high, low), None)
+                if found is not None:
+                    offset, _, forgotten = found
+                    self._on_return(handle, offset, forgotten)
 
     def dump(self) -> Traces:
         """Return the traces of those that have not come back."""

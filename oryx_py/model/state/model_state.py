@@ -15,6 +15,7 @@ from oryx_py.messages.blocks import UserVectors
 from oryx_py.model.epochs.terms import Terms
 from oryx_py.model.generations.generation import Generation
 from oryx_py.model.ids.id_space import IdSpace
+from oryx_py.model.pieces import pieces
 from oryx_py.model.state.changes import Offsets, StateChanges
 from oryx_py.model.state.histories import Histories
 from oryx_py.model.state.vectors import VectorTable
@@ -306,4 +307,7 @@ def _columns(offsets: Mapping[int, int]) -> Offsets:
 
 def _by_handle(offsets: Offsets) -> dict[int, int]:
     handles, values = offsets
-    return dict(zip(handles.tolist(), values.tolist(), strict=True))
+    found: dict[int, int] = {}
+    for part in pieces(len(handles)):
+        found.update(zip(handles[part].tolist(), values[part].tolist(), strict=True))
+    return found
