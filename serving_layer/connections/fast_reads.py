@@ -54,6 +54,8 @@ class _Endpoint(NamedTuple):
     pattern: re.Pattern[str]
     """Its groups are the arguments, still escaped."""
     read: Sequence[Callable[[str], Any]]
+    user: int | None
+    """Which of them is the user; None where it asks of none."""
     in_query: Callable[[str], Mapping[str, Any] | None]
     """Reads a query; None for the long way."""
     compute: Callable[..., Answer | None]
@@ -108,7 +110,8 @@ def fast_reads(app: web.Application, operations: Sequence[Operation], write: Tex
         if len(body) >= WORTH_COMPRESSING_BYTES:
             return None
         request_id = request_id or new_id()
-        recorder.record_plain(endpoint.route, path, request_id, model, clock.monotonic() - began)
+        user = None if endpoint.user is None else values[endpoint.user]
+        recorder.record_plain(endpoint.route, path, request_id, model, clock.monotonic() - began, user=user)
         return (
             f"HTTP/1.1 200 OK\r\nContent-Type: {form.media_type}\r\nVary: Accept, Accept-Encoding\r\n"
             f"X-Request-Id: {request_id}\r\nServer: oryx\r\nX-Oryx-Generation: {model.generation}\r\n"
@@ -127,6 +130,7 @@ def _endpoint(root: str, declared: Operation) -> _Endpoint:
         route=root + declared.path,
         pattern=re.compile(re.escape(root + fixed) + "/".join(groups)),
         read=[_reader(found) for found in arguments],
+        user=next((place for place, found in enumerate(arguments) if found.name == "user"), None),
         in_query=_query_reader(declared),
         compute=declared.at_once,
     )

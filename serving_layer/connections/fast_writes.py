@@ -99,7 +99,7 @@ def fast_writes(app: web.Application) -> FastWrites:
         headers |= {"X-Request-Id": request_id, hdrs.SERVER: "oryx"}
         if model is not None:
             headers["X-Oryx-Generation"] = model.generation
-        recorder.record_plain(route, path, request_id, None, clock.monotonic() - began, "POST", status)
+        recorder.record_plain(route, path, request_id, None, clock.monotonic() - began, method="POST", status=status)
         answered(_written(status, headers, content))
 
     return FastWrites(takes, write)

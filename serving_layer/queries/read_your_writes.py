@@ -52,7 +52,7 @@ async def take_model(request: web.Request, after: Mapping[int, int], user: str |
                 HTTPStatus.GATEWAY_TIMEOUT,
                 f"what was written is not in the model after {wait_s:g} s: ask again later, or leave out after",
             ) from None
-    request[app_keys.TAKEN] = model
+    request[app_keys.TAKEN] = app_keys.Taken(model, model.state.reached(user))
     return model
 
 

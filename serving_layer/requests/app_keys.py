@@ -1,7 +1,8 @@
 """What handlers find in the application, and what a request carries."""
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from aiohttp import web
 
@@ -46,6 +47,7 @@ __all__ = [
     "TURNS",
     "BrokenOff",
     "Running",
+    "Taken",
 ]
 
 
@@ -59,6 +61,14 @@ class Running:
     def __init__(self) -> None:
         self.count = 0
         self.writes = 0
+
+
+class Taken(NamedTuple):
+    """The model that a request is answered from, and what was in it when it was taken."""
+
+    model: ServedModel
+    input: Mapping[int, int]
+    """By input partition: the offset below which everything was (`ModelState.reached`)."""
 
 
 API: Final = web.AppKey("api", Api)
@@ -82,8 +92,8 @@ PAGES: Final = web.AppKey("pages", Pages)
 NEW_REQUEST_ID: Final = web.AppKey("new_request_id", NewId)
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
-TAKEN: Final = web.RequestKey("taken", ServedModel)
-"""The model that a request is answered from, once it has taken one."""
+TAKEN: Final = web.RequestKey("taken", Taken)
+"""Once a request has taken a model."""
 BROKEN_OFF: Final = web.RequestKey("broken_off", str)
 """A `BrokenOff`; not there where the answer came to its end."""
 STORED: Final = web.RequestKey("stored", WriteProgress)

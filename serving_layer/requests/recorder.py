@@ -58,13 +58,15 @@ class Recorder:
         request_id: str,
         model: ServedModel | None,
         seconds: float,
+        *,
+        user: str | None = None,
         method: str = "GET",
         status: int = 200,
     ) -> None:
-        """Count and log a request that was answered by the connection, from this model or from none."""
+        """Count and log a request that the connection answered just now, from this model or from none, to a user."""
         self._count(route, method, status, seconds)
         if _log_level.isEnabledFor(logging.INFO):
-            taken = () if model is None else (model.generation, model.epoch, dict(model.state.progress()))
+            taken = () if model is None else (model.generation, model.epoch, model.state.reached(user))
             ms = round(seconds * 1000, 3)
             told = (request_id, method, route, path[:_PATH_CHARACTERS], status, ms)
             self._log(RequestLine(self._clock.now_ms(), *told, *taken))
@@ -90,7 +92,7 @@ class Recorder:
             log.info("request", **line.fields())
 
     def _line(self, request: web.Request, route: str, method: str, status: int, seconds: float) -> RequestLine:
-        model = request.get(app_keys.TAKEN)
+        taken = request.get(app_keys.TAKEN)
         line = RequestLine(
             self._clock.now_ms(),
             request[app_keys.REQUEST_ID],
@@ -99,7 +101,7 @@ class Recorder:
             request.raw_path[:_PATH_CHARACTERS],
             status,
             round(seconds * 1000, 3),
-            *(() if model is None else (model.generation, model.epoch, dict(model.state.progress()))),
+            *(() if taken is None else (taken.model.generation, taken.model.epoch, taken.input)),
         )
         reason = request.get(app_keys.BROKEN_OFF)
         return line if reason is None else line._replace(broken_off=reason)

@@ -18,6 +18,7 @@ def add_common_headers(request: web.Request, response: web.StreamResponse) -> No
     headers = response.headers
     headers["X-Request-Id"] = request[app_keys.REQUEST_ID]
     headers[hdrs.SERVER] = "oryx"  # aiohttp would tell its version and Python's
-    model = request.get(app_keys.TAKEN) or request.app[app_keys.MODELS].served()
+    taken = request.get(app_keys.TAKEN)
+    model = request.app[app_keys.MODELS].served() if taken is None else taken.model
     if model is not None:
         headers["X-Oryx-Generation"] = model.generation

@@ -3,12 +3,18 @@
 import asyncio
 import logging
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from oryx_py.messages import Progress, UserVector, partition_of
+from serving_layer.connections.fast_reads import FAST_READS
+from serving_layer.connections.plain_head import PlainHead
+from serving_layer.http_semantics.content_negotiation import Form
 from serving_layer.requests import app_keys
+from serving_layer.search.fold_in import ExactFolding
 from tests.support.polling import until
-from tests.support.serving import FixedModels, Harness
+from tests.support.serving import EPOCH, ITEMS, PAIRS, USERS, FixedModels, Harness, model_at, write_world
 
 
 async def test_ready_says_what_is_served(client):
@@ -80,6 +86,55 @@ async def test_the_log_says_from_which_state_a_request_was_answered(client, logg
     assert entry["epoch"] == 3
     assert entry["input"] == {0: 10, 1: 20}
     assert entry["ms"] >= 0
+
+
+EVE = next(f"eve{n}" for n in range(9) if partition_of(f"eve{n}", 2) == 1)
+
+
+class TestInputOfTheLog:
+    """A model of two update partitions, of which each is ahead of the other in one input partition."""
+
+    @pytest.fixture
+    def model(self, tmp_path):
+        made = model_at(write_world(tmp_path / "two", "g", PAIRS, USERS, ITEMS, covers={0: 10, 1: 20}), EPOCH, 2)
+        made.state.apply(UserVector(EVE, np.array([1, 2], np.float32), ("a",), (1.0,), epoch=EPOCH, input=10), 1)
+        for partition, told in enumerate((self.ANNS, self.EVES)):
+            made.state.apply(Progress(told, {0: True, 1: True}, EPOCH), partition)
+        return made
+
+    ANNS, EVES, EVERYBODYS = {0: 90, 1: 21}, {0: 11, 1: 28}, {0: 11, 1: 21}
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("/recommend/ann", ANNS),
+            (f"/recommend/{EVE}", EVES),
+            (f"/recommendToMany/{EVE}", EVES),
+            (f"/recommendToMany/ann/{EVE}", EVERYBODYS),
+            ("/mostPopularItems", EVERYBODYS),
+        ],
+    )
+    async def test_it_is_that_of_the_users_update_partition_or_the_lowest_of_all(self, client, logged, path, expected):
+        assert (await client.get(path)).status == 200
+        assert [entry["input"] for entry in logged if entry["event"] == "request"] == [expected]
+
+    @pytest.mark.parametrize(("user", "expected"), [("ann", ANNS), (EVE, EVES)])
+    async def test_so_it_is_where_the_connection_answers(self, harness, logged, user, expected):
+        head = PlainHead(Form("json", "application/json"), "r-1")
+        assert harness.app[FAST_READS].answer(f"/estimate/{user}/a", head) is not None
+        assert [entry["input"] for entry in logged if entry["event"] == "request"] == [expected]
+
+    async def test_what_comes_while_it_is_answered_is_not_in_it(self, model, logged):
+        class Meanwhile(ExactFolding):
+            async def query(self, model, *args):
+                found = await super().query(model, *args)
+                for partition in range(2):
+                    model.state.apply(Progress({0: 99, 1: 99}, {0: True, 1: True}, EPOCH), partition)
+                return found
+
+        async with Harness(FixedModels(model), folding=Meanwhile()) as client:
+            assert (await client.get("/recommendToAnonymous/a")).status == 200
+        assert [entry["input"] for entry in logged if entry["event"] == "request"] == [self.EVERYBODYS]
 
 
 async def test_probes_are_not_logged(client, logged):
