@@ -24,7 +24,11 @@ class Metrics:
             registry=registry,
             buckets=SECONDS,
         )
-        self.requests_running = Gauge("oryx_serving_requests_running", "Requests being answered", registry=registry)
+        self.requests_running = Gauge(
+            "oryx_serving_requests_running",
+            "Requests being answered, but for reads that wait for after=",
+            registry=registry,
+        )
         self.answers_broken_off = Counter(
             "oryx_serving_answers_broken_off",
             "Answers that had begun, with their status, and did not come to their end",

@@ -148,7 +148,8 @@ After = Annotated[
         parsing.offsets,
         {"type": "string", "minLength": 3, "format": "oryx-offsets", "pattern": parsing.OFFSETS_PATTERN},
         "`partition:offset,…`, as a write's `X-Oryx-Offset` has it, such as `0:41,1:39`: wait until what is served "
-        "includes that. 504 when it does not in time, 501 where the service cannot tell.",
+        "includes that. 504 when it does not in time, 429 when too many reads wait already, 501 where the service "
+        "cannot tell.",
         most=parsing.MAX_TIMES,
     ),
 ]

@@ -11,6 +11,7 @@ from serving_layer.http_semantics.problems import Problem
 from serving_layer.model.model_provider import ModelProvider
 from serving_layer.model.served_model import ServedModel
 from serving_layer.requests import app_keys
+from serving_layer.requests.admission import aside
 
 __all__ = ["take_model"]
 
@@ -24,13 +25,14 @@ async def take_model(request: web.Request, after: Mapping[int, int], user: str |
     """Return the model that this request is answered from; to be called once.
 
     Waits until the PROGRESS of what is served covers the input offsets ``after``: in the update partition that holds
-    the ``user``, or in all of them where the answer is no user's. Should another epoch be served meanwhile, its
-    PROGRESS counts, and the request is answered from that one.
+    the ``user``, or in all of them where the answer is no user's. Should another
+    epoch be served meanwhile, its PROGRESS counts, and the request is answered from that one. While it waits, its place
+    among those that are answered is free for others.
 
     Raises:
         NotReady: there is no model.
         Problem: 400 where ``after`` names no partition, 501 where nothing says how much of the input is in the model,
-            504 when it does not come true in time.
+            429 where too many wait already, 504 when it does not come true in time.
     """
     models = request.app[app_keys.MODELS]
     if not after:
@@ -43,23 +45,27 @@ async def take_model(request: web.Request, after: Mapping[int, int], user: str |
             raise Problem(
                 HTTPStatus.BAD_REQUEST, f"after names partition {unknown}, the input topic has {partitions} from 0"
             )
-        wait_s = request.app[app_keys.API].read_after_write_timeout_ms / 1000
-        try:
-            async with asyncio.timeout(wait_s):
-                model = await _covering(models, user, after)
-        except TimeoutError:
-            raise Problem(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                f"what was written is not in the model after {wait_s:g} s: ask again later, or leave out after",
-            ) from None
+        model = _now(models)
+        if not model.state.covers(user, after):
+            wait_s = request.app[app_keys.API].read_after_write_timeout_ms / 1000
+            try:
+                with aside(request):
+                    async with asyncio.timeout(wait_s):
+                        model = await _covering(models, user, after)
+            except TimeoutError:
+                raise Problem(
+                    HTTPStatus.GATEWAY_TIMEOUT,
+                    f"what was written is not in the model after {wait_s:g} s: ask again later, or leave out after",
+                ) from None
     request[app_keys.TAKEN] = app_keys.Taken(model, model.state.reached(user))
     return model
 
 
 async def _covering(models: ModelProvider, user: str | None, offsets: Mapping[int, int]) -> ServedModel:
-    while not (model := _now(models)).state.covers(user, offsets):
+    while True:
         await models.changed()
-    return model
+        if (model := _now(models)).state.covers(user, offsets):
+            return model
 
 
 def _now(models: ModelProvider) -> ServedModel:

@@ -1,9 +1,12 @@
 """Which requests are let in: so many at a time, for so long, fewer of them writes, and none of another site's pages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import web
 
+from oryx_py.config import Api
 from serving_layer.event_loop.time_limit import within
 from serving_layer.http_semantics.problems import Problem
 from serving_layer.producing.write_progress import WriteProgress
@@ -11,7 +14,7 @@ from serving_layer.requests import app_keys
 from serving_layer.requests.answering import AiohttpHandler
 from serving_layer.requests.cross_site import refuse_cross_site
 
-__all__ = ["bounded", "few", "forbidden", "of_this_site"]
+__all__ = ["aside", "bounded", "few", "forbidden", "of_this_site"]
 
 
 def bounded(handler: AiohttpHandler, *, paced: bool, writes: bool) -> AiohttpHandler:
@@ -37,7 +40,7 @@ def few(handler: AiohttpHandler) -> AiohttpHandler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         api, running = request.app[app_keys.API], request.app[app_keys.RUNNING]
-        if running.writes >= max(1, api.max_concurrent_requests // 2):
+        if running.writes >= _half(api):
             raise Problem.busy(f"{running.writes} writes wait for Kafka: send this again in a moment")
         running.writes += 1
         try:
@@ -48,6 +51,31 @@ def few(handler: AiohttpHandler) -> AiohttpHandler:
     return answer
 
 
+@contextmanager
+def aside(request: web.Request) -> Iterator[None]:
+    """Give a read's place to others while it waits for what was written.
+
+    Nobody knows when that comes: while the speed layer is away, reads that wait for it would take every place. So that
+    they are bounded too, half as many may wait as are answered. Who has waited has a place again, also where others
+    have taken all of them meanwhile: it is they who come later.
+
+    Raises:
+        Problem: 429, too many wait already.
+    """
+    api, running = request.app[app_keys.API], request.app[app_keys.RUNNING]
+    if running.waiting >= _half(api):
+        raise Problem.busy(
+            f"{running.waiting} reads wait for what was written: ask again in a moment, or leave out after"
+        )
+    running.waiting += 1
+    running.count -= 1
+    try:
+        yield
+    finally:
+        running.count += 1
+        running.waiting -= 1
+
+
 def of_this_site(handler: AiohttpHandler) -> AiohttpHandler:
     """Refuse what a page of another site sends."""
 
@@ -56,6 +84,11 @@ def of_this_site(handler: AiohttpHandler) -> AiohttpHandler:
         return await handler(request)
 
     return answer
+
+
+def _half(api: Api) -> int:
+    """Return how many of the requests at a time may wait for Kafka, and how many beside them for the speed layer."""
+    return max(1, api.max_concurrent_requests // 2)
 
 
 async def forbidden(request: web.Request) -> web.StreamResponse:  # noqa: ARG001

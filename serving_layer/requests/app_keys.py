@@ -56,11 +56,12 @@ BrokenOff: TypeAlias = Literal["error", "client"]
 
 
 class Running:
-    """How many requests are being answered, and how many of these are writes."""
+    """How many requests are being answered, how many of these are writes, and how many reads wait beside them."""
 
     def __init__(self) -> None:
         self.count = 0
         self.writes = 0
+        self.waiting = 0
 
 
 class Taken(NamedTuple):

@@ -146,7 +146,9 @@ async def test_a_client_that_goes_away_frees_its_place(model):
     harness = Harness(FixedModels(model), max_concurrent_requests=1, read_after_write_timeout_ms=60_000)
     async with harness as client:
         task = asyncio.create_task(client.get("/recommend/ann?after=0:999"))
-        await until(lambda: harness.app[app_keys.RUNNING].count)
+        running = harness.app[app_keys.RUNNING]
+        await until(lambda: running.waiting)
         task.cancel()
-        await until(lambda: not harness.app[app_keys.RUNNING].count)
+        await until(lambda: not running.waiting)
+        assert running.count == 0
         assert (await client.get("/recommend/ann")).status == 200

@@ -8,7 +8,17 @@ import pytest
 from oryx_py.messages import Progress, UserVector, partition_of
 from serving_layer.requests import app_keys
 from tests.support.polling import until
-from tests.support.serving import EPOCH, ITEMS, PAIRS, USERS, FixedModels, Harness, model_at, write_world
+from tests.support.serving import (
+    EPOCH,
+    ITEMS,
+    PAIRS,
+    USERS,
+    FixedModels,
+    Harness,
+    RecordingSender,
+    model_at,
+    write_world,
+)
 
 
 @pytest.fixture
@@ -112,3 +122,57 @@ async def test_a_swap_to_what_covers_it_already_ends_the_wait(tmp_path, models, 
     models.model = model_at(write_world(tmp_path / "newer", "gen-2", PAIRS, USERS, ITEMS, covers={0: 11, 1: 20}), 4)
     models.notify()
     assert (await asyncio.wait_for(task, 10)).headers["X-Oryx-Generation"] == "gen-2"
+
+
+NEVER = "/recommend/ann?after=0:999999999"
+
+
+async def test_reads_that_wait_leave_room_for_all_others(model):
+    harness = Harness(FixedModels(model), max_concurrent_requests=4, read_after_write_timeout_ms=9_000)
+    async with harness as client:
+        running = harness.app[app_keys.RUNNING]
+        asked = [asyncio.create_task(client.get(NEVER)) for _ in range(2)]
+        await until(lambda: running.waiting == 2)
+        assert running.count == 0, "who waits has given its place to others"
+        assert (await client.get("/recommend/ann")).status == 200
+        assert (await client.get("/mostPopularItems?after=0:9")).status == 200, "what is there already need not wait"
+        assert (await client.post("/pref/ann/a")).status == 204
+        refused = await client.get(NEVER)
+        assert refused.status == 429
+        assert refused.headers["Retry-After"]
+        assert "2 reads wait for what was written" in (await refused.json(content_type=None))["detail"]
+        for task in asked:
+            task.cancel()
+        await until(lambda: not running.waiting)
+        assert running.count == 0
+
+
+async def test_who_has_waited_is_answered_however_busy_it_is_by_then(model, models):
+    class Slow(RecordingSender):
+        async def send_many(self, records):
+            await released.wait()
+            return await super().send_many(records)
+
+    released = asyncio.Event()
+    harness = Harness(models, Slow(), max_concurrent_requests=2, read_after_write_timeout_ms=9_000)
+    async with harness as client:
+        running = harness.app[app_keys.RUNNING]
+        read = await waiting(client, "/knownItems/ann?after=0:10")
+        write = asyncio.create_task(client.post("/pref/u/i"))
+        await until(lambda: running.writes)
+        model.state.apply(progress(11))
+        models.notify()
+        assert (await asyncio.wait_for(read, 10)).status == 200
+        released.set()
+        assert (await write).status == 204
+    assert (running.count, running.waiting) == (0, 0)
+
+
+async def test_a_wait_that_ends_in_vain_leaves_no_place_taken(model):
+    harness = Harness(FixedModels(model), max_concurrent_requests=1, read_after_write_timeout_ms=20)
+    async with harness as client:
+        for _ in range(3):
+            assert (await client.get(NEVER)).status == 504
+        assert (await client.get("/recommend/ann")).status == 200
+    running = harness.app[app_keys.RUNNING]
+    assert (running.count, running.waiting) == (0, 0)
