@@ -25,7 +25,7 @@ async def take_model(request: web.Request, after: Mapping[int, int], user: str |
     """Return the model that this request is answered from; to be called once.
 
     Waits until the PROGRESS of what is served covers the input offsets ``after``: in the update partition that holds
-    the ``user``, or in all of them where the answer is no user's. Should another
+    the ``user``, or in all of them where the answer is no user's, or an item may have been forgotten. Should another
     epoch be served meanwhile, its PROGRESS counts, and the request is answered from that one. While it waits, its place
     among those that are answered is free for others.
 
@@ -45,13 +45,15 @@ async def take_model(request: web.Request, after: Mapping[int, int], user: str |
             raise Problem(
                 HTTPStatus.BAD_REQUEST, f"after names partition {unknown}, the input topic has {partitions} from 0"
             )
+        # A forgotten item has a place in every input partition, and its vector may be in any update partition.
+        waits_for = None if len(after) == partitions else user
         model = _now(models)
-        if not model.state.covers(user, after):
+        if not model.state.covers(waits_for, after):
             wait_s = request.app[app_keys.API].read_after_write_timeout_ms / 1000
             try:
                 with aside(request):
                     async with asyncio.timeout(wait_s):
-                        model = await _covering(models, user, after)
+                        model = await _covering(models, waits_for, after)
             except TimeoutError:
                 raise Problem(
                     HTTPStatus.GATEWAY_TIMEOUT,

@@ -34,7 +34,7 @@ BASE: Pairs = {"a": {"p": 1.0, "q": 2.0}, "b": {"r": 1.0}, "c": {"q": 1.0, "s": 
 class SharedWorld(SpeedWorld):
     """On a log in memory; processes with names share it, and say which records they read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **how: Any) -> None:
         self.log = FakeLog()
         super().__init__(
             folder,
@@ -43,6 +43,7 @@ class SharedWorld(SpeedWorld):
             producer=FakeProducer(self.log),
             new_consumer=lambda group: FakeConsumer(self.log, group),
             partitions=PARTITIONS,
+            **how,
         )
         self.group = FakeGroup(self.log, self.settings.speed.group_id, PARTITIONS, lambda: 0.0)
         self.processes: dict[str, GroupMember] = {}

@@ -48,6 +48,7 @@ class SpeedWorld:
         name: unlike any other world's on the broker.
         admin, producer, new_consumer: of a broker, real or not.
         partitions: of the input topic.
+        update_partitions: of the update topic.
         settings: others than the default, as the environment has them.
     """
 
@@ -60,9 +61,10 @@ class SpeedWorld:
         producer: Producer,
         new_consumer: Callable[[str | None], Consumer],
         partitions: int = 2,
+        update_partitions: int = 1,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.partitions = partitions
+        self.partitions, self.update_partitions = partitions, update_partitions
         self.admin, self.producer, self.new_consumer = admin, producer, new_consumer
         self.settings = load(
             None,
@@ -78,7 +80,7 @@ class SpeedWorld:
         ).settings
         for topic, count in (
             (self.settings.input.topic, partitions),
-            (self.settings.update.topic, 1),
+            (self.settings.update.topic, update_partitions),
             (self.settings.dead_letter_topic, 1),
             (self.settings.items.topic, partitions),
         ):
@@ -255,19 +257,19 @@ class SpeedWorld:
 
     def reader(self, name: str, epoch: int, start: Mapping[int, int] | None = None) -> ModelState:
         """Return the state of a reader of the update topic at its end, who began at ``start``; None for all of it."""
-        state = ModelState(Generation.open(self.store.local(name)), epoch)
-        for record in self.read(self.settings.update.topic):
+        state = ModelState(Generation.open(self.store.local(name)), epoch, self.update_partitions)
+        for record in self.read(self.settings.update.topic, self.update_partitions):
             if start is not None and record.offset < start[record.partition]:
                 continue
             try:
-                state.apply(decode(record.key, record.value, record.headers))
+                state.apply(decode(record.key, record.value, record.headers), record.partition)
             except BadMessage as bad:
                 raise AssertionError(f"the speed layer sent {record}") from bad
         return state
 
     def progress(self) -> list[Progress]:
         """Return every PROGRESS sent."""
-        records = self.read(self.settings.update.topic)
+        records = self.read(self.settings.update.topic, self.update_partitions)
         updates = [decode(record.key, record.value, record.headers) for record in records]
         return [update for update in updates if isinstance(update, Progress)]
 

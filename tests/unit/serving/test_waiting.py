@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from oryx_py.messages import Progress, UserVector, partition_of
+from oryx_py.messages import ItemGone, Progress, UserVector, partition_of
 from serving_layer.requests import app_keys
 from tests.support.polling import until
 from tests.support.serving import (
@@ -176,3 +176,29 @@ async def test_a_wait_that_ends_in_vain_leaves_no_place_taken(model):
         assert (await client.get("/recommend/ann")).status == 200
     running = harness.app[app_keys.RUNNING]
     assert (running.count, running.waiting) == (0, 0)
+
+
+@pytest.fixture
+def two_partitions(tmp_path):
+    """A model of two update partitions."""
+    return model_at(write_world(tmp_path / "two", "g", PAIRS, USERS, ITEMS, covers={0: 10, 1: 20}), EPOCH, 2)
+
+
+async def test_a_user_is_recommended_no_item_whose_forgetting_was_waited_for(two_partitions):
+    state, home = two_partitions.state, partition_of("bob", 2)
+    gone = next(item for item in ("a", "b", "d") if partition_of(item, 2) != home)
+    models = FixedModels(two_partitions)
+    async with Harness(models, read_after_write_timeout_ms=9_000) as client:
+        assert gone in [found["id"] for found in await (await client.get("/recommend/bob")).json()]
+        # As `DELETE /item` is answered: with a place in every partition of the input.
+        task = await waiting(client, "/recommend/bob?after=0:10,1:20")
+        both = Progress({0: 11, 1: 21}, {0: True, 1: True}, EPOCH)
+        state.apply(both, home)
+        models.notify()
+        await asyncio.sleep(0)
+        assert not task.done(), "the item lives in the other update partition, of which nothing was heard"
+        state.apply(ItemGone(gone, EPOCH), 1 - home)
+        state.apply(both, 1 - home)
+        models.notify()
+        found = await (await asyncio.wait_for(task, 10)).json()
+        assert gone not in [entry["id"] for entry in found]
