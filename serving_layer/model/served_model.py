@@ -10,6 +10,7 @@ from oryx_py.numerics.fold_in.dense import Prior
 from oryx_py.numerics.ranking.shortlist import compile_shortlists
 from oryx_py.oryx2.live_prior import LivePrior
 from serving_layer.index import ExactIndex, ItemIndex
+from serving_layer.model.freeing import free_in_pieces
 from serving_layer.model.popularity import LargestCounts
 from serving_layer.model.representatives import Representatives
 
@@ -89,6 +90,8 @@ def served_state(state: ModelState, of_items: Prior | LivePrior) -> ServedModel:
     """
     compile_steps()
     compile_shortlists()
+    # The last to have it may be the loop, for which a step is too long.
+    free_in_pieces(state.collections())
     return ServedModel(
         state=state,
         index=ExactIndex(state.generation.item_factors, state.generation.latent_features),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oryx_py.model.ids.traces import Unnamed
-from oryx_py.model.pieces import pieces
+from oryx_py.model.pieces import Collection, pieces
 
 __all__ = ["IdSpace", "Ids"]
 
@@ -101,6 +101,10 @@ class IdSpace:
     def since(self) -> list[str]:
         """Return the IDs that are not the generation's, by handle from `base` on; a copy, for any thread."""
         return self._names.copy()
+
+    def collections(self) -> list[Collection]:
+        """Return what has an entry for each new ID; for who frees that piece by piece."""
+        return [self._new, self._names, self._recent]
 
     def id(self, handle: int) -> str:
         """Return the ID of a handle.

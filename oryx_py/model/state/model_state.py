@@ -4,7 +4,7 @@ Speed and serving hold the same state and change it by the same function, so tha
 other serves (invariant 3 of the design).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -15,7 +15,7 @@ from oryx_py.messages.blocks import UserVectors
 from oryx_py.model.epochs.terms import Terms
 from oryx_py.model.generations.generation import Generation
 from oryx_py.model.ids.id_space import IdSpace
-from oryx_py.model.pieces import pieces
+from oryx_py.model.pieces import Collection, pieces
 from oryx_py.model.state.changes import Offsets, StateChanges
 from oryx_py.model.state.histories import Histories
 from oryx_py.model.state.vectors import VectorTable
@@ -183,6 +183,14 @@ class ModelState:
         arrays = self.user_vectors.nbytes + self.item_vectors.nbytes + self.histories.nbytes
         return arrays + 200 * new + 100 * (len(self._user_input) + len(self._item_input))
 
+    def collections(self) -> list[tuple[object, list[Collection]]]:
+        """Return what has an entry for each of many users or items, by whose it is; for who frees it in pieces."""
+        return [
+            (self, [self._user_input, self._item_input]),
+            (self.users, self.users.collections()),
+            (self.items, self.items.collections()),
+        ]
+
     def terms(self) -> Mapping[int, int]:
         """Return by input partition the highest term that was named in any update partition."""
         found: dict[int, int] = {}
@@ -242,11 +250,9 @@ class ModelState:
         self.forgotten_items.update(changes.forgotten_items.tolist())
         self._user_input = _by_handle(changes.user_inputs)
         self._item_input = _by_handle(changes.item_inputs)
-        for space, traces, back in (
-            (self.users, changes.user_traces, self._user_back),
-            (self.items, changes.item_traces, self._item_back),
-        ):
-            space.unnamed.take(traces, back)
+        # These know what they change and not the state: with a cycle it would outlive its last reference.
+        self.users.unnamed.take(changes.user_traces, _user_back(self._user_input))
+        self.items.unnamed.take(changes.item_traces, _item_back(self._item_input, self.forgotten_items))
         # Where changes were put together, an item may have a name in one part and a trace in another. A user is in one
         # part alone: there are many, and to look for each of them takes a second for 700,000.
         self.items.unnamed.meet(self.items.since(), self.items.base)
@@ -254,15 +260,6 @@ class ModelState:
             for of_input, term in (terms or {}).items():
                 self._terms.note(term, [of_input], partition)
             self._apply_progress(Progress(dict(input), dict.fromkeys(live, True), self.epoch), partition)
-
-    def _user_back(self, user: int, offset: int, _: bool) -> None:
-        self._user_input[user] = max(offset, self._user_input.get(user, -1))
-
-    def _item_back(self, item: int, offset: int, forgotten: bool) -> None:
-        if offset >= 0:
-            self._item_input[item] = max(offset, self._item_input.get(item, -1))
-        if forgotten:
-            self.forgotten_items.add(item)
 
     def _is_stale(self, user: int, offset: int | None) -> bool:
         return offset is not None and self._user_input.get(user, -1) > offset
@@ -314,6 +311,23 @@ class ModelState:
         live = self._live[update_partition]
         for partition, value in ((p, v) for p, v in update.live.items() if p in heard):
             live[partition] = live.get(partition, False) or value
+
+
+def _user_back(inputs: dict[int, int]) -> Callable[[int, int, bool], None]:
+    def back(user: int, offset: int, _: bool) -> None:
+        inputs[user] = max(offset, inputs.get(user, -1))
+
+    return back
+
+
+def _item_back(inputs: dict[int, int], all_forgotten: set[int]) -> Callable[[int, int, bool], None]:
+    def back(item: int, offset: int, forgotten: bool) -> None:
+        if offset >= 0:
+            inputs[item] = max(offset, inputs.get(item, -1))
+        if forgotten:
+            all_forgotten.add(item)
+
+    return back
 
 
 def _columns(offsets: Mapping[int, int]) -> Offsets:

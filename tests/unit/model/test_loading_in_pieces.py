@@ -1,5 +1,7 @@
 """No step of loading a state has to do with more than a piece of it, since other threads wait for the step's end."""
 
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -55,12 +57,13 @@ def test_pieces_are_all_in_order(count: int) -> None:
     assert all(part.stop - part.start <= PIECE for part in pieces(count))
 
 
-def test_new_users_their_offsets_and_traces_are_loaded_in_pieces() -> None:
+def loaded(names: Sequence[str]) -> ModelState:
+    """A state that has these new users, and traces of as many others."""
     factors = {"p": np.ones(2, np.float32)}
     generation = generation_of(
         {"ann": {"p": 1.0}}, factors, Objective.mllib_implicit(lambda_=0.1, alpha=2.0), {0: (0, 0)}
     )
-    handles, names = 1 + np.arange(NEW), Names(NEW)
+    handles = 1 + np.arange(NEW)
     traces = Traces(
         column(hashes_of([f"gone{number}" for number in range(NEW)])),
         column(np.arange(NEW)),
@@ -85,9 +88,26 @@ def test_new_users_their_offsets_and_traces_are_loaded_in_pieces() -> None:
         {0: 5},
         [0],
     )
+    return state
+
+
+def test_new_users_their_offsets_and_traces_are_loaded_in_pieces() -> None:
+    names = Names(NEW)
+    state = loaded(names)
     assert [state.users.find(names[at]) for at in (0, PIECE, NEW - 1)] == [1, 1 + PIECE, NEW]
     assert state.users.since() == [names[at] for at in range(NEW)]
     assert [state.user_input(handle) for handle in (0, 1, PIECE + 1, NEW)] == [None, 7, 7 * (PIECE + 1), 7 * NEW]
     assert len(state.dump().user_traces) == NEW
     back = state.users.intern(f"gone{NEW - 1}")
     assert state.user_input(back) == NEW - 1
+
+
+def test_a_loaded_state_goes_with_its_last_reference() -> None:
+    state = loaded(Names(NEW))
+    ref = weakref.ref(state)
+    gc.disable()
+    try:
+        del state
+        assert ref() is None
+    finally:
+        gc.enable()
