@@ -14,6 +14,7 @@ while others go on. What a run did is a function of its seed alone, so that a se
 `clients`             post, delete, forget, repeat, send what cannot be read, and read what they wrote
 `oracle`              the slow, obvious answer, from `consistency.md` alone
 `checks`              what must hold during a run, and at rest
+`shortcuts`           what costs less time in a run than in earnest, and answers the same
 `mutations`           each takes one rule away
 ====================  ================================================================================================
 """

@@ -14,7 +14,7 @@ from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.running import Outcome, run_seed
 
 _TOLD_EVERY = 500
-_COLLECTED_AFTER = 20_000, 20, 50
+_COLLECTED_AFTER = 100_000, 20, 50
 """Runs end whole worlds at once: collecting as often as Python does by itself is a fifth of their time."""
 
 

@@ -34,7 +34,7 @@ class BatchProcess(Process):
 
     def __init__(self, world: Any, name: str) -> None:
         super().__init__(world, name)
-        self.ports = ports = Ports(self, world.folder)
+        self.ports = ports = Ports(self)
         self._rng = np.random.default_rng(world.rng.getrandbits(32))
         self._publisher = Publisher(
             registry=ports.registry,

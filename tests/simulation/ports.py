@@ -1,14 +1,11 @@
 """The ports as one process sees them: every call is an effect, and may meet an outage."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from oryx_py.adapters.commit_logs.history_log import HistoryLog
 from oryx_py.adapters.commit_logs.registry_log import RegistryLog
-from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.file_systems.reading import open_reading
-from oryx_py.adapters.generation_stores.local_store import LocalStore
 from oryx_py.adapters.history_records import HistoryRecords
 from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError, StoreUnavailable
 from oryx_py.messages import partition_of
@@ -172,10 +169,18 @@ class SimConsumer(FakeConsumer):
                     world.clock.sleep(timeout_s)
                     return []
                 max_records = min(max_records, world.rng.randint(1, 4))
-        events = super().poll(max_records, 0.0)
+        events = self._read(max_records)  # there is nobody to wait for
         if not events:
+            if self._error is not None:
+                raise self._error
             world.clock.sleep(min(timeout_s, _READ_WITHOUT_AN_ANSWER_S))
         return events
+
+    def _read_partition(self, where: Partition, max_records: int, events: list[Record | EndOfPartition]) -> None:
+        log = self._log.partition(*where)
+        if not log.open and self._positions[where] == log.end == self._ends_told.get(where):
+            return  # as most polls find it
+        super()._read_partition(where, max_records, events)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Store positions."""
@@ -208,16 +213,16 @@ class SimMembership(FakeMembership):
 class Ports:
     """Everything that a process reaches the world by."""
 
-    def __init__(self, process: Process, folder: Path) -> None:
+    def __init__(self, process: Process) -> None:
         world = process.world
         self._process = process
         self.clock = world.clock
         self.admin: Any = Effects(process, FakeAdmin(world.log), "admin")
         self.producer = SimProducer(process)
-        self.store: Any = Effects(process, LocalStore(folder / "store"), "store", stored=True)
-        self.checkpoints: Any = Effects(process, LocalStore(folder / "checkpoints"), "checkpoints", stored=True)
+        self.store: Any = Effects(process, world.store, "store", stored=True)
+        self.checkpoints: Any = Effects(process, world.checkpoints, "checkpoints", stored=True)
         self.registry = RegistryLog(Commits(process, world.registry_log, "registry", stored=True))
-        self.files: Any = Effects(process, LocalFiles(folder / "history"), "history", stored=True)
+        self.files: Any = Effects(process, world.files, "history", stored=True)
         self.history = HistoryLog(Commits(process, world.history_log, "history", stored=True))
         self.past = HistoryRecords(self.history, world.INPUT, lambda path: open_reading(self.files, path))
 

@@ -16,6 +16,7 @@ from oryx_py.model.generations.generation import Generation
 from oryx_py.model.generations.manifest import MANIFEST
 from tests.simulation.process import Failure
 from tests.simulation.serving import threads_of_the_world
+from tests.simulation.shortcuts import shortcuts
 from tests.simulation.trace import Trace
 from tests.simulation.world import World, folder_of_a_run
 
@@ -82,6 +83,7 @@ def _surroundings(trace: Trace) -> Iterator[list[str]]:
     )
     try:
         with (
+            shortcuts(),
             mock.patch.object(serving_layer.following.update_follower, "threading", threads_of_the_world),
             mock.patch.object(Generation, "open", open_once),
             mock.patch.object(batch_layer.run.new_generation, "cores", return_value=1),

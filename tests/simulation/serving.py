@@ -55,7 +55,7 @@ class ServingProcess(Process):
 
     def __init__(self, world: Any, name: str) -> None:
         super().__init__(world, name)
-        ports = self._ports = Ports(self, world.folder)
+        ports = self._ports = Ports(self)
         plan = world.plan
         self.followers: list[_FollowerThread] = []
         self._loop: Any = Loop(world.clock)

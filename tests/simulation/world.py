@@ -87,6 +87,9 @@ class World:
         ):
             self.log.create(TopicSpec(topic, partitions, 1, {}))
         self.registry_log, self.history_log = MemoryCommitLog(), MemoryCommitLog()
+        self._registry = RegistryLog(self.registry_log)
+        self.store, self.checkpoints = LocalStore(folder / "store"), LocalStore(folder / "checkpoints")
+        self.files = LocalFiles(folder / "history")
         self.rows: dict[str, list[dict[str, Any]]] = {}
         """The history's rows by file, so that they need not be read again and again."""
         self.archive: dict[str, list[Record]] = {}
@@ -153,17 +156,16 @@ class World:
 
     def registry(self) -> Registry:
         """The registry as it is."""
-        return RegistryLog(self.registry_log).read()
+        return self._registry.read()
 
     def generations(self) -> list[str]:
         """The complete generations of the store."""
-        return LocalStore(self.folder / "store").generations()
+        return self.store.generations()
 
     def rubbish(self) -> tuple[list[str], list[str]]:
         """What the store and the history have that nobody has committed."""
-        files = LocalFiles(self.folder / "history")
         named = {file.path.split("/")[1] for file in HistoryLog(self.history_log).read().files}
-        return LocalStore(self.folder / "store").incomplete(), sorted(set(files.names("data")) - named)
+        return self.store.incomplete(), sorted(set(self.files.names("data")) - named)
 
     def missing(self) -> list[str]:
         """The files that the history names and does not have."""
