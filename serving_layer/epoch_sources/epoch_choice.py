@@ -2,7 +2,9 @@
 
 1. A start serves the newest epoch that is live, since the speed layer keeps that one up to date too; while none is, the
    one before the newest; if there is only one, that.
-2. Beside the epoch served, the newest one is held; it replaces an older one that is not served yet.
+2. Beside the epoch served one is held: the newest that is live, since the speed layer leaves what is served for that
+   one; while none is, the newest. One that is live and under way is not put aside for a newer one, else epochs that
+   come faster than one is loaded would never be served; but for one that an operator went back to, once that is live.
 3. An epoch is served once everything that the update topic had for it when it was loaded is applied, and, where one is
    served already, all input partitions are live in it and it is nowhere behind the other, so that nobody's own write
    disappears. Without a speed layer (``serving.require_live = false``) liveness is not waited for.
@@ -52,7 +54,13 @@ def first_choice(
 
 
 def held_epochs(
-    epochs: Sequence[EpochStarted], refused: Collection[int], *, served: int | None, first: int | None
+    epochs: Sequence[EpochStarted],
+    refused: Collection[int],
+    *,
+    served: int | None,
+    first: int | None,
+    live: Collection[int] = (),
+    under_way: Collection[int] = (),
 ) -> list[EpochStarted]:
     """Return the epochs to hold, at most two, in the order in which to load them.
 
@@ -61,13 +69,23 @@ def held_epochs(
         refused: epochs that cannot be loaded now.
         served: the epoch served, None where none is yet.
         first: the epoch to be served first, where none is yet.
+        live: epochs announced live in all input partitions; all, where nobody announces anything.
+        under_way: epochs held already that are being loaded or brought up to date.
     """
     usable = [entry for entry in epochs if entry.epoch not in refused]
     keep = served if served is not None else first
     held = [entry for entry in epochs if entry.epoch == served]
     held += [entry for entry in usable if entry.epoch == keep and keep != served]
-    newer = [entry for entry in usable[-1:] if keep is None or entry.epoch > keep]
-    return held + newer
+    newer = [entry for entry in usable if keep is None or entry.epoch > keep]
+    return held + _one_of([entry for entry in newer if entry.epoch in live] or newer, {*under_way}.intersection(live))
+
+
+def _one_of(entries: Sequence[EpochStarted], kept: Collection[int]) -> list[EpochStarted]:
+    """Return the newest, or the one of those to be ``kept``, unless an operator went back to one after it."""
+    for at, entry in enumerate(entries):
+        if entry.epoch in kept and not any(after.reason for after in entries[at + 1 :]):
+            return [entry]
+    return list(entries[-1:])
 
 
 def may_serve(

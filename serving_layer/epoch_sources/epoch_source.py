@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from oryx_py.messages import Update
+from oryx_py.messages import Progress, Update
 from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.ports import Record
 from serving_layer.epoch_sources.epoch_choice import Standing
@@ -60,7 +60,7 @@ class EpochSource(Protocol):
     """Knows which epochs there are, which to hold and when to serve one, and loads them.
 
     The manager calls `look` and `load` each in a thread, never two of one kind at once, and everything else on its loop
-    while no `look` runs.
+    while no `look` runs, but for `hear`, which it may call meanwhile.
     """
 
     @property
@@ -80,12 +80,19 @@ class EpochSource(Protocol):
         """
         ...
 
-    def wanted(self, closed: Collection[int], served: int | None) -> Sequence[EpochStarted]:
+    def hear(self, progress: Progress, update_partition: int) -> None:
+        """Take in what the speed layer says of any epoch, from any follower; repetition does not matter."""
+        ...
+
+    def wanted(
+        self, closed: Collection[int], served: int | None, under_way: Collection[int] = ()
+    ) -> Sequence[EpochStarted]:
         """Return the epochs to hold, at most two, in the order in which to load them.
 
         Args:
             closed: epochs that cannot be loaded now.
             served: the epoch served, None where none is yet.
+            under_way: epochs held beside it that are being loaded or brought up to date.
         """
         ...
 

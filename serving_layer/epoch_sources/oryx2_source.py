@@ -7,6 +7,7 @@ newest one that can be loaded is.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from oryx_py.messages import Progress
 from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.oryx2.live_prior import LivePrior
 from oryx_py.oryx2.parts import ModelFiles
@@ -74,7 +75,15 @@ class Oryx2Source:
                 break
             self._models = [older, *self._models]
 
-    def wanted(self, closed: Collection[int], served: int | None) -> Sequence[EpochStarted]:
+    def hear(self, progress: Progress, update_partition: int) -> None:
+        """Take in nothing: nobody announces anything of a model."""
+
+    def wanted(
+        self,
+        closed: Collection[int],
+        served: int | None,
+        under_way: Collection[int] = (),  # noqa: ARG002
+    ) -> Sequence[EpochStarted]:
         """Return what is served, and the newest model that is newer."""
         epochs = [self._epoch(model) for model in self._models]
         at = epochs.index(served) if served is not None else -1

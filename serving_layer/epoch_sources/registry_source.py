@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from oryx_py.messages import Update, decode
+from oryx_py.messages import Progress, Update, decode
 from oryx_py.model.epochs.announcements import Announcements
 from oryx_py.model.epochs.registry import EpochStarted, Registry
 from oryx_py.model.generations.generation import Generation
@@ -30,6 +30,10 @@ class RegistryReader(Protocol):
     def read(self, seen: Registry | None = None) -> Registry:
         """Return the registry now; with what was ``seen`` before, only what came since is read."""
         ...
+
+
+class _NobodyWaits(Exception):
+    """Of a load: its epoch was let go of."""
 
 
 class OwnReader:
@@ -91,6 +95,8 @@ class RegistrySource:
         self._require_live = require_live
         self._registry = Registry()
         self._announcements: Announcements | None = None
+        self._heard = Announcements(update_partitions)
+        """What followers have come upon; the loop's, where `_announcements` is read in a thread, once."""
         self._first: int | None = None
         self._serves = False
 
@@ -102,25 +108,56 @@ class RegistrySource:
             self._announcements = self._announced(registry.epochs)
         self._registry = registry
 
-    def wanted(self, closed: Collection[int], served: int | None) -> Sequence[EpochStarted]:
+    def hear(self, progress: Progress, update_partition: int) -> None:
+        """Take in what is announced; of an epoch that the registry does not have, only who speaks.
+
+        What is missed, as while a checkpoint makes up for it, matters little: who keeps an epoch says so each second.
+        """
+        newest = self._registry.newest_epoch
+        if newest is not None and progress.epoch <= newest.epoch:
+            self._heard.add(progress, 0, update_partition)
+        else:
+            self._heard.note(progress, update_partition)
+
+    def wanted(
+        self, closed: Collection[int], served: int | None, under_way: Collection[int] = ()
+    ) -> Sequence[EpochStarted]:
         """Return the epochs to hold, in the order in which to load them."""
         epochs, self._serves = self._registry.epochs, served is not None
         self._choose_anew(closed)
         if self._announcements is not None and not self._serves and self._first is None:
             usable = [entry for entry in epochs if entry.epoch not in closed]
             self._first = first_choice(usable, self._announcements, self._partitions, require_live=self._require_live)
-        return held_epochs(epochs, closed, served=served, first=self._first)
+        self._heard.drop_below(served or 0)
+        live = self._heard.live(self._partitions) if self._require_live else {entry.epoch for entry in epochs}
+        return held_epochs(epochs, closed, served=served, first=self._first, live=live, under_way=under_way)
 
     def _choose_anew(self, closed: Collection[int]) -> None:
         """Forget the first choice where it is refused, and what it was made by: that may have been long ago."""
         if not self._serves and self._first in closed:
             self._first = self._announcements = None
 
-    def load(self, entry: EpochStarted, watch: Watch, *, recent: RecentKnownItems | None) -> LoadedEpoch:  # noqa: ARG002
+    def load(
+        self,
+        entry: EpochStarted,
+        watch: Watch,
+        *,
+        recent: RecentKnownItems | None,  # noqa: ARG002
+    ) -> LoadedEpoch | None:
         """Check and map a generation, bring it to its newest checkpoint, and make its index."""
+        try:
+            return self._load(entry, watch)
+        except _NobodyWaits:
+            return None
+
+    def _load(self, entry: EpochStarted, watch: Watch) -> LoadedEpoch:
+        def go_on() -> None:
+            if watch.is_cancelled():
+                raise _NobodyWaits
 
         def on_checked(checked: int, size: int) -> None:
             watch.on_percent(_CHECKED_PERCENT * checked // max(size, 1))
+            go_on()
 
         generation = Generation.open(self._store.local(entry.generation), on_checked=on_checked)
         state, start = ModelState(generation, entry.epoch, self._update_partitions), dict(entry.start)
@@ -129,6 +166,7 @@ class RegistrySource:
             covered = restored.known.covered
             state.load(restored.changes, covered.input, covered.live, covered.terms)
             start |= covered.update
+        go_on()
         model = served_state(state, Prior(generation.item_gram, len(generation.items), of="items"))
         return LoadedEpoch(model, start, OwnReader(entry.epoch))
 

@@ -86,6 +86,7 @@ class HeldEpoch:
         self.since = since
         self.model: ServedModel | None = None
         self.caught_up = False
+        self._caught_up_at = since
         self.served = False
         self.warned = False
         self.heard_at = since
@@ -109,6 +110,11 @@ class HeldEpoch:
     def is_followed(self) -> bool:
         """Whether updates keep coming."""
         return self._follower is not None and self._stalled is None
+
+    def is_under_way(self, now: float, patience_s: float) -> bool:
+        """Whether it comes nearer to being served: it is loaded, caught up with, or has been so for less than that."""
+        waits_too_long = self.caught_up and now - self._caught_up_at > patience_s
+        return not self.served and self._stalled is None and not waits_too_long
 
     def standing(self) -> Standing:
         """Return how far it has come."""
@@ -206,6 +212,8 @@ class HeldEpoch:
         bad, progressed = list(chunk.bad), False
         for partition, update in chunk.updates:
             applied = False
+            if isinstance(update, Progress):
+                self._around.source.hear(update, partition)
             try:
                 applied = self.model.apply(update, partition)
             except BadMessage as error:
@@ -230,7 +238,8 @@ class HeldEpoch:
         if progressed:
             self.heard_at = self._around.clock.monotonic()
         if progressed or chunk.caught_up > self.caught_up:
-            self.caught_up = self.caught_up or chunk.caught_up
+            if chunk.caught_up > self.caught_up:
+                self.caught_up, self._caught_up_at = True, self._around.clock.monotonic()
             self._on_progress()
 
     def _count_bad(self, count: int, first: str = "") -> None:

@@ -183,7 +183,9 @@ class ModelManager:
     def _hold(self) -> None:
         """Begin with what should be held, let go of the rest."""
         served = self._served.entry.epoch if self._served is not None else None
-        wanted = self._source.wanted(self._closed(), served)
+        now, patience_s = self._clock.monotonic(), self._settings.patience_s
+        under_way = {epoch for epoch, held in self._held.items() if held.is_under_way(now, patience_s)}
+        wanted = self._source.wanted(self._closed(), served, under_way)
         for epoch in set(self._held) - {entry.epoch for entry in wanted}:
             self._release(self._held[epoch])
         for entry in wanted:

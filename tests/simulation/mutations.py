@@ -38,7 +38,7 @@ from speed_layer.publishing.records import dead_letter
 from speed_layer.sharing.peers import Peers
 from speed_layer.solving.levels import Levels
 from tests.simulation.clock import SimClock
-from tests.simulation.plan import SHARED
+from tests.simulation.plan import SHARED, SLOW
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -172,6 +172,10 @@ def _live_here_alone(_: Any, runs: Sequence[EpochRun], partitions: Any) -> list[
     return ([run for run in runs if run.is_live] or list(runs))[-1:]
 
 
+def _newest_beside_served(original: Any, *args: Any, **words: Any) -> Any:
+    return original(*args, **{**words, "live": (), "under_way": ()})
+
+
 @contextmanager
 def _checkpoints_at_any_time() -> Iterator[None]:
     with ExitStack() as stack:
@@ -254,6 +258,12 @@ MUTATIONS = [
         "9",
         _in_place_of(speed_layer.epochs.held, "kept_beside", _live_here_alone),
         SHARED + 66,
+    ),
+    Mutation(
+        "newest-beside-what-is-served",
+        "9",
+        _in_place_of(serving_layer.epoch_sources.registry_source, "held_epochs", _newest_beside_served),
+        SLOW + 20,
     ),
     Mutation("progress-before-updates", "10", _in_place_of(SpeedLayer, "_advance", _progress_first), 0),
     Mutation(

@@ -8,12 +8,15 @@ from oryx_py.events import FoldSettings
 from oryx_py.events.fold import KindSettings
 from oryx_py.numerics.objective import Objective
 
-__all__ = ["ASLEEP", "SHARED", "K", "Plan", "draw", "draw_fold"]
+__all__ = ["ASLEEP", "SHARED", "SLOW", "K", "Plan", "draw", "draw_fold"]
 
 ASLEEP = 500_000
 """From this seed on, and below the next, runs of the batch layer are taken for dead while they are paused."""
 SHARED = 1_000_000
 """From this seed on speed processes have names, and share the input."""
+
+SLOW = 1_500_000
+"""From this seed on replicas also take their time to load an epoch."""
 
 K = 3
 
@@ -44,6 +47,8 @@ class Plan:
     short_poll: float
     follow: float
     """How soon serving reads on, beside everything else."""
+    load_s: float
+    """So long serving loads an epoch."""
     stale: float
     """Of one step: a message comes of somebody who has been replaced."""
     batch: float
@@ -115,6 +120,7 @@ def draw(seed: int) -> Plan:
         give_up=some(0.08, 0.5),
         short_poll=some(0.7),
         follow=rng.choice([3.0, 3.0, 0.5]),
+        load_s=random.Random(f"loads {seed}").choice([1.0, 3.0, 6.0]) if seed >= SLOW else 0.0,
         stale=some(0.1, 0.5),
         batch=rng.uniform(0.2, 0.8),
         rollback=some(0.6, 0.5),

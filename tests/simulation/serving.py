@@ -13,6 +13,7 @@ from serving_layer.following.follow_settings import FollowSettings
 from serving_layer.following.model_manager import ModelManager
 from serving_layer.metrics import Metrics
 from serving_layer.model.served_model import ServedModel
+from tests.simulation.holding import Holding
 from tests.simulation.loop import Loop
 from tests.simulation.ports import Ports
 from tests.simulation.process import Action, Failure, Process
@@ -82,12 +83,20 @@ class ServingProcess(Process):
             clock=ports.clock,
             metrics=_METRICS,
         )
+        self._holding = Holding(world, name, self.manager)
+        self._loading: Any = None
+        """The load under way, and when it is done."""
+        self._loaded_at = 0.0
         self._loop.turn(self.manager.start)
 
     def actions(self) -> list[Action]:
         """Turn the loop, do an executor's work, let a follower read."""
         found: list[Action] = [(2.0, "turn", self._turn)]
-        found += [(2.0, "work", lambda queue=queue: self._work(queue)) for queue in self._loop.work.values() if queue]
+        found += [
+            (2.0, "work", lambda queue=queue: self._work(queue))
+            for queue in self._loop.work.values()
+            if self._is_due(queue)
+        ]
         found += [(self.world.plan.follow, "read", thread.round) for thread in self.followers if not thread.waits]
         return found
 
@@ -104,6 +113,18 @@ class ServingProcess(Process):
         if self._loop.failed:
             raise Failure(f"a callback of serving's loop failed: {self._loop.failed}")
         self.world.checks.served(self)
+        self._holding.look()
+
+    def _is_due(self, queue: list[Any]) -> bool:
+        """Whether an executor has something to do, and the time that it takes is over."""
+        if not queue or queue is not self._loop.work.get(id(self.manager._loader)) or not self.world.plan.load_s:
+            return bool(queue)
+        future, function, _ = queue[0]
+        if getattr(function, "__name__", "") != "_open" or future.cancelled():
+            return True
+        if self._loading is not future:
+            self._loading, self._loaded_at = future, self.world.clock.monotonic() + self.world.plan.load_s
+        return bool(self.world.clock.monotonic() >= self._loaded_at)
 
     def _work(self, queue: list[Any]) -> None:
         future, function, arguments = queue.pop(0)

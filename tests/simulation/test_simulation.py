@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.simulation.plan import ASLEEP, SHARED
+from tests.simulation.plan import ASLEEP, SHARED, SLOW
 from tests.simulation.running import run_seed
 
 CHUNKS, SEEDS = 20, 25
@@ -39,6 +39,13 @@ def test_nor_where_several_speed_processes_come_and_go(chunk: int) -> None:
 def test_nor_where_a_run_sleeps_and_another_takes_over(chunk: int) -> None:
     first = ASLEEP + chunk * SEEDS
     outcomes = [run_seed(seed) for seed in range(first, first + SEEDS)]
+    failed = [f"seed {outcome.seed}: {outcome.failure}" for outcome in outcomes if outcome.failure]
+    assert not failed, "\n".join([*failed, "replay: python -m tests.simulation --seed N --trace"])
+    assert sum(outcome.epochs for outcome in outcomes) >= EPOCHS_A_SEED * SEEDS, "too few epochs to say anything"
+
+
+def test_nor_where_replicas_take_long_to_load_an_epoch() -> None:
+    outcomes = [run_seed(seed) for seed in range(SLOW, SLOW + SEEDS)]
     failed = [f"seed {outcome.seed}: {outcome.failure}" for outcome in outcomes if outcome.failure]
     assert not failed, "\n".join([*failed, "replay: python -m tests.simulation --seed N --trace"])
     assert sum(outcome.epochs for outcome in outcomes) >= EPOCHS_A_SEED * SEEDS, "too few epochs to say anything"

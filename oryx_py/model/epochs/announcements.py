@@ -1,6 +1,6 @@
 """What the update topic has announced of each epoch, and which epochs a starting process holds. Pure."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oryx_py.messages import Progress
@@ -73,6 +73,16 @@ class Announcements:
             live,
             max(since) if live else None,
         )
+
+    def live(self, partitions: Collection[int]) -> set[int]:
+        """Return the epochs that are live in these input partitions, all of them."""
+        return {epoch for epoch in set().union(*self._epochs) if self.of(epoch).is_live(partitions)}
+
+    def drop_below(self, epoch: int) -> None:
+        """Forget what was announced of the epochs below this one; who speaks for which partitions is kept."""
+        for of_partition in self._epochs:
+            for other in [other for other in of_partition if other < epoch]:
+                del of_partition[other]
 
     def announced_after(self, epoch: int) -> set[int]:
         """Return the input partitions of which later epochs were announced."""

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oryx_py.messages import Progress
 from oryx_py.model.epochs.announcements import Announcements
@@ -31,8 +32,10 @@ def serves(candidate, served, *, require_live=True, first=None):
     return may_serve(candidate, served, PARTITIONS, require_live=require_live, first=first)
 
 
-def held(count, refused=(), *, served=None, first=None):
-    return [entry.epoch for entry in held_epochs(epochs(count), refused, served=served, first=first)]
+def held(count, refused=(), *, served=None, first=None, live=(), under_way=(), back_at=None):
+    entries = [replace(entry, reason="went back") if entry.epoch == back_at else entry for entry in epochs(count)]
+    found = held_epochs(entries, refused, served=served, first=first, live=live, under_way=under_way)
+    return [entry.epoch for entry in found]
 
 
 def test_a_start_serves_the_newest_epoch_that_is_live():
@@ -69,9 +72,46 @@ def test_the_first_choice_is_loaded_before_the_newest():
     assert held(3, first=3) == [3]
 
 
-def test_beside_the_served_epoch_the_newest_is_held_and_no_third():
+def test_while_none_is_live_the_newest_is_held_beside_the_served_epoch_and_no_third():
     assert held(5, served=2) == [2, 5]
     assert held(5, served=5) == [5]
+    assert held(5, served=2, live={1, 2}) == [2, 5]
+    assert held(5, served=2, under_way={4}) == [2, 5]
+
+
+def test_a_live_epoch_is_held_and_not_a_newer_one_that_is_not_live():
+    """The speed layer leaves the served one for it, and nobody knows when the newer goes live."""
+    assert held(5, served=2, live={3}) == [2, 3]
+    assert held(5, served=2, live={3}, under_way={5}) == [2, 3]
+    assert held(5, served=2, live={3, 4}) == [2, 4]
+    assert held(5, first=2, live={3}) == [2, 3]
+
+
+def test_a_live_epoch_under_way_is_not_put_aside_for_a_newer_one_that_is_live_too():
+    """Epochs that come faster than one is loaded would never be served."""
+    assert held(5, served=2, live={3, 4, 5}, under_way={3}) == [2, 3]
+    assert held(5, served=2, live={3, 4, 5}, under_way={2}) == [2, 5]
+
+
+def test_an_epoch_that_an_operator_went_back_to_is_held_as_soon_as_it_is_live():
+    assert held(4, served=2, live={3}, under_way={3}, back_at=4) == [2, 3]
+    assert held(4, served=2, live={3, 4}, under_way={3}, back_at=4) == [2, 4]
+    assert held(5, served=2, live={3, 4, 5}, under_way={3}, back_at=4) == [2, 5]
+    assert held(5, served=2, live={3, 4, 5}, under_way={4}, back_at=4) == [2, 4]
+
+
+def test_a_live_epoch_that_is_refused_holds_up_no_other():
+    assert held(4, {3}, served=2, live={3}) == [2, 4]
+    assert held(4, {3}, served=2, live={3}, under_way={3}) == [2, 4]
+
+
+def test_what_was_announced_of_epochs_passed_by_is_not_kept():
+    announcements = announced(1, 2, 3)
+    announcements.add(Progress({0: 1}, {0: True}, 4), 0)
+    assert announcements.live(PARTITIONS) == {1, 2, 3}
+    announcements.drop_below(3)
+    assert announcements.live(PARTITIONS) == {3}
+    assert announcements.of(2).input == {}
 
 
 def test_a_refused_epoch_makes_room_for_the_one_below_it():
@@ -131,15 +171,20 @@ def test_no_older_epoch_is_ever_served_again():
     refused=st.sets(st.integers(1, 6)),
     served=st.none() | st.integers(1, 6),
     first=st.none() | st.integers(1, 6),
+    live=st.sets(st.integers(1, 6)),
+    under_way=st.sets(st.integers(1, 6)),
 )
-def test_at_most_two_epochs_are_held_and_none_below_the_served_one(count, refused, served, first):
+def test_at_most_two_epochs_are_held_and_none_below_the_served_one(count, refused, served, first, live, under_way):
     served = served if served is not None and served <= count else None
     first = first if first is not None and first <= count and first not in refused else None
-    numbers = held(count, refused, served=served, first=first)
+    numbers = held(count, refused, served=served, first=first, live=live, under_way=under_way)
     assert len(numbers) == len(set(numbers)) <= 2
     assert served is None or (numbers[0] == served and min(numbers) == served)
     assert not (set(numbers) - {served}) & refused
     assert served is not None or first is None or numbers[0] == first
+    keep = served if served is not None else first if first is not None else 0
+    could_be_served = live & set(range(keep + 1, count + 1)) - refused
+    assert not could_be_served or numbers[-1] in could_be_served
 
 
 def test_a_refused_epoch_is_tried_again_later_and_later():

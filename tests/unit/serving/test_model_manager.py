@@ -243,10 +243,69 @@ async def test_a_newer_epoch_takes_the_place_of_one_that_is_not_live_yet(publish
     await until(lambda: "epoch 2" in manager.readiness().reason)
     publisher.publish("g3")
     await until(lambda: "epoch 3" in manager.readiness().reason and "epoch 2" not in manager.readiness().reason)
-    publisher.go_live(2)
     publisher.go_live(3)
     await serving(manager, 3)
     assert publisher.metrics.swaps._value.get() == 2
+
+
+async def heard(publisher, manager, offset):
+    """Wait until all that was sent so far has come, and what is to be held was thought of twice since."""
+    publisher.send(user("probe", offset, manager.served().epoch, offset))
+    await until(lambda: vector(manager, "probe") == [offset, 0])
+    thoughts, wanted = [], manager._source.wanted
+    manager._source.wanted = lambda *words: thoughts.append(words) or wanted(*words)
+    await until(lambda: len(thoughts) >= 3)
+    manager._source.wanted = wanted
+
+
+async def test_a_live_epoch_that_is_still_loading_is_not_put_aside_for_a_newer_one(publisher, start, monkeypatch):
+    """The speed layer leaves what is served for the one that is live, and the newer may take long to become so."""
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    go_on, local = threading.Event(), publisher.store.local
+    monkeypatch.setattr(publisher.store, "local", lambda name: (name != "g2" or go_on.wait(60)) and local(name))
+    publisher.publish("g2")
+    await until(lambda: "epoch 2 (generation g2) is loading" in manager.readiness().reason)
+    publisher.go_live(2)
+    await heard(publisher, manager, 11)
+    publisher.publish("g3")
+    await heard(publisher, manager, 12)
+    go_on.set()
+    await serving(manager, 2)
+    await until(lambda: "epoch 3 (generation g3) waits for the speed layer" in manager.readiness().reason)
+    publisher.go_live(3)
+    await serving(manager, 3)
+
+
+async def test_a_live_epoch_takes_the_place_of_a_newer_one_that_is_not_live(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    publisher.publish("g2")
+    publisher.publish("g3")
+    await until(lambda: "epoch 3 (generation g3) waits for the speed layer" in manager.readiness().reason)
+    publisher.go_live(2)
+    await serving(manager, 2)
+    publisher.go_live(3)
+    await serving(manager, 3)
+
+
+async def test_a_load_that_nobody_waits_for_ends_at_the_next_file(publisher):
+    class Watch:
+        told = 0
+
+        def on_percent(self, percent):
+            self.told += 1
+
+        def is_cancelled(self):
+            return self.told == 1
+
+    publisher.publish("g1")
+    watch, manager = Watch(), publisher.manager()
+    assert manager._source.load(publisher.registry.read().epochs[0], watch, recent=None) is None
+    assert watch.told == 1
+    await manager.close()
 
 
 async def test_without_a_speed_layer_a_new_epoch_is_served_at_once(publisher, start):
