@@ -193,8 +193,10 @@ class HeldEpoch:
 
     def _go_on(self) -> None:
         """Follow from where it stopped, or begin to."""
-        if self._follower is not None:
-            self._follower.join()  # saying that it stalled was its last act
+        if self._follower is not None and not self._follower.has_ended:
+            # It still closes its consumer: the loop does not wait for that, and there is never a second one.
+            self._retry = asyncio.get_running_loop().call_later(self._around.retry_s, self._go_on)
+            return
         assert self._opened is not None
         self._follower = UpdateFollower(
             self._around.new_consumer,

@@ -97,6 +97,11 @@ class UpdateFollower:
         """Wait for the thread's end; not on the loop."""
         self._thread.join()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its thread has ended, and closed what it read with."""
+        return not self._thread.is_alive()
+
     def round(self) -> bool:
         """Read once and hand over what came; False when nothing more will come. For the thread."""
         try:
@@ -109,11 +114,20 @@ class UpdateFollower:
         except Exception as error:
             log.exception("follower_failed", epoch=self._epoch)
             reason, final = f"following the update topic failed: {error!r}", False
-        if self._consumer is not None:
-            self._consumer.close()
+        # Said first: closing may fail, too, or take its time, and nobody would know that nothing more comes.
         if reason is not None:
             self._call(lambda: None if self._stop.is_set() else self._stalled(reason, final))
+        self._close()
         return False
+
+    def _close(self) -> None:
+        try:
+            if self._consumer is not None:
+                self._consumer.close()
+        except OryxError as error:
+            log.warning("consumer_not_closed", epoch=self._epoch, reason=str(error))
+        except Exception:
+            log.exception("consumer_not_closed", epoch=self._epoch)
 
     def _run(self) -> None:
         while self.round():

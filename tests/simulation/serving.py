@@ -37,6 +37,9 @@ class _FollowerThread:
     def join(self) -> None:
         pass
 
+    def is_alive(self) -> bool:
+        return self in self._process.followers
+
     @property
     def waits(self) -> bool:
         """Whether it waits for the loop to take what was read; it need not read on."""

@@ -696,6 +696,81 @@ async def test_a_follower_that_cannot_begin_says_why():
     await asyncio.to_thread(follower.join)
 
 
+class FailingConsumer(EndlessConsumer):
+    """Fails when it is asked, and may go on failing, or wait for good, when it is closed."""
+
+    def __init__(self, when_closed):
+        super().__init__()
+        self.close = when_closed
+
+    def poll(self, max_records, timeout_s):
+        raise BrokerUnavailable("away")
+
+
+def failing_follower(when_closed, stalled):
+    return UpdateFollower(
+        lambda: FailingConsumer(when_closed),
+        topic="up",
+        epoch=1,
+        reader=OwnReader(1),
+        start={},
+        end={0: 10},
+        deliver=lambda _: None,
+        stalled=lambda *said: stalled.append(said),
+    )
+
+
+async def test_a_follower_whose_consumer_can_be_neither_read_nor_closed_says_why():
+    def fail():
+        raise RuntimeError("cannot be closed")
+
+    said: list[tuple[str, bool]] = []
+    follower = failing_follower(fail, said)
+    await until(lambda: said)
+    assert said == [("away", False)]
+    await asyncio.to_thread(follower.join)
+
+
+async def test_a_follower_says_that_it_ends_before_its_consumer_is_closed():
+    closing, said = threading.Event(), []
+    follower = failing_follower(lambda: closing.wait(60), said)
+    await until(lambda: said)
+    assert not follower.has_ended
+    closing.set()
+    await asyncio.to_thread(follower.join)
+    assert follower.has_ended
+
+
+async def test_following_goes_on_once_the_consumer_that_failed_is_closed(publisher, start, monkeypatch):
+    """The loop does not wait for it, and no second one is begun beside it, of which there might be ever more."""
+    publisher.publish("g1")
+    manager = start(publisher.manager())
+    await serving(manager, 1)
+    poll, failed, closed, asked = FakeConsumer.poll, threading.Event(), threading.Event(), itertools.count()
+
+    def fail(self, *arguments):
+        if failed.is_set():
+            next(asked)
+            raise BrokerUnavailable("away")
+        return poll(self, *arguments)
+
+    monkeypatch.setattr(FakeConsumer, "poll", fail)
+    monkeypatch.setattr(FakeConsumer, "close", lambda self: closed.wait(60))
+    failed.set()
+    await until(lambda: not manager.readiness().ready)
+    retries, go_on = [], manager._served._go_on
+    monkeypatch.setattr(manager._served, "_go_on", lambda: retries.append(go_on()))
+    manager._served._retry.cancel()
+    manager._served._go_on()
+    await until(lambda: len(retries) >= 3)
+    assert next(asked) == 1, "one consumer has failed, and no other was asked"
+    failed.clear()
+    closed.set()
+    publisher.send(user("ann", 5, 1, 10))
+    await until(lambda: vector(manager, "ann") == [5, 0])
+    assert manager.readiness().ready
+
+
 async def test_a_gap_ends_following_for_good():
     said: list[tuple[str, bool]] = []
 
