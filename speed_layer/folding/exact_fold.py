@@ -230,6 +230,10 @@ class ExactFold:
             self._levels.shaken.add(batch.users_of(self.state.forgotten).tolist())
         elif self._levels.shaken:
             self._levels.shaken.discard(batch.users.tolist())
+        if not announced:
+            # What nobody knows any more waits for nobody: a reader who has PROGRESS of the forget must not have it.
+            unknown = [item for item in sorted(batch.forgotten_items) if not self._level_solver.weight(item)]
+            self._level_solver.solve_items((unknown, []), updates)
         touched = self._level_solver.solve_users(batch, np.empty(0, np.int64), budget, updates)
         self._level_solver.solve_items(budget.affordable(touched.tolist(), self._level_solver.weight), updates)
         self._level_solver.solve_level3(batch, updates)

@@ -111,6 +111,29 @@ def test_pairs_go_at_once_and_vectors_follow_within_the_budget_the_longest_waiti
     harness.assert_at_rest()
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["one-batch", "a-batch-each"])
+def test_what_is_forgotten_once_more_has_its_vector_no_longer_than_the_forget_takes(together: bool) -> None:
+    harness = Harness()
+    for partition in range(PARTITIONS):
+        harness.add(forget_in(partition, 7))
+    for place, name in enumerate(BASE):
+        harness.add((partition_of(name, PARTITIONS), 8 + place, Interaction(name, "p", 2.0)))
+    harness.step(Budget())
+    for reader in (harness.state, harness.reader):
+        assert reader.item_vector(reader.items.find("p")) is not None, "it is new, and known"
+    for partition in range(PARTITIONS):
+        harness.add(forget_in(partition, 100))
+        if not together:
+            harness.step()
+    harness.step()
+    assert harness.fold.shaken, "its users are not through yet"
+    for reader in (harness.state, harness.reader):
+        assert reader.item_vector(reader.items.find("p")) is None
+    while harness.fold.stale:
+        harness.step()
+    harness.assert_at_rest()
+
+
 def test_removals_go_out_within_the_budget_and_nothing_is_announced_before() -> None:
     harness = Harness()
     for partition in range(PARTITIONS):
