@@ -4,8 +4,10 @@ A tie is a tie of what is shown. So the order is a function of the vectors alone
 pages neither repeat nor miss an item.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
-from typing import NamedTuple
+from heapq import merge
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,12 @@ from numpy.typing import NDArray
 from serving_layer.index.scoring import Handles, Scores
 
 __all__ = ["Ranked", "distinct", "in_order", "largest_counts", "merged", "outside"]
+
+
+_MANY: Final = 256
+"""New items, of which it is worth to look first which have a chance."""
+_AT_ONCE: Final = 4096
+"""Names sorted in one go, which no other thread interrupts: some two milliseconds."""
 
 
 class Ranked(NamedTuple):
@@ -36,17 +44,71 @@ def in_order(handles: Handles, scores: NDArray[np.generic], base: int, name: Cal
     starts, ends = borders[:-1], borders[1:]
     tied = (ends - starts > 1) & (handles[order[ends - 1]] >= base)
     for start, end in zip(starts[tied].tolist(), ends[tied].tolist(), strict=True):
-        run = order[start:end].tolist()
-        order[start:end] = sorted(run, key=lambda at: name(int(handles[at])).encode())
+        run = order[start:end]
+        split = int(handles[run].searchsorted(base))
+        order[start:end] = _woven(run[:split], run[split:], handles, name)
     return order
+
+
+def _woven(rows: Handles, new: Handles, handles: Handles, name: Callable[[int], str]) -> Handles:
+    """Return positions by ID: of rows, which are in that order, and of new items, each of which is looked for there.
+
+    A run may have all rows of a generation, and one new item.
+    """
+    came = _by_name([(name(handle), at) for handle, at in zip(handles[new].tolist(), new.tolist(), strict=True)])
+    of_rows = handles[rows].tolist()
+    places: list[int] = []
+    place = 0
+    if len(came) * len(of_rows).bit_length() < len(of_rows):
+        for wanted, _ in came:
+            place = bisect_left(of_rows, wanted, lo=place, key=name)
+            places.append(place)
+    else:
+        names = [name(row) for row in of_rows]
+        for wanted, _ in came:
+            place = bisect_left(names, wanted, lo=place)
+            places.append(place)
+    return np.insert(rows, places, [at for _, at in came])
+
+
+def _by_name(named: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Sort by name, which Python's strings are compared by as their bytes are."""
+    if len(named) <= _AT_ONCE:
+        return sorted(named)
+    return list(merge(*(sorted(named[start : start + _AT_ONCE]) for start in range(0, len(named), _AT_ONCE))))
 
 
 def merged(rows: Ranked, delta: Ranked, want: int, base: int, name: Callable[[int], str]) -> Ranked:
     """Return the ``want`` best of two lists without common handles, as `in_order` has them."""
     handles = np.concatenate([rows.handles, delta.handles])
     scores = np.concatenate([rows.scores, delta.scores])
+    if len(delta.handles) > _MANY and want < len(scores):
+        kept = _contenders(handles, scores, want, base, name)
+        handles, scores = handles[kept], scores[kept]
     order = in_order(handles, scores, base, name)[:want]
     return Ranked(handles[order], scores[order])
+
+
+def _contenders(
+    handles: Handles, scores: NDArray[np.generic], want: int, base: int, name: Callable[[int], str]
+) -> Handles:
+    """Return positions among which the ``want`` first are, fewer than all; each of the new ones is named once at most.
+
+    Thousands may be tied with the last one wanted, of which no more than the first rows have a chance, and new ones
+    whose ID is before the last of these.
+    """
+    if want <= 0:
+        return np.empty(0, np.int64)
+    boundary = np.partition(scores, len(scores) - want)[len(scores) - want]
+    above, tied = np.flatnonzero(scores > boundary), np.flatnonzero(scores == boundary)
+    left = want - len(above)
+    is_row = handles[tied] < base
+    rows, new = tied[is_row], tied[~is_row]
+    if len(rows) >= left:
+        rows = rows[np.argsort(handles[rows])[:left]]
+        last = name(int(handles[rows[-1]]))
+        new = new[[name(handle) < last for handle in handles[new].tolist()]] if len(new) else new
+    return np.concatenate([above, rows, new])
 
 
 def outside(handles: Handles, left_out: Handles) -> NDArray[np.bool_]:

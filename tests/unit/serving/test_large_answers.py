@@ -11,7 +11,7 @@ from oryx_py.events import FoldSettings, KindSettings, fold_pair
 from oryx_py.model.state.vectors import VectorTable
 from oryx_py.numerics.objective import Objective
 from serving_layer.api.answers import Names, Scored
-from serving_layer.index.ranking import distinct, in_order
+from serving_layer.index.ranking import Ranked, distinct, in_order, merged
 from serving_layer.search import fold_in
 from tests.support.generations import generation_of
 from tests.support.serving import FixedModels, Harness, model_at, write_world
@@ -128,6 +128,43 @@ def test_ties_are_by_id_whichever_item_is_new():
     order = in_order(handles, scores, 50, lambda handle: names[handle])
     rows = [(-scores[at], names[handles[at]].encode()) for at in range(100)]
     assert [rows[at] for at in order] == sorted(rows)
+
+
+class Asked:
+    """Names of many rows and of some new items, and how many were asked for."""
+
+    def __init__(self, rows, new):
+        self.names = [f"{number:06d}" for number in range(rows)] + new
+        self.count = 0
+
+    def __call__(self, handle):
+        self.count += 1
+        return self.names[handle]
+
+
+@pytest.mark.parametrize("new", [["050000x"], ["x"], ["!"], ["099999x", "000000x", "000000a"]])
+def test_of_many_tied_rows_few_are_named_to_find_a_new_item_s_place(new):
+    name = Asked(100_000, new)
+    handles = np.random.default_rng(1).permutation(100_000 + len(new))
+    order = in_order(handles, np.zeros(len(handles), np.float32), 100_000, name)
+    assert name.count <= 18 * len(new)
+    assert [name.names[at] for at in handles[order]] == sorted(name.names)
+
+
+def test_of_many_tied_new_items_each_is_named_once_to_see_that_it_is_none_of_the_first():
+    name = Asked(1_000, [f"{number:06d}x" for number in range(995, 6_000)])
+    rows = Ranked(np.arange(1_000), np.zeros(1_000, np.float32))
+    new = Ranked(np.arange(1_000, len(name.names)), np.zeros(5_005, np.float32))
+    best = merged(rows, new, 1_000, 1_000, name)
+    assert [name.names[at] for at in best.handles[-6:]] == [
+        "000994",
+        "000995",
+        "000995x",
+        "000996",
+        "000996x",
+        "000997",
+    ]
+    assert name.count <= 5_005 + 100
 
 
 @pytest.mark.parametrize("handles", [[], [3], [3, 1, 3, 2, 1]])
