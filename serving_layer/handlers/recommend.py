@@ -47,11 +47,13 @@ def recommended(
     Raises:
         Problem: 404, the user is unknown, or has no vector.
     """
-    if paging.want > _FEW or not is_searched_now(model):
+    if paging.want > _FEW or not is_searched_now(model, paging.want):
         return None
     handle, query = user_query(model, user)
     known = _NOTHING if consider_known_items else model.state.history(handle)[0]
     best = best_now(model, query, paging.want, known, "dot")
+    if best is None:
+        return None
     return Scored(model.state.items.ids(best.handles[paging.offset :]), best.scores[paging.offset :])
 
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from oryx_py.model.state.vectors import VectorTable
 from oryx_py.numerics.ranking.shortlist import shortlist
-from serving_layer.index.ranking import outside
-from serving_layer.index.scoring import SMALL_NORM, Factors, Handles, Metric, Query, margin
+from serving_layer.index.ranking import Ranked, outside
+from serving_layer.index.scoring import SMALL_NORM, Factors, Handles, Metric, Query, exact_scores, margin
 
 __all__ = ["Delta"]
 
@@ -17,8 +17,8 @@ class Delta(NamedTuple):
     """A look at the delta of a table of vectors.
 
     ``handles`` int64[m], ``vectors`` float32[m, k], ``present`` bool[m]. They are views: the table's owner may change
-    a vector while another thread scans it, which decides no more than whether that one becomes a candidate; scores
-    are always those of the live vectors.
+    a vector while another thread scans it. What is found of that one is nothing then, and who takes up what was found
+    puts it right.
     """
 
     handles: Handles
@@ -39,26 +39,33 @@ class Delta(NamedTuple):
         """Return the rows of the generation, of which there are ``rows``, that the delta replaces; in no order."""
         return self.handles[self.handles < rows]
 
-    def candidates(self, query: Query, want: int, skip: Handles, metric: Metric) -> Handles:
-        """Return the handles among which the ``want`` best are; none of ``skip``, int64[s], ascending.
+    def candidates(self, query: Query, want: int, skip: Handles, metric: Metric) -> Ranked:
+        """Return those among which the ``want`` best are, with their exact scores, but in the delta's order.
 
-        ``query`` as of `ItemIndex.best`.
+        ``query`` as of `ItemIndex.best`. None is of ``skip``, int64[s], ascending.
         """
         if not len(self.handles):
-            return self.handles
+            return Ranked(self.handles, np.empty(0, np.float32))
         kept = self.present & outside(self.handles, skip)
-        if np.count_nonzero(kept) <= want:
-            return self.handles[kept]
+        if not query.any():  # all are tied
+            handles = self.handles[kept]
+            return Ranked(handles, np.zeros(len(handles), np.float32))
+        slots = np.flatnonzero(kept)
+        if len(slots) > want:
+            slots = self._best(query, want, kept, metric)
+        return Ranked(self.handles[slots], exact_scores(query, self.vectors, metric, slots))
+
+    def _best(self, query: Query, want: int, kept: NDArray[np.bool_], metric: Metric) -> Handles:
         norm = float(np.sqrt((query * query).sum()))
         vectors = self.vectors[:, : len(query)] if metric == "cosine" else self.vectors
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
         slack = self._slack(norms, norm, metric)
         if not np.isfinite(slack):
-            return self.handles[kept]
+            return np.flatnonzero(kept)
         scores = (vectors @ (query / norm).astype(np.float32)).astype(np.float64)
         if metric == "cosine":
             scores = np.divide(scores, norms, out=np.zeros_like(scores), where=norms > 0)
-        return self.handles[shortlist(np.where(kept, scores, -np.inf), want, slack)]
+        return shortlist(np.where(kept, scores, -np.inf), want, slack)
 
     def _slack(self, norms: Query, norm: float, metric: Metric) -> float:
         features, largest = self.vectors.shape[1], float(norms.max())

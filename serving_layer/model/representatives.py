@@ -6,14 +6,19 @@ import numpy as np
 
 from oryx_py.model.ids.id_space import IdSpace
 from oryx_py.model.state.vectors import VectorTable
-from serving_layer.event_loop.offload import offload
+from serving_layer.event_loop.offload import COST_OF_NAMING, offload
 from serving_layer.index import Delta
+from serving_layer.index.ranking import in_order, outside
 from serving_layer.index.scoring import Factors, Handles
 
 __all__ = ["Representatives"]
 
 _BLOCK_ROWS = 65_536
 _NONE = -1
+_ATTEMPTS = 2
+"""At a delta in another thread, before the loop is held up: what was found may move meanwhile."""
+_COST_OF_LOOKING = 5
+"""At each number of the delta, in multiplications."""
 
 
 class Representatives:
@@ -36,21 +41,46 @@ class Representatives:
     async def now(self, pool: Executor) -> list[int]:
         """Return for each feature a handle, ties by ID; nothing where there is no item at all."""
         table = self._table
+        for _ in range(_ATTEMPTS):
+            rows = await self._largest_rows(pool)
+            delta, version = Delta.of(table), table.version
+            cost = _COST_OF_LOOKING * delta.cost + COST_OF_NAMING * len(delta.handles)
+            found = await offload(pool, cost, self._largest_of, delta)
+            changed = np.sort(table.changed_since(version))
+            if outside(np.concatenate([rows, found]), changed).all():
+                since = Delta(changed, table.gather(changed), table.has(changed))
+                return self._chosen(rows, found, self._largest_of(since))
         rows = await self._largest_rows(pool)
-        delta = Delta.of(table)
-        chosen: list[int] = []
-        for feature, row in enumerate(rows.tolist()):
-            candidates = [row] if row >= 0 else []
-            if delta.present.any():
-                values = np.where(delta.present, delta.vectors[:, feature], -np.inf)
-                candidates += delta.handles[values == values.max()].tolist()
-            if candidates:
-                chosen.append(min(candidates, key=lambda handle: self._rank(handle, feature)))
-        return chosen
+        return self._chosen(rows, self._largest_of(Delta.of(table)))
 
-    def _rank(self, handle: int, feature: int) -> tuple[float, bytes]:
+    def _largest_of(self, delta: Delta) -> Handles:
+        """Return int64[features]: of each the handle in a delta, ties by ID, -1 where nothing is; for any thread.
+
+        A vector that changes meanwhile may have been seen before, after, or halfway.
+        """
+        there = np.flatnonzero(delta.present)
+        if not len(there):
+            return np.full(self._features, _NONE)
+        handles, vectors = delta.handles[there], delta.vectors[there, : self._features]
+        is_largest = vectors == vectors.max(axis=0)
+        tied = np.flatnonzero(is_largest.any(axis=1))
+        if len(tied) > 1:
+            tied = tied[in_order(handles[tied], np.zeros(len(tied)), self._items.base, self._items.id)]
+        found: Handles = handles[tied[is_largest[tied].argmax(axis=0)]]
+        return found
+
+    def _chosen(self, *found: Handles) -> list[int]:
+        """Return the best of what was found of each feature here and there."""
+        candidates = [[handle for handle in handles if handle >= 0] for handles in np.array(found).T.tolist()]
+        return [
+            min(handles, key=lambda handle, feature=feature: self._rank(handle, feature))  # type: ignore[misc]
+            for feature, handles in enumerate(candidates)
+            if handles
+        ]
+
+    def _rank(self, handle: int, feature: int) -> tuple[float, str]:
         vector = self._table.get(handle)
-        return (np.inf if vector is None else -float(vector[feature]), self._items.id(handle).encode())
+        return (np.inf if vector is None else -float(vector[feature]), self._items.id(handle))
 
     async def _largest_rows(self, pool: Executor) -> Handles:
         table = self._table

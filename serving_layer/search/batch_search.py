@@ -4,13 +4,13 @@ The answers are those of `best_items`, bit for bit: the product only chooses can
 and order come from the same functions. A query for which the proof fails is searched by itself.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from oryx_py.model.ids.id_space import IdSpace
 from serving_layer.event_loop.offload import offload
 from serving_layer.index import BatchScan, Delta, Found
 from serving_layer.index.ranking import Ranked, merged, outside
@@ -18,6 +18,7 @@ from serving_layer.index.scoring import Handles, Query, exact_scores
 from serving_layer.model.served_model import ServedModel
 from serving_layer.search.best_items import best_items
 from serving_layer.search.changes import SPARE, Changes
+from serving_layer.search.merging_cost import cost_of_merging
 
 __all__ = ["Wish", "best_of_each"]
 
@@ -27,8 +28,6 @@ _ROWS: Final = 65_536
 """Wanted by a block together, and by a query beyond which its search is as quick by itself (a sixteenth of it)."""
 _EXCLUDED: Final = 1_000_000
 """Handles that a block leaves out together: 16 MB."""
-_AT_ONCE: Final = 16
-"""Answers put right between two turns of the loop: half a millisecond."""
 
 
 class Wish(NamedTuple):
@@ -94,16 +93,31 @@ async def _together(model: ServedModel, wishes: Sequence[Wish], want: int, pool:
     )
     while not await offload(pool, search.cost, search.step):
         pass
-    changes = Changes.since(model, version)
-    answers: list[Ranked | None] = []
-    for number, (wish, found) in enumerate(zip(wishes, search.found(), strict=True)):
-        if number % _AT_ONCE == _AT_ONCE - 1:
-            await asyncio.sleep(0)
-        answers.append(None if found is None else _put_right(model, wish, found, want, changes))
-    return answers
+    changes, items = Changes.since(model, version), model.state.items
+    base, all_found = items.base, search.found()
+    cost = sum(_cost(found, changes, base) for found in all_found if found is not None)
+    return await offload(pool, cost, _all_put_right, wishes, all_found, want, changes, items)
 
 
-def _put_right(model: ServedModel, wish: Wish, found: Found, want: int, changes: Changes) -> Ranked | None:
+def _cost(found: Found, changes: Changes, base: int) -> int:
+    """Return about what `_put_right` takes."""
+    rows, (others, _) = found
+    if not len(others) and not len(changes.handles):
+        return 0
+    return changes.cost(rows, base) + cost_of_merging(len(others), int(np.count_nonzero(others >= base)))
+
+
+def _all_put_right(
+    wishes: Sequence[Wish], found: Sequence[Found | None], want: int, changes: Changes, items: IdSpace
+) -> list[Ranked | None]:
+    """Return the answers as of when the search ended; for any thread."""
+    return [
+        None if one is None else _put_right(wish, one, want, changes, items)
+        for wish, one in zip(wishes, found, strict=True)
+    ]
+
+
+def _put_right(wish: Wish, found: Found, want: int, changes: Changes, items: IdSpace) -> Ranked | None:
     """Return the answer after what changed during the search; None where too much of it did."""
     rows, delta = found
     if len(changes.handles):
@@ -119,4 +133,4 @@ def _put_right(model: ServedModel, wish: Wish, found: Found, want: int, changes:
         )
     if not len(delta.handles):
         return Ranked(rows.handles[:want], rows.scores[:want])
-    return merged(rows, delta, want, model.index.rows, model.state.items.id)
+    return merged(rows, delta, want, items.base, items.id)

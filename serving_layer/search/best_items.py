@@ -1,7 +1,7 @@
 """The best items of a model for a query: index and delta, on the loop where that is quick, else in another thread.
 
-On the loop nothing moves. But vectors change while another thread searches. What it found is put right when it is taken
-up, without a second search:
+On the loop nothing moves. But vectors change while another thread searches, and puts in order what it finds. That is
+put right when it is taken up, without a second search:
 
 1. Before: look at the delta and note the table's version.
 2. Search for a few more than wanted, in index and delta.
@@ -18,12 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serving_layer.event_loop.offload import is_quick, offload
+from oryx_py.model.ids.id_space import IdSpace
+from serving_layer.event_loop.offload import COST_OF_RANKING, is_quick, offload
 from serving_layer.index import Delta, ItemIndex
-from serving_layer.index.ranking import Ranked, distinct, merged, outside
-from serving_layer.index.scoring import Handles, Metric, Query, exact_scores
+from serving_layer.index.ranking import Ranked, distinct, merged
+from serving_layer.index.scoring import Handles, Metric, Query
 from serving_layer.model.served_model import ServedModel
-from serving_layer.search.changes import SPARE, Changes
+from serving_layer.search.changes import SPARE, Changes, put_right
+from serving_layer.search.merging_cost import cost_of_merging
 
 __all__ = ["best_items", "best_now", "is_searched_now"]
 
@@ -32,25 +34,35 @@ _ATTEMPTS = 2
 
 
 class _Found(NamedTuple):
-    """What a search gave: exactly ranked rows, and candidates of the delta."""
+    """What a search gave: exactly ranked rows, and scored candidates of the delta."""
 
     rows: Ranked
-    candidates: Handles
+    candidates: Ranked
+
+    def cost(self, base: int) -> int:
+        """Return about what `best` takes."""
+        candidates = self.candidates.handles
+        if not len(candidates):
+            return 0
+        return cost_of_merging(len(self.rows.handles) + len(candidates), int(np.count_nonzero(candidates >= base)))
+
+    def best(self, want: int, items: IdSpace) -> Ranked:
+        """Return the best of them, ``want`` as were searched for; for any thread."""
+        if not len(self.candidates.handles):
+            return self.rows
+        return merged(self.rows, self.candidates, want, items.base, items.id)
 
 
-def is_searched_now(model: ServedModel) -> bool:
-    """Say whether a search is so quick that the loop does it."""
-    return is_quick(model.index.cost + model.state.item_vectors.delta_matrix.size)
+def is_searched_now(model: ServedModel, want: int) -> bool:
+    """Say whether a search for ``want`` items is so quick that the loop does it."""
+    return is_quick(_cost(model, want))
 
 
-def best_now(model: ServedModel, query: Query, want: int, excluded: Handles, metric: Metric) -> Ranked:
-    """Return what `best_items` does, from the loop itself."""
-    table, items = model.state.item_vectors, model.state.items
-    rows, candidates = _search(model.index, Delta.of(table), query, want, np.sort(excluded), metric)
-    if not len(candidates):
-        return rows
-    scores = exact_scores(query, table.gather(candidates), metric)
-    return merged(rows, Ranked(candidates, scores), want, model.index.rows, items.id)
+def best_now(model: ServedModel, query: Query, want: int, excluded: Handles, metric: Metric) -> Ranked | None:
+    """Return what `best_items` does, from the loop itself; None where so many new items may be tied that it is long."""
+    found = _searched_now(model, query, want, np.sort(excluded), metric)
+    items = model.state.items
+    return found.best(want, items) if is_quick(found.cost(items.base)) else None
 
 
 async def best_items(
@@ -58,7 +70,8 @@ async def best_items(
 ) -> Ranked:
     """Return the ``want`` best items that have a vector and are not ``excluded``; ties by ID.
 
-    The answer is exact for the vectors as they are when the search ends; scores are always those of the live vectors.
+    The answer is exact for the vectors as they are when the search ends; only what is large is put in order, or right,
+    after that. Scores are those of that moment, too.
 
     Args:
         model: what to search; for its loop.
@@ -66,29 +79,42 @@ async def best_items(
         want: how many.
         excluded: int64[e], handles of items to leave out, none twice, in any order.
         metric: what "best" means.
-        pool: for long searches.
+        pool: for long searches, and for putting much in order.
     """
-    if is_searched_now(model):
-        return best_now(model, query, want, excluded, metric)
-    table, items, base = model.state.item_vectors, model.state.items, model.index.rows
+    table, items = model.state.item_vectors, model.state.items
     excluded = np.sort(excluded)
-    for _ in range(_ATTEMPTS):
+    spare = SPARE
+    for _ in range(0 if is_searched_now(model, want) else _ATTEMPTS):
         delta, version = Delta.of(table), table.version
-        search = partial(_search, model.index, delta, query, want + SPARE, excluded, metric)
-        rows, candidates = await offload(pool, model.index.cost + delta.cost, search)
-        if table.version != version:
-            changes = Changes.since(model, version)
-            if changes.too_many(rows.handles, want) or changes.too_many(candidates, want):
-                continue
-            kept = changes.unchanged(rows.handles)
-            rows = Ranked(rows.handles[kept], rows.scores[kept])
-            came = changes.present[outside(changes.present, excluded)]
-            candidates = np.concatenate([candidates[changes.unchanged(candidates)], came])
-        if not len(candidates):
-            return Ranked(rows.handles[:want], rows.scores[:want])
-        scores = exact_scores(query, table.gather(candidates), metric)
-        return merged(rows, Ranked(candidates, scores), want, base, items.id)
-    return best_now(model, query, want, excluded, metric)
+        search = partial(_ranked, model.index, delta, query, want + spare, excluded, metric, items)
+        best, candidates = await offload(pool, _cost(model, want), search)
+        if table.version == version:
+            return Ranked(best.handles[:want], best.scores[:want])
+        changes = Changes.since(model, version)
+        if changes.too_many(best.handles, want, spare) or changes.too_many(candidates, want, spare):
+            spare = SPARE + 4 * len(changes.handles)  # since as many may change again, in a longer time
+            continue
+        right = partial(put_right, best, query, changes, excluded, want, metric, items)
+        return await offload(pool, changes.cost(best, items.base), right)
+    found = _searched_now(model, query, want, excluded, metric)
+    return await offload(pool, found.cost(items.base), found.best, want, items)
+
+
+def _cost(model: ServedModel, want: int) -> int:
+    index, delta = model.index, model.state.item_vectors.delta_matrix
+    return index.cost + delta.size + COST_OF_RANKING * min(want, index.rows + len(delta))
+
+
+def _searched_now(model: ServedModel, query: Query, want: int, excluded: Handles, metric: Metric) -> _Found:
+    return _search(model.index, Delta.of(model.state.item_vectors), query, want, excluded, metric)
+
+
+def _ranked(
+    index: ItemIndex, delta: Delta, query: Query, want: int, excluded: Handles, metric: Metric, items: IdSpace
+) -> tuple[Ranked, Handles]:
+    """Return the best, and the candidates of the delta that were looked at."""
+    found = _search(index, delta, query, want, excluded, metric)
+    return found.best(want, items), found.candidates.handles
 
 
 def _search(index: ItemIndex, delta: Delta, query: Query, want: int, excluded: Handles, metric: Metric) -> _Found:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from oryx_py.model.state.vectors import VectorTable
 from oryx_py.numerics.ranking.shortlist import shortlist
-from serving_layer.index import Delta, ExactIndex, exact
+from serving_layer.index import Delta, ExactIndex, exact, ranking
 from serving_layer.index.ranking import Ranked, in_order, largest_counts, merged
 from serving_layer.index.scoring import exact_score, exact_scores, margin
 from tests.support.factors import KINDS, factors_of
@@ -76,9 +76,7 @@ def test_index_and_delta_give_what_a_slow_sort_of_the_live_vectors_gives(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact, "_IN_THE_CACHE", base.size if in_the_cache else 0)
         rows = ExactIndex(base, compared).best(query, want, skip, metric)
-    candidates = delta.candidates(query, want, excluded, metric)
-    others = Ranked(candidates, exact_scores(query, table.gather(candidates), metric))
-    best = merged(rows, others, want, n, name)
+    best = merged(rows, delta.candidates(query, want, excluded, metric), want, n, name)
 
     expected = slow_sort(query, live, metric, {name(int(h)) for h in excluded})[:want]
     assert [name(int(h)) for h in best.handles] == [item for _, item in expected]
@@ -128,6 +126,38 @@ def test_ties_are_in_the_order_of_the_bytes_of_the_ids_also_across_old_and_new_i
     names = ["a", "c", "é", "b", "z", "🦉"]
     order = in_order(np.array([5, 2, 0, 4, 1, 3]), np.ones(6, np.float32), 3, names.__getitem__)
     assert [names[[5, 2, 0, 4, 1, 3][at]] for at in order] == ["a", "b", "c", "z", "é", "🦉"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(0, 300),
+    of_rows=st.integers(0, 300),
+    others=st.integers(0, 120),
+    want=st.sampled_from([0, 1, 2, 10, 100, 1000]),
+    levels=st.sampled_from([1, 2, 5, 10**6]),
+    many=st.sampled_from([0, 20, 256]),
+    at_once=st.sampled_from([1, 3, 4096]),
+)
+def test_two_lists_are_merged_as_a_slow_sort_has_them_however_many_are_tied(
+    seed, rows, of_rows, others, want, levels, many, at_once
+):
+    """Of the first list are some rows; of the other moved rows and new items, in any order."""
+    rng = np.random.default_rng(seed)
+    names = sorted((f"r{rng.integers(10**6)}{'ßé🦉'[at % 3]}{at}" for at in range(rows)), key=str.encode)
+    names += [f"r{rng.integers(10**6)}{'🦉zß'[at % 3]}n{at}" for at in range(others)]
+    handles = rng.permutation(len(names))
+    scores = (rng.integers(0, levels, len(names)) / levels).astype(np.float32)
+    first = np.sort(handles[handles < rows][:of_rows])
+    first = first[np.lexsort((first, -scores[first]))]
+    second = handles[~np.isin(handles, first)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_MANY", many)
+        patch.setattr(ranking, "_AT_ONCE", at_once)
+        best = merged(Ranked(first, scores[first]), Ranked(second, scores[second]), want, rows, names.__getitem__)
+    expected = sorted(handles.tolist(), key=lambda handle: (-scores[handle], names[handle].encode()))[:want]
+    assert best.handles.tolist() == expected
+    assert best.scores.tolist() == scores[expected].tolist()
 
 
 @settings(deadline=None)

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import Executor, Future
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from oryx_py.model.state.vectors import VectorTable
 from serving_layer.event_loop import offload
-from serving_layer.index import ExactIndex, batch_scan, shortlists
+from serving_layer.index import BatchScan, ExactIndex, batch_scan, ranking, shortlists
 from serving_layer.index.scoring import exact_scores, margin
 from serving_layer.search import batch_search
 from serving_layer.search.batch_search import Wish, best_of_each
@@ -33,6 +34,39 @@ class Between(Executor):
         future.set_result(function(*args, **kwargs))
         self.change()
         return future
+
+
+class Moments(Between):
+    """Notes what the vectors were at the moment of which an answer is.
+
+    That is when the last search ended, and what came while this was put right or in order came later.
+    """
+
+    def __init__(self, model, patch, change):
+        super().__init__(change)
+        self.model = model
+        self.moment = deepcopy(model.state.item_vectors)
+        self._searched = False
+        for kind, method in ((ExactIndex, "best"), (BatchScan, "step")):
+            patch.setattr(kind, method, self._noticed(getattr(kind, method)))
+
+    def _noticed(self, search):
+        def noticed(*args):
+            self._searched = True
+            return search(*args)
+
+        return noticed
+
+    def submit(self, function, *args, **kwargs):
+        before, self._searched = deepcopy(self.model.state.item_vectors), False
+        future = super().submit(function, *args, **kwargs)
+        self.moment = deepcopy(self.model.state.item_vectors) if self._searched else before
+        return future
+
+    def then(self):
+        """Return the model as it was."""
+        state = SimpleNamespace(item_vectors=self.moment, items=self.model.state.items)
+        return SimpleNamespace(state=state, index=self.model.index)
 
 
 @pytest.fixture
@@ -132,36 +166,46 @@ class TestManyAtOnce:
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(batch_search, "best_items", nothing)  # it would search while more moves
-            found = asyncio.run(every(model, wishes, want, Between(change)))
+            pool = Moments(model, patch, change)
+            found = asyncio.run(every(model, wishes, want, pool))
         if at_once == 0 and kind == "normal":
             assert None not in found
         for wish, answer in zip(wishes, found, strict=True):
-            still = asyncio.run(best_items(model, wish.query, want, wish.excluded, "dot", Between()))
+            still = asyncio.run(best_items(pool.then(), wish.query, want, wish.excluded, "dot", Between()))
             assert answer is None or answer.handles.tolist() == still.handles.tolist()
             assert answer is None or answer.scores.tobytes() == still.scores.tobytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     kind=KINDS,
+    is_zero=st.booleans(),
     n=st.integers(1, 300),
-    want=st.sampled_from([1, 10, 40]),
+    want=st.sampled_from([1, 10, 40, 250, 1000]),
     at_once=st.integers(0, 30),
     metric=st.sampled_from(["dot", "cosine"]),
+    many=st.sampled_from([0, 256]),
 )
 @pytest.mark.usefixtures("small_pieces")
 def test_one_search_is_exact_for_the_vectors_at_its_end_whatever_moves_comes_or_goes_meanwhile(
-    seed, kind, n, want, at_once, metric
+    seed, kind, is_zero, n, want, at_once, metric, many
 ):
+    """Each is compared with a sort of all; with a query of zeros all are tied."""
     rng = np.random.default_rng(seed)
     model, handles, change = moving_world(rng, kind, n, at_once)
-    query = factors_of(kind, rng, 1, 5)[0].astype(np.float64)
+    query = np.zeros(5) if is_zero else factors_of(kind, rng, 1, 5)[0].astype(np.float64)
     excluded = handles[rng.random(len(handles)) < 0.1]
-    found = asyncio.run(best_items(model, query, want, excluded, metric, Between(change)))
-    still = asyncio.run(best_items(model, query, want, excluded, metric, Between()))
-    assert found.handles.tolist() == still.handles.tolist()
-    assert found.scores.tobytes() == still.scores.tobytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_MANY", many)
+        pool = Moments(model, patch, change)
+        found = asyncio.run(best_items(model, query, want, excluded, metric, pool))
+    kept = handles[pool.moment.has(handles) & ~np.isin(handles, excluded)]
+    scores = exact_scores(query, pool.moment.gather(kept), metric)
+    names = [model.state.items.id(handle).encode() for handle in kept.tolist()]
+    order = sorted(range(len(kept)), key=lambda at: (-scores[at], names[at]))[:want]
+    assert found.handles.tolist() == kept[order].tolist()
+    assert found.scores.tobytes() == scores[order].tobytes()
 
 
 @settings(max_examples=60, deadline=None)
