@@ -1,7 +1,7 @@
 """One epoch on its way to being served: loaded aside, then followed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -89,8 +89,8 @@ class HeldEpoch:
         self._caught_up_at = since
         self.served = False
         self.warned = False
-        self.heard_at = since
-        """When the last ``PROGRESS`` came."""
+        self._heard_at: dict[int, float] = {}
+        """By input partition, when the last ``PROGRESS`` of its owner came."""
         self._around = around
         self._before = before
         self._watch = _Watch()
@@ -126,6 +126,10 @@ class HeldEpoch:
             [state.progress(partition) if state else {} for partition in partitions],
             [state.live(partition) if state else {} for partition in partitions],
         )
+
+    def silence(self, partitions: Iterable[int], now: float) -> dict[int, float]:
+        """Return by input partition for how many seconds its owner has said nothing of the epoch."""
+        return {partition: now - self._heard_at.get(partition, self.since) for partition in partitions}
 
     def trouble(self) -> str | None:
         """Return what it still has to do, or what keeps it from going on, in words; None for nothing."""
@@ -212,6 +216,7 @@ class HeldEpoch:
     def _apply(self, chunk: Chunk) -> None:
         assert self.model is not None
         bad, progressed = list(chunk.bad), False
+        now = self._around.clock.monotonic()
         for partition, update in chunk.updates:
             applied = False
             if isinstance(update, Progress):
@@ -227,7 +232,9 @@ class HeldEpoch:
                 # What is caught up with before it is served waited for this process, not for the layers.
                 if applied and self.served and isinstance(update, UserVector) and update.at_ms is not None:
                     self._around.metrics.visible(update.at_ms, self._around.clock.now_ms())
-            progressed = progressed or (applied and isinstance(update, Progress))
+            if applied and isinstance(update, Progress):
+                progressed = True
+                self._heard_at |= dict.fromkeys(self.model.state.spoken_for(update, partition), now)
         self._around.metrics.updates.inc(len(chunk.updates))
         self._count_bad(len(bad), *bad[:1])
         self._percent = int(100 * chunk.fraction)
@@ -237,11 +244,9 @@ class HeldEpoch:
             self._stalled, self._failures = None, 0
         if chunk.new_epoch:
             self._on_new_epoch()
-        if progressed:
-            self.heard_at = self._around.clock.monotonic()
         if progressed or chunk.caught_up > self.caught_up:
             if chunk.caught_up > self.caught_up:
-                self.caught_up, self._caught_up_at = True, self._around.clock.monotonic()
+                self.caught_up, self._caught_up_at = True, now
             self._on_progress()
 
     def _count_bad(self, count: int, first: str = "") -> None:

@@ -136,11 +136,15 @@ class ModelManager:
         if trouble is not None:
             return trouble
         if held is self._served:
-            silence = self._clock.monotonic() - held.heard_at
-            needs_speed = self._source.tracks_input and self._settings.require_live
-            return silent(held.entry, silence) if needs_speed and silence > self._settings.patience_s else None
+            return self._silence(held) if self._source.tracks_input and self._settings.require_live else None
         missing = self._source.missing(held.standing(), self._standing())
         return waiting_for_partitions(held.entry, missing) if missing else None
+
+    def _silence(self, held: HeldEpoch) -> str | None:
+        count = self._settings.input_partitions
+        silence = held.silence(range(count), self._clock.monotonic())
+        longer = {partition: seconds for partition, seconds in silence.items() if seconds > self._settings.patience_s}
+        return silent(held.entry, list(longer), count, max(longer.values())) if longer else None
 
     def _standing(self) -> Standing | None:
         return self._served.standing() if self._served is not None else None

@@ -47,7 +47,8 @@ async def healthz(request: web.Request) -> web.Response:  # noqa: ARG001
 async def ready(request: web.Request) -> web.Response:
     """Whether a model is served and kept up to date.
 
-    `waiting_for` also names what a newer epoch waits for while an older one is served.
+    `waiting_for` also names what a newer epoch waits for while an older one is served, and the input partitions of
+    which the speed layer has said nothing for long.
     """
     readiness = request.app[app_keys.MODELS].readiness()
     state = {

@@ -43,8 +43,13 @@ def not_followed(entry: EpochStarted, reason: str) -> str:
     return f"{_named(entry)} is not kept up to date: {reason}"
 
 
-def silent(entry: EpochStarted, seconds: float) -> str:
-    """Say that the speed layer says nothing."""
+def silent(entry: EpochStarted, partitions: Sequence[int], of: int, seconds: float) -> str:
+    """Say of which input partitions, ``of`` so many, the speed layer says nothing."""
+    if len(partitions) < of:
+        return (
+            f"{_named(entry)} has had no PROGRESS of input partitions {_some(partitions)} for {seconds:.0f} s: "
+            "see whether the speed process that has them still works"
+        )
     return (
         f"{_named(entry)} has had no PROGRESS for {seconds:.0f} s: see whether the speed layer runs, "
         "or set serving.require_live = false where there is none"
@@ -53,8 +58,11 @@ def silent(entry: EpochStarted, seconds: float) -> str:
 
 def waiting_for_partitions(entry: EpochStarted, missing: Sequence[int]) -> str:
     """Say which input partitions the speed layer has not brought up to date in an epoch."""
-    numbers = ", ".join(map(str, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
-    return f"{_named(entry)} waits for the speed layer in input partitions {numbers}"
+    return f"{_named(entry)} waits for the speed layer in input partitions {_some(missing)}"
+
+
+def _some(partitions: Sequence[int]) -> str:
+    return ", ".join(map(str, partitions[:_SHOWN])) + (", …" if len(partitions) > _SHOWN else "")
 
 
 def _named(entry: EpochStarted) -> str:

@@ -103,6 +103,11 @@ class ModelState:
         """Take in who speaks for which input partitions, and nothing else of a message."""
         self._terms.note(progress.term, progress.partitions, update_partition)
 
+    def spoken_for(self, progress: Progress, update_partition: int) -> list[int]:
+        """Return the input partitions that a message speaks for whose owner its sender still is."""
+        ended = self._terms.has_ended
+        return [p for p in progress.partitions if not ended(progress.term, p, update_partition)]
+
     def apply_users(self, block: UserVectors, *, knows_pairs: bool = False) -> None:
         """Apply a block that was made from this very state: as its messages one by one, whose handles it has.
 

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.errors import BrokerUnavailable, ConfigError, CorruptLog, LogGap
 from oryx_py.messages import ItemVector, Progress, UserVector
+from oryx_py.model.epochs.registry import EpochStarted
 from oryx_py.ports import Record
 from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer
 from serving_layer.epoch_sources.registry_source import OwnReader, RegistrySource
 from serving_layer.following.model_manager import ModelManager
 from serving_layer.following.update_follower import Chunk, UpdateFollower
+from serving_layer.model.readiness import silent
 from tests.support.polling import until
 from tests.support.publishing import UPDATES, Publisher
 
@@ -799,6 +801,42 @@ async def test_a_speed_layer_that_says_nothing_is_warned_about_until_it_speaks(p
     await until(lambda: "epoch 1 (generation g1) has had no PROGRESS for" in manager.readiness().reason)
     assert manager.readiness().ready, "a warning, no reason to send nobody here"
     await until(lambda: publisher.go_live(1) or manager.readiness().reason == "")
+
+
+async def test_input_partitions_whose_owner_says_nothing_are_named_though_others_speak(publisher, start):
+    """Of two speed processes one hangs: what comes for its users is in no answer, and nobody would know."""
+    publisher.publish("g1")
+    manager = start(publisher.manager(patience_s=0.2))
+    await serving(manager, 1)
+
+    def spoken():
+        publisher.send(Progress({1: 20}, {1: True}, 1))
+        return manager.readiness().reason
+
+    await until(lambda: spoken().startswith("epoch 1 (generation g1) has had no PROGRESS of input partitions 0 for"))
+    assert manager.readiness().ready
+    await until(lambda: publisher.send(Progress({0: 10}, {0: True}, 1)) or spoken() == "")
+
+
+async def test_a_former_owner_does_not_speak_for_the_partition_that_it_lost(publisher, start):
+    publisher.publish("g1")
+    manager = start(publisher.manager(patience_s=0.2))
+    await serving(manager, 1)
+    publisher.send(Progress({0: 10}, {0: True}, 1, term=7))
+
+    def former():
+        publisher.send(Progress({0: 10, 1: 20}, {0: True, 1: True}, 1, term=6))
+        return manager.readiness().reason
+
+    await until(lambda: "no PROGRESS of input partitions 0 for" in former())
+
+
+def test_of_many_silent_partitions_the_first_ones_are_named():
+    entry = EpochStarted(1, "g1", {0: 0}, 0)
+    assert "partitions 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, … for 61 s" in silent(
+        entry, range(1_000), 1_001, 61.0
+    )
+    assert silent(entry, range(2), 2, 61.0).startswith("epoch 1 (generation g1) has had no PROGRESS for 61 s")
 
 
 async def test_without_a_speed_layer_nobody_waits_for_progress(publisher, start):
