@@ -114,7 +114,8 @@ class BatchScan:
     def _slack(self, norms: NDArray[np.float64]) -> NDArray[np.float64]:
         features = self._factors.shape[1]
         squares = np.einsum("ij,ij->i", self._delta.vectors, self._delta.vectors, dtype=np.float64)
-        largest = max(self._largest_norm, float(np.sqrt(squares.max(initial=0.0))))
+        # Not `max`, which may drop a NaN: of a vector that is half written nothing is proven.
+        largest = float(np.maximum(self._largest_norm, np.sqrt(squares.max(initial=0.0))))
         return np.array([margin(features, largest, norm) if norm > 0 else np.inf for norm in norms.tolist()])
 
     def _pairs(self, provable: Handles) -> Pairs:

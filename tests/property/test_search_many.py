@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oryx_py.model.state.vectors import VectorTable
 from serving_layer.event_loop import offload
 from serving_layer.index import BatchScan, ExactIndex, batch_scan, ranking, shortlists
+from serving_layer.index.delta import Delta
 from serving_layer.index.scoring import exact_scores, margin
 from serving_layer.search import batch_search
 from serving_layer.search.batch_search import Wish, best_of_each
@@ -280,3 +281,14 @@ def test_a_query_is_open_to_rows_as_long_as_its_floor_and_to_none_that_are_short
     assert lists.open_to(1.0).tolist() == [0, 1]
     assert lists.open_to(0.99).tolist() == [1]
     assert lists.open_to(0.49).tolist() == []
+
+
+def test_where_a_norm_is_no_number_nothing_is_proven() -> None:
+    """As while a vector is being written; the search is done again one by one."""
+    factors = np.eye(2, dtype=np.float32)
+    delta = Delta(np.array([5]), np.array([[np.nan, 1.0]], np.float32), np.ones(1, np.bool_))
+    none = [np.empty(0, np.int64)]
+    scan = BatchScan(factors, 1.0, None, delta, np.ones((1, 2)), 1, none)
+    while not scan.step():
+        pass
+    assert scan.found() == [None]
