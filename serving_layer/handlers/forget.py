@@ -35,7 +35,7 @@ async def forget_item(request: web.Request, item: Item) -> NoContent:
     app = request.app
     # Each partition's owner has users who may know it, so all are told, of one and the same forget.
     key = idempotency_key(request) or app[app_keys.NEW_REQUEST_ID]()
-    record = record_of(Interaction("", item, None), app, now_ms=app[app_keys.CLOCK].now_ms(), key=key, line=1)
+    record = record_of(Interaction("", item, None), app, now_ms=app[app_keys.CLOCK].now_ms(), key=key)
     partitions = range(app[app_keys.INPUT_PARTITIONS]())
     records = [Outgoing(record.topic, record.value, None, record.headers, partition) for partition in partitions]
     stored = request[app_keys.STORED] = WriteProgress(repeatable=True)

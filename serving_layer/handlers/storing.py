@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from oryx_py.errors import BrokerUnavailable, OryxError
-from oryx_py.events import Interaction, encode_csv
+from oryx_py.events import Action, Interaction, encode_csv
 from oryx_py.ports import Headers, Outgoing
 from serving_layer.api.answers import NoContent
 from serving_layer.http_semantics.problems import Problem
@@ -34,12 +34,28 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-def record_of(interaction: Interaction, app: web.Application, *, now_ms: int, key: str | None, line: int) -> Outgoing:
+def record_of(interaction: Interaction, app: web.Application, *, now_ms: int, key: str | None) -> Outgoing:
     """Return the record of the input topic; an interaction without a time is of now."""
     if interaction.timestamp_ms is None:
         interaction = msgspec.structs.replace(interaction, timestamp_ms=now_ms)
-    headers: Headers = () if key is None else (("id", f"{key}:{line}".encode()),)
+    headers: Headers = () if key is None else (("id", f"{key}:{_line_of(interaction)}".encode()),)
     return Outgoing(app[app_keys.INPUT_TOPIC], encode_csv(interaction), interaction.user.encode(), headers)
+
+
+def _line_of(interaction: Interaction) -> str:
+    """Return what stands for a line's number in the ID of a record that is alone.
+
+    Whoever deletes or forgets under the key of an interaction means it: no line of a bulk has such an ID.
+    """
+    match interaction.action:
+        case Action.ADD:
+            return "1"
+        case Action.DELETE:
+            return "delete"
+        case Action.FORGET_USER:
+            return "forget"
+        case Action.FORGET_ITEM:  # nobody's record, so that nothing but this tells items under one key apart
+            return f"forget {interaction.item}"
 
 
 @asynccontextmanager
@@ -76,7 +92,7 @@ async def store(app: web.Application, interaction: Interaction, key: str | None 
     Raises:
         OryxError: it was not acknowledged.
     """
-    record = record_of(interaction, app, now_ms=app[app_keys.CLOCK].now_ms(), key=key, line=1)
+    record = record_of(interaction, app, now_ms=app[app_keys.CLOCK].now_ms(), key=key)
     stored = WriteProgress(repeatable=record.headers != ())
     async with promptly(app):
         delivery = await app[app_keys.PRODUCER].send(record.topic, record.value, key=record.key, headers=record.headers)

@@ -27,7 +27,8 @@ _IDEMPOTENCY_KEY: Final[Json] = {
     "in": "header",
     "description": "Such as `order-4711`. Makes it safe to send the same write again: what came with the same key for "
     "the same user some time before (a day, unless `input.dedupe_window_s` says otherwise) counts once, "
-    "unless `input.dedupe_records` others with keys came to its partition in between.",
+    "unless `input.dedupe_records` others with keys came to its partition in between. What deletes or forgets repeats "
+    "nothing but the same kind of request: under the key of an interaction it counts.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 _IF_NONE_MATCH: Final[Json] = {

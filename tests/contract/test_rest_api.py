@@ -360,7 +360,7 @@ async def test_to_forget_a_user_is_one_record_with_the_user_as_key(client, harne
     (record,) = harness.sender.sent
     forget = parse_value(record.value)
     assert (forget.user, forget.item, forget.strength) == (user_id, "", None)
-    assert (record.key, record.headers) == (user_id.encode(), (("id", b"once:1"),))
+    assert (record.key, record.headers) == (user_id.encode(), (("id", b"once:forget"),))
 
 
 @pytest.mark.parametrize("item_id", ITEMS)
