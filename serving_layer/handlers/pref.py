@@ -66,6 +66,7 @@ def pref_of(user: str, item: str, body: bytes) -> Interaction:
 async def delete_pref(request: web.Request, user: User, item: Item) -> NoContent:
     """Take an interaction back.
 
-    It is removed in real time, and from what is learned next.
+    It is removed in real time, and from what is learned next; with `update.dialect = "oryx2"` the next model of the
+    Oryx 2 batch layer is the first without it.
     """
     return await store_one(request, Interaction(user, item, None))

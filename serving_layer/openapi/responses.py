@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from serving_layer.api.operation import Operation
 from serving_layer.openapi.components import headers
-from serving_layer.openapi.usual_refusals import KAFKA_AWAY, USUAL
+from serving_layer.openapi.usual_refusals import KAFKA_AWAY, NOBODY_FORGETS, USUAL
 
 __all__ = ["answers", "media", "named", "usual_refusals"]
 
@@ -86,6 +86,8 @@ def _answer(declared: Operation, status: int, *, usually: bool) -> dict[str, Any
     """Return a refusal: the usual one, one for reasons that the operation declares, or for either."""
     of_kafka = declared.writes and status == HTTPStatus.SERVICE_UNAVAILABLE
     own, usual = declared.refusals.get(status), KAFKA_AWAY if of_kafka else USUAL[status]
+    if declared.writes and status == HTTPStatus.NOT_IMPLEMENTED:
+        usual = NOBODY_FORGETS
     if own is None:
         return _reference(_KAFKA_NAME if of_kafka else _name(status))
     why = f"{usual.why[:-1]}; or {own}." if usually else f"{own[0].upper()}{own[1:]}."

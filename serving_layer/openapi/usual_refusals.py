@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-__all__ = ["KAFKA_AWAY", "USUAL", "Usual"]
+__all__ = ["KAFKA_AWAY", "NOBODY_FORGETS", "USUAL", "Usual"]
 
 
 class Usual(NamedTuple):
@@ -56,4 +56,8 @@ USUAL: Final = {
 }
 KAFKA_AWAY: Final = Usual(
     "Kafka does not acknowledge; the write may be stored all the same.", "no acknowledgement from Kafka within 3000 ms"
+)
+NOBODY_FORGETS: Final = Usual(
+    "Nobody would forget anything.",
+    'nothing was forgotten: with update.dialect = "oryx2" the models are those of an Oryx 2 batch layer',
 )

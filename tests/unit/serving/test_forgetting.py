@@ -74,3 +74,17 @@ async def test_several_items_under_one_key_are_all_forgotten(harness, client, wo
     world.settle(layer, epoch)
     layer.close()
     assert known(world, epoch) == set()
+
+
+@pytest.mark.parametrize("path", [f"/user/{USER}", f"/item/{ITEM}"])
+async def test_who_has_an_oryx_2_batch_layer_is_told_that_nobody_forgets(harness, client, path):
+    harness.models.tracks_input = False
+    answer = await client.delete(path, headers=KEY)
+    problem = await answer.json(content_type=None)
+    assert answer.status == 501
+    assert "Oryx 2" in problem["detail"]
+    assert "DELETE /pref/" in problem["detail"]
+    assert harness.sender.sent == []
+    # A pair it trains away, as Oryx 2's own clients expect.
+    assert (await client.delete(f"/pref/{USER}/{ITEM}")).status == 204
+    assert len(harness.sender.sent) == 1

@@ -102,6 +102,7 @@ def test_an_operation_documents_the_refusals_that_it_can_give_and_no_others():
     assert statuses("recommend") == {200, 400, 404, 406, 429, 500, 501, 503, 504}
     assert statuses("mostPopularItems") == {200, 400, 406, 429, 500, 501, 503, 504}
     assert statuses("deletePref") == {204, 400, 403, 429, 500, 503}
+    assert statuses("forgetUser") == statuses("forgetItem") == {204, 400, 403, 429, 500, 501, 503}
     assert statuses("postPref") == {204, 400, 403, 408, 413, 415, 429, 500, 503}
     assert statuses("docs") == {200, 304, 500}
 
