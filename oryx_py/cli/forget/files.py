@@ -25,6 +25,8 @@ __all__ = ["CHECKPOINTS", "Folder", "below", "folders", "forgets_of", "generatio
 CHECKPOINTS = ".checkpoints"
 """Where a host's copies of checkpoints lie beside those of generations."""
 _BATCH_ROWS = 65_536
+_ALL = np.iinfo(np.int64).max
+"""No offset is as high."""
 
 
 def below(files: Files, path: str) -> Iterator[str]:
@@ -52,26 +54,35 @@ def forgets_of(files: Files, path: str, forgotten: Forgotten) -> None:
             forgotten.add(row["partition"], row["offset"], row["kafka_ms"], row["id"])
 
 
-def rows_of(files: Files, path: str, forgotten: Forgotten) -> Held:
+def rows_of(files: Files, path: str, forgotten: Forgotten) -> tuple[Held, Held]:
     """Count a history file's rows of the subject, forgets left out; row groups that cannot have any are not read.
+
+    Returns:
+        The rows of what was done, and a user's rows without content: of these name, time and key are left, also where
+        one is an earlier forget, as nothing in them tells the two apart.
 
     Raises:
         Unreadable: it is no whole Parquet file.
     """
-    subject, held = forgotten.subject, Held()
+    subject, held, husks = forgotten.subject, Held(), Held()
     own, other = ("user", "item") if subject.kind == "user" else ("item", "user")
     # The last one is for partitions that the topic does not have.
-    limits = np.full(forgotten.partitions + 1, np.iinfo(np.int64).max)
+    limits = np.full(forgotten.partitions + 1, _ALL)
     for partition, offset in forgotten.offsets.items():
         limits[partition] = offset
-    for batch in _batches(files, path, own, subject.id, ["partition", "offset", "kafka_ms", own, other]):
-        found = batch.filter(_is(batch, own, subject.id) & ~_is(batch, other, ""))
-        if found.num_rows:
-            partitions, offsets, times = (found.column(name).to_numpy() for name in ("partition", "offset", "kafka_ms"))
-            old = offsets < limits[np.minimum(partitions, forgotten.partitions)]
-            held.add(int(times[old].max(initial=-1)), int(old.sum()))
-            held.again += int((~old).sum())
-    return held
+    for batch in _batches(files, path, own, subject.id, ["partition", "offset", "kafka_ms", "id", own, other]):
+        found = batch.filter(_is(batch, own, subject.id))
+        if not found.num_rows:
+            continue
+        partitions, offsets, times = (found.column(name).to_numpy() for name in ("partition", "offset", "kafka_ms"))
+        of_partition = limits[np.minimum(partitions, forgotten.partitions)]
+        old, empty = offsets < of_partition, _is(found, other, "")
+        keyed = found.column("id").is_valid().to_numpy(zero_copy_only=False) & (subject.kind == "user")
+        counted = (held, old & ~empty), (husks, old & empty & keyed & (of_partition < _ALL))
+        for of, rows in counted:
+            of.add(int(times[rows].max(initial=-1)), int(rows.sum()))
+        held.again += int((~old & ~empty).sum())
+    return held, husks
 
 
 def _batches(files: Files, path: str, column: str, wanted: str, columns: list[str]) -> "Iterator[pa.RecordBatch]":

@@ -42,6 +42,18 @@ class Until:
         """Of committed files of rows."""
         return self._kept("the next generation, before which the file is rewritten: `oryx batch --once` makes one now")
 
+    def husks(self, held: Held) -> str:
+        """Of rows in which nothing is left but who, when and under which key, as a later record may repeat it."""
+        window_s = self.settings.input.dedupe_window_s
+        if not window_s:
+            return self._kept(
+                "a next generation, as nothing is deduplicated (input.dedupe_window_s = 0), nor was for a stored one"
+            )
+        return self._kept(
+            f"a generation after {_day(held, window_s)}, when what came in is beyond the deduplication window "
+            f"(input.dedupe_window_s = {window_s:g}), and no stored generation's window has them any more"
+        )
+
     def rubbish(self) -> str:
         """Of files that no commit names, and of generations that are not whole."""
         return self._kept("the next run of the batch layer, which sweeps it: `oryx batch --once` does one now")
@@ -89,9 +101,13 @@ class Until:
     def _trimmed(self, held: Held, then: str, seconds: float, setting: str) -> str:
         if not self.settings.batch.trim:
             return self._kept("for ever: batch.trim = false")
-        earliest = held.newest_ms / 1000 + seconds
-        when = f"{datetime.fromtimestamp(earliest, UTC):%Y-%m-%d %H:%M} UTC" if held.newest_ms >= 0 else "some time"
-        return self._kept(f"a run of the batch layer after {when} {then} ({setting} = {seconds:g})")
+        return self._kept(f"a run of the batch layer after {_day(held, seconds)} {then} ({setting} = {seconds:g})")
 
     def _kept(self, text: str) -> str:
         return text if self.forgotten else "it is forgotten: `oryx forget` does it"
+
+
+def _day(held: Held, seconds: float) -> str:
+    """So long after the newest."""
+    earliest = held.newest_ms / 1000 + seconds
+    return f"{datetime.fromtimestamp(earliest, UTC):%Y-%m-%d %H:%M} UTC" if held.newest_ms >= 0 else "some time"

@@ -146,13 +146,17 @@ class Verifier:
             self._on_step("files of the history", number)
             end = until.history() if path in known else until.rubbish()
             try:
-                held = on_files.rows_of(self._history, path, forgotten)
+                held, husks = on_files.rows_of(self._history, path, forgotten)
             except Unreadable as trouble:
                 self._left.append(Left(self._history.uri(path), f"cannot be looked into: {trouble}", end))
             else:
                 again += held.again
                 if held.count:
                     self._left.append(Left(self._history.uri(path), f"{held.count:,} rows", end))
+                if husks.count:
+                    what = f"{husks.count:,} rows without content: name, time and key"
+                    end = until.husks(husks) if path in known else end
+                    self._left.append(Left(self._history.uri(path), what, end))
         self._again = max(self._again, again)
         self._looked_at.append(f"{len(paths):,} files of the history")
 

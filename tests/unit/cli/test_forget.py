@@ -147,9 +147,28 @@ def test_what_came_between_two_forgets_of_one_key_is_found_whether_or_not_layers
     assert place.run() is Outcome.PUBLISHED
     assert (place.newest().users.find("ann") >= 0) == ignored
     place.trim()
-    assert place.verify().proven != ignored
+    left = [left.what for left in place.verify().left if "without content" not in left.what]
+    assert bool(left) == ignored
     place.send("ann,,", id_=b"another")
     assert not place.verify().notes
+
+
+@pytest.mark.parametrize(
+    ("window_s", "words"), [(0.0, "nothing is deduplicated"), (86_400.0, "input.dedupe_window_s = 86400")]
+)
+def test_rows_of_which_name_time_and_key_are_left_are_listed(tmp_path: Path, window_s: float, words: str) -> None:
+    place = Place(tmp_path, window_s)
+    path = place.folder / "history/data/planted.parquet"
+    path.parent.mkdir(parents=True)
+    place.send("ann,,", id_=b"own")
+    told = [(HOME, -5, 9, b"mail-1", "ann", ""), (HOME, -4, 9, None, "ann", ""), (ANNAS, -3, 9, b"a", "anna", "")]
+    rows = [dict(zip(HISTORY_SCHEMA.names, (*row, None, None, None), strict=True)) for row in told]
+    pq.write_table(pa.Table.from_pylist(rows, HISTORY_SCHEMA), path)
+    (left,) = place.verify().left
+    assert left.what == "1 rows without content: name, time and key", "a forget without a key has none of these"
+    assert place.verify("anna").left == ()
+    kept = replace(Settings(), input=Input(dedupe_window_s=window_s))
+    assert words in Until(kept, forgotten=True).husks(Held(1, newest_ms=60_000))
 
 
 def test_a_users_forget_counts_in_its_own_partition_alone() -> None:
@@ -211,7 +230,7 @@ class Place(BatchWorld):
         producer.close()
 
 
-HOME = partition_of("ann", Place.PARTITIONS)
+HOME, ANNAS = (partition_of(user, Place.PARTITIONS) for user in ("ann", "anna"))
 
 
 @pytest.fixture
