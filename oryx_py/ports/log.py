@@ -71,7 +71,11 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """What became of one record sent: its place in the log, or the error (place -1 where unknown)."""
+    """What became of one record sent: its place in the log, or the error (place -1 where unknown).
+
+    A record without an error is stored, though its offset may be -1: a broker whose first answer went wrong does not
+    always tell it later.
+    """
 
     partition: int
     offset: int

@@ -62,6 +62,7 @@ class FakeLog:
         self.down = False
         self._clock = clock or SystemClock()
         self._failures: list[OryxError] = []
+        self._withheld = 0
         self._unkeyed = 0
 
     def create(self, spec: TopicSpec) -> None:
@@ -141,6 +142,18 @@ class FakeLog:
         """Have the next ``count`` records that arrive fail; they are not stored."""
         with self.changed:
             self._failures += [error or BrokerUnavailable("a failure was asked for")] * count
+
+    def withhold_offsets(self, count: int = 1) -> None:
+        """Have the next ``count`` records that producers send be stored, and these not told at which offset."""
+        with self.changed:
+            self._withheld += count
+
+    def told(self, offset: int) -> int:
+        """Return what a producer is told of this offset: -1 where a test asked for that; for who holds ``changed``."""
+        if not self._withheld:
+            return offset
+        self._withheld -= 1
+        return -1
 
     @contextmanager
     def outage(self) -> Iterator[None]:

@@ -132,7 +132,8 @@ class FakeProducer:
     def _store(self, record: Outgoing) -> Delivery:
         try:
             self._log.answering()
-            return Delivery(*self._log.store(record))
+            number, offset = self._log.store(record)
+            return Delivery(number, self._log.told(offset))
         except OryxError as error:
             self._first_failure = self._first_failure or error
             return Delivery(-1 if record.partition is None else record.partition, -1, error)

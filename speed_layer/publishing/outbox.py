@@ -9,6 +9,9 @@ from oryx_py.ports import Delivery, Outgoing, Partition, Producer
 
 __all__ = ["Interrupted", "Outbox"]
 
+_ATTEMPTS = 10
+"""How often records are sent for their places, which a broker keeps to itself after a request of unclear outcome."""
+
 
 class Interrupted(OryxError):
     """The layer is asked to stop while records wait for their acknowledgement."""
@@ -59,8 +62,16 @@ class Outbox:
             self.deliver(again)
 
     def deliver_placed(self, records: Sequence[Outgoing]) -> dict[Partition, int]:
-        """Do as `deliver`; return by topic and partition the highest offset of what was acknowledged."""
+        """Do as `deliver`; return by topic and partition the highest offset of what was acknowledged.
+
+        A record that is stored at a place nobody tells is sent again, as if it had been given up.
+
+        Raises:
+            Interrupted, OryxError: as `deliver`.
+            BrokerUnavailable: places are not told however often records are sent.
+        """
         highest: dict[Partition, int] = {}
+        unplaced = 0
         while records:
             attempt = _Attempt(records)
             for number, record in enumerate(records):
@@ -69,6 +80,11 @@ class Outbox:
             for where, offset in attempt.highest.items():
                 highest[where] = max(offset, highest.get(where, -1))
             records = attempt.failed()
+            if attempt.unplaced is not None:
+                unplaced += 1
+                if unplaced == _ATTEMPTS:
+                    raise attempt.unplaced
+                self._pause(attempt.unplaced)
         self.deliver(())
         return highest
 
@@ -117,7 +133,7 @@ class Outbox:
                 return
 
     def _pause(self, unavailable: Transient) -> None:
-        """Wait for a producer that takes nothing now, though it holds nothing: its client is being replaced."""
+        """Wait where the producer holds nothing to wait for: it takes nothing now, or has told too little."""
         if self._stopping():
             raise Interrupted("stopped before everything was sent") from unavailable
         self._settle()
@@ -146,6 +162,8 @@ class _Attempt:
         """By the number in `_sent`."""
         self.highest: dict[Partition, int] = {}
         """By topic and partition, the highest offset acknowledged, of those who were asked for."""
+        self.unplaced: BrokerUnavailable | None = None
+        """Of a record that is stored, nobody knows where."""
 
     def given_up(self, begin: int, number: int, error: OryxError) -> None:
         self._errors[begin + number] = error
@@ -153,8 +171,12 @@ class _Attempt:
     def answered(self, number: int, delivery: Delivery) -> None:
         if delivery.error is not None:
             self._errors[number] = delivery.error
+            return
+        where = self._sent[number].topic, delivery.partition
+        if delivery.offset < 0:
+            self.unplaced = BrokerUnavailable(f"Kafka does not tell where in {where[0]}[{where[1]}] it stored a record")
+            self._errors[number] = self.unplaced
         else:
-            where = self._sent[number].topic, delivery.partition
             self.highest[where] = max(delivery.offset, self.highest.get(where, -1))
 
     def failed(self) -> list[Outgoing]:

@@ -104,7 +104,9 @@ class Link:
         """Return what a report says; a failure is noted."""
         if error is None:
             self._refusal = None
-            return Delivery(message.partition(), message.offset())
+            # None where a batch is acknowledged by the answer to the one after it: its own went wrong.
+            offset = message.offset()
+            return Delivery(message.partition(), -1 if offset is None else offset)
         failure = self._translated(error, f"sending to {message.topic()}")
         with self._served:
             self._first_failure = self._first_failure or failure

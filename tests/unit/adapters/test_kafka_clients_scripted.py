@@ -30,6 +30,7 @@ class ScriptedProducer:
         self.error: KafkaError | None = None
         self._untold = False
         self.holding = False
+        self.offset = 7
         self.closed = False
         self.started.append(self)
 
@@ -39,7 +40,7 @@ class ScriptedProducer:
         with self._changed:
             if self.error is not None:
                 raise KafkaException(KafkaError(KafkaError._FATAL))
-            message = Message(topic=topic, partition=0, offset=7)
+            message = Message(topic=topic, partition=0, offset=self.offset)
             self._reports.append(lambda error=None: report(error, message))
             self._changed.notify_all()
 
@@ -128,6 +129,17 @@ def test_another_is_tried_for_until_there_is_one(
         producer.close()
     assert len(tried) == 3
     assert [one.closed for one in scripted] == [True, True, True]
+
+
+def test_a_place_that_the_broker_did_not_tell_is_no_number_of_librdkafkas(scripted: list[ScriptedProducer]) -> None:
+    """As when a request's outcome was unclear, and that of the next one said that both are stored."""
+    producer = KafkaProducer("nowhere:1", {})
+    scripted[0].offset = -1001
+    deliveries: list[Delivery] = []
+    producer.send("topic", b"", on_delivery=deliveries.append)
+    producer.flush(WAIT_S)
+    producer.close()
+    assert deliveries == [Delivery(0, -1)]
 
 
 def test_of_what_was_sent_together_a_client_that_ends_for_good_tells_all_that_it_held(

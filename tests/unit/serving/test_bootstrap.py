@@ -192,6 +192,17 @@ async def test_a_body_under_a_key_is_held_to_the_records_that_the_layers_know_ag
             assert "more than 1 lines" in await response.text()
 
 
+async def test_a_write_whose_place_kafka_keeps_to_itself_is_answered_as_stored(publisher, ports):
+    async with Running(settings(require_live=False), ports) as running:
+        publisher.publish("g1", covers={0: 0, 1: 0})
+        await until(running.is_ready)
+        publisher.log.withhold_offsets(1)
+        for tells in (False, True):
+            async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
+                assert response.status == 204
+                assert ("X-Oryx-Offset" in response.headers) is tells
+
+
 async def test_when_the_topic_gets_more_partitions_writes_are_refused_with_the_way_out(publisher, ports, monkeypatch):
     monkeypatch.setattr("serving_layer.startup.connecting.LOOK_S", 0.05)
     async with Running(settings(require_live=False), ports) as running:

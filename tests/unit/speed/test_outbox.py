@@ -159,3 +159,56 @@ def test_where_records_lie_is_said_of_those_who_are_asked_for_also_when_some_com
         producer.close()
     assert found == {("up", 0): 0, ("up", 1): 1}
     assert [record.value for record in log.topic("up").partitions[1].records] == [b"b", b"c"]
+
+
+def test_what_is_stored_at_a_place_that_is_not_told_comes_again_until_it_is() -> None:
+    """With what came after it, in its order; whoever asks for places would otherwise take them for lower ones."""
+    log = FakeLog()
+    log.create(TopicSpec("up", 2, 1, {}))
+    log.withhold_offsets(2)
+    producer, pauses = FakeProducer(log), []
+    records = [Outgoing("up", b"a", partition=0), Outgoing("up", b"b", partition=1), Outgoing("up", b"c", partition=1)]
+    try:
+        found = Outbox(producer, lambda: False, sleep=pauses.append).deliver_placed(records)
+    finally:
+        producer.close()
+    assert found == {("up", 0): 1, ("up", 1): 3}
+    assert [record.value for record in log.topic("up").partitions[1].records] == [b"b", b"c", b"b", b"c"]
+    assert len(pauses) == 1
+
+
+def test_places_that_are_never_told_are_said_in_the_end() -> None:
+    log = FakeLog()
+    log.create(TopicSpec("up", 1, 1, {}))
+    log.withhold_offsets(1000)
+    producer, pauses = FakeProducer(log), []
+    try:
+        with pytest.raises(BrokerUnavailable, match="does not tell where"):
+            Outbox(producer, lambda: False, sleep=pauses.append).deliver_placed(of(b"a"))
+    finally:
+        producer.close()
+    assert len(log.topic("up").partitions[0].records) == 10
+
+
+def test_a_stop_ends_the_asking_for_places() -> None:
+    log = FakeLog()
+    log.create(TopicSpec("up", 1, 1, {}))
+    log.withhold_offsets(1000)
+    producer = FakeProducer(log)
+    try:
+        with pytest.raises(Interrupted):
+            Outbox(producer, lambda: True, sleep=lambda _: None).deliver_placed(of(b"a"))
+    finally:
+        producer.close()
+
+
+def test_records_without_a_place_are_nobodys_concern_where_none_is_asked_for() -> None:
+    log = FakeLog()
+    log.create(TopicSpec("up", 1, 1, {}))
+    log.withhold_offsets(1)
+    producer = FakeProducer(log)
+    try:
+        Outbox(producer, lambda: False).deliver(of(b"a"))
+    finally:
+        producer.close()
+    assert len(log.topic("up").partitions[0].records) == 1
