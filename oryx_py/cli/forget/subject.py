@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
 
-import msgspec
-
+from oryx_py.cli.forget.unreadable import has_bytes, may_have_bytes
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_value
-from oryx_py.events.csv_line import split_line
 from oryx_py.messages import partition_of
 
-__all__ = ["Forgotten", "Subject", "fields_of", "may_name"]
+__all__ = ["Forgotten", "Named", "Subject", "may_name"]
+
+
+class Named(Enum):
+    """Whether a record names somebody; PERHAPS: it cannot be read, and has the bytes of the name."""
+
+    NO = 0
+    PERHAPS = 1
+    YES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,16 @@ class Subject:
         """Say whether this forgets the subject."""
         return self.of(interaction) and not (interaction.item if self.kind == "user" else interaction.user)
 
-    def named_by(self, key: bytes | None, value: bytes | None) -> bool:
+    def named_by(self, key: bytes | None, value: bytes | None) -> Named:
         """Say whether a record of the input topic names the subject, be it readable or not."""
         if self.kind == "user" and key == self.encoded:
-            return True
-        if not may_name(value, self.encoded):
-            return False
+            return Named.YES
+        if not may_have_bytes(value, self.id) and not may_have_bytes(key, self.id):
+            return Named.NO
         try:
-            return self.of(parse_value(value))
+            return Named.YES if self.of(parse_value(value)) else Named.NO
         except BadInteraction:
-            fields = fields_of(value or b"")
-            place = 0 if self.kind == "user" else 1
-            return len(fields) > place and fields[place] == self.id
+            return Named.PERHAPS if has_bytes(value, self.id) or has_bytes(key, self.id) else Named.NO
 
 
 @dataclass(slots=True)
@@ -103,17 +108,3 @@ class Forgotten:
 def may_name(value: bytes | None, wanted: bytes) -> bool:
     """Say no only where a value cannot name an ID: it neither has its bytes, nor could write it in another way."""
     return value is not None and (wanted in value or b"\\" in value or (b'"' in wanted and b'"' in value))
-
-
-def fields_of(value: bytes) -> list[str]:
-    """Return the first fields of what is no interaction, as far as there are any: some are cut off, or no UTF-8."""
-    if value[:1] == b"[":
-        try:
-            return [field if isinstance(field, str) else "" for field in msgspec.json.decode(value, type=list[object])]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return []
-    text = value.decode(errors="replace").partition("\n")[0]
-    try:
-        return split_line(text)
-    except BadInteraction:
-        return text.split(",")

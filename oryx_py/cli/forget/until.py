@@ -30,11 +30,23 @@ class Until:
         return self._trimmed(held, then, kept_s, "batch.trim_keep_s")
 
     def updates(self, held: Held) -> str:
-        """Of records of the update topic and of item states."""
+        """Of records of the update topic."""
         then = "trims the topic, below the epoch before the newest"
         return self._trimmed(held, then, self.settings.batch.trim_keep_s, "batch.trim_keep_s")
 
-    def dead_letters(self) -> str:
+    def items(self, held: Held) -> str:
+        """Of item states, trimmed by the time of an epoch, where clocks may differ by an hour."""
+        then = "trims the topic, up to an hour before the epoch before the newest"
+        return self._trimmed(held, then, self.settings.batch.trim_keep_s, "batch.trim_keep_s")
+
+    def models(self) -> str:
+        """Of models in the update topic that an Oryx 2 batch layer has made."""
+        return self._kept(
+            "the topic's own retention lets it go: Oryx 2's batch layer knows no forgets, so look yourself whether the "
+            "model has it, and its newer ones"
+        )
+
+    def dead_letters(self, _held: Held) -> str:
         """Of dead letters."""
         return self._kept("for ever: nothing trims dead letters; remove them with Kafka's own kafka-delete-records")
 

@@ -9,7 +9,7 @@
 Live data are looked at while they change: what comes or goes meanwhile may be seen or not.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oryx_py.adapters.clock import SystemClock
@@ -20,6 +20,7 @@ from oryx_py.cli.forget import topics as on_topics
 from oryx_py.cli.forget.arrays import Unreadable
 from oryx_py.cli.forget.checkpoints import checkpoint_has, manifest_of
 from oryx_py.cli.forget.files import Folder
+from oryx_py.cli.forget.finds import Finds
 from oryx_py.cli.forget.proof import Held, Left, Proof
 from oryx_py.cli.forget.subject import Forgotten, Subject
 from oryx_py.cli.forget.until import Until
@@ -86,8 +87,8 @@ class Verifier:
             on_files.forgets_of(self._history, path, forgotten)
         told = on_topics.scan_input(self._records(settings.input.topic), subject, forgotten)
         until = Until(settings, forgotten.complete)
-        self._take(settings.input.topic, "records", told, until.input)
-        self._again = sum(held.again for held in told.values())
+        self._take(settings.input.topic, told, until.input)
+        self._again = told.again(on_topics.RECORDS)
         self._look_at_topics(forgotten, until)
         known = {file.path for file in (*history.files, *history.replaced)}
         self._look_at_history(known, forgotten, until)
@@ -118,27 +119,20 @@ class Verifier:
             consumer.close()
         self._looked_at.append(f"{seen:,} records of {topic}")
 
-    def _take(self, place: str, what: str, found: Mapping[int, Held], until: Callable[[Held], str]) -> None:
-        all_ = Held(sum(held.count for held in found.values()), max((h.newest_ms for h in found.values()), default=-1))
-        if all_.count:
-            self._left.append(
-                Left(place, f"{all_.count:,} {what} (by partition {on_topics.in_words(found)})", until(all_))
-            )
+    def _take(self, place: str, finds: Finds, end: Callable[[Held], str], models: str = "") -> None:
+        for what, held, where in finds.left():
+            ends = models if what == on_topics.MODELS else end(held)
+            self._left.append(Left(place, f"{held.count:,} {what} (by partition {where})", ends))
 
     def _look_at_topics(self, forgotten: Forgotten, until: Until) -> None:
         settings, subject = self._settings, self._subject
-        for topic, what, scan, end in (
-            (settings.update.topic, "updates", on_topics.scan_updates, until.updates),
-            (settings.items.topic, "item states", on_topics.scan_items, until.updates),
-            (
-                settings.dead_letter_topic,
-                "dead letters",
-                on_topics.scan_dead_letters,
-                lambda _: until.dead_letters(),
-            ),
+        for topic, scan, end in (
+            (settings.update.topic, on_topics.scan_updates, until.updates),
+            (settings.items.topic, on_topics.scan_items, until.items),
+            (settings.dead_letter_topic, on_topics.scan_dead_letters, until.dead_letters),
         ):
             if self._admin.partitions(topic) is not None:
-                self._take(topic, what, scan(self._records(topic), subject, forgotten), end)
+                self._take(topic, scan(self._records(topic), subject, forgotten), end, until.models())
 
     def _look_at_history(self, known: set[str], forgotten: Forgotten, until: Until) -> None:
         paths, again = list(on_files.below(self._history, _DATA)), 0
