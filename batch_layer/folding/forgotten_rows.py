@@ -2,6 +2,7 @@
 
 A row that has an idempotency key keeps its place, its user and its key, since a later record may repeat it, and since
 the clock and the numbers by which repeats are told apart are made of such rows; what was done is taken out of it.
+Where nobody tells repeats apart, nothing stays of it, nor of what earlier forgets have left in such places.
 """
 
 from collections.abc import Mapping
@@ -22,11 +23,17 @@ NOBODYS_ITEM: Final = "forgotten-5f0c2a1e-6f1b-4d0c-9a53-2f6f7c1f3e8d"
 
 
 class Forgets:
-    """Collects forgets, then says what they forget; they are few."""
+    """Collects forgets, then says what they forget; they are few.
+
+    Args:
+        keeps_keys: whether rows with an idempotency key keep their places, as `FoldSettings.dedupes` says.
+    """
 
     COLUMNS: ClassVar = ["partition", "offset", "user", "item"]
+    READ: ClassVar = [*COLUMNS, "id", "strength", "timestamp_ms", "kind"]
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_keys: bool = True) -> None:
+        self._keeps_keys = keeps_keys
         self._users: dict[tuple[int, str], int] = {}
         self._items: dict[tuple[int, str], int] = {}
 
@@ -40,8 +47,8 @@ class Forgets:
 
     @property
     def items(self) -> list[str]:
-        """The same of items."""
-        return sorted({item for _, item in self._items})
+        """The same of items, and what stands for one in rows that need not stay."""
+        return sorted({item for _, item in self._items} | ({NOBODYS_ITEM} if not self._keeps_keys else set()))
 
     def add(self, rows: pa.Table) -> None:
         """Take in the forgets among these rows, none of which only repeats; `COLUMNS` are read."""
@@ -55,6 +62,11 @@ class Forgets:
         gone = self._below("user", self._users, rows) | self._below("item", self._items, rows)
         return gone & ~_empty(rows, "user") & ~_empty(rows, "item")
 
+    def due(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Bool[rows]: which rows are to be rewritten; never a forget that nothing repeats. `READ` are read."""
+        gone = self.forgotten(rows)
+        return gone if self._keeps_keys else gone | self._places(rows)
+
     def without(self, rows: pa.Table) -> pa.Table:
         """Return the rows that were not forgotten; no forgets, and nothing in their place."""
         gone = self.forgotten(rows) | _empty(rows, "user") | _empty(rows, "item")
@@ -64,11 +76,14 @@ class Forgets:
     def rewritten(self, rows: pa.Table) -> pa.Table | None:
         """Return rows of `HISTORY_SCHEMA`, and columns beyond, without what was forgotten; None where nothing was.
 
-        The fold, with and without repeats, is that of the rows as they were, as long as the forgets are kept.
+        The fold, with and without repeats where keys are kept, is that of the rows as they were, as long as the forgets
+        are kept.
         """
-        gone = self.forgotten(rows)
+        gone = self.due(rows)
         if not gone.any():
             return None
+        if not self._keeps_keys:
+            return rows.filter(pa.array(~gone))
         keyed = gone & pc.is_valid(_column(rows, "id")).to_numpy(zero_copy_only=False)
         users = self._below("user", self._users, rows)
         items = np.where(users, "", NOBODYS_ITEM)
@@ -77,6 +92,16 @@ class Forgets:
         for name in ("strength", "timestamp_ms", "kind"):
             columns[name] = pc.if_else(pa.array(keyed), pa.scalar(None, columns[name].type), columns[name])
         return pa.table(list(columns.values()), schema=rows.schema).filter(pa.array(~gone | keyed))
+
+    def _places(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Bool[rows]: which are but places of rows with a key, made by forgets of these or others before them."""
+        empty = pc.is_valid(_column(rows, "id")).to_numpy(zero_copy_only=False)
+        for name in ("strength", "timestamp_ms", "kind"):
+            empty &= pc.is_null(_column(rows, name)).to_numpy(zero_copy_only=False)
+        nobodys = pc.equal(_column(rows, "item"), pa.scalar(NOBODYS_ITEM)).to_numpy(zero_copy_only=False)
+        # A forget may look the same: it goes as well, since a later one forgets all that it does.
+        users = _empty(rows, "item") & self._below("user", self._users, rows)
+        return empty & (nobodys | users)
 
     def _below(self, name: str, forgotten: dict[tuple[int, str], int], rows: pa.Table) -> NDArray[np.bool_]:
         """Bool[rows]: whether a forget of the row's user or item comes after it, in its partition."""

@@ -77,7 +77,7 @@ class SparkEngine:
     def rewrite(self, files: Mapping[str, int], forgets: pa.Table, into: str) -> Rewritten:
         """See the port."""
         with self._working() as spark:
-            return rewrite(spark, files, forgets, into)
+            return rewrite(spark, files, forgets, into, self._recipe.fold)
 
     def merge(self, files: Mapping[str, int], rows: int, into: str, most: int) -> None:
         """See the port."""

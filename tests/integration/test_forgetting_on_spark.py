@@ -12,15 +12,25 @@ from batch_layer.spark.rows import forgetting
 from batch_layer.spark.rows.topic_reader import Source
 from batch_layer.task_files.work_folder import WorkFolder
 from oryx_py.config import Input, Model
-from tests.support.forgetting import FOLD, ForgettingContract
+from oryx_py.events import FoldSettings
+from tests.support.forgetting import FOLD, WINDOWLESS, ForgettingContract
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
 
 @pytest.fixture
 def engine(spark: SparkSession, tmp_path: Path) -> SparkEngine:
-    recipe = msgspec.structs.replace(recipe_of(Model(), "ials", Input()), fold=FOLD)
-    work = WorkFolder(tmp_path / "work")
+    return engine_by(FOLD, spark, tmp_path)
+
+
+@pytest.fixture
+def windowless(spark: SparkSession, tmp_path: Path) -> SparkEngine:
+    return engine_by(WINDOWLESS, spark, tmp_path)
+
+
+def engine_by(fold: FoldSettings, spark: SparkSession, folder: Path) -> SparkEngine:
+    recipe = msgspec.structs.replace(recipe_of(Model(), "ials", Input()), fold=fold)
+    work = WorkFolder(folder / "work")
     return SparkEngine(Source("in", "", {}), recipe, work=work, start=lambda: spark, end=lambda _: None)
 
 

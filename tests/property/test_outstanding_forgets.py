@@ -24,7 +24,7 @@ def without_forgotten(rows: Sequence[Mapping[str, Any]], fold: FoldSettings) -> 
     ignored = repeats_among(rows, fold)
     forgets = [row for row in rows if not (row["user"] and row["item"])]
     counting = [row for row in forgets if (row["partition"], row["offset"]) not in ignored]
-    return [left for row in rows if (left := left_of(row, counting)) is not None]
+    return [left for row in rows if (left := left_of(row, counting, fold)) is not None]
 
 
 def row_of(rng: random.Random) -> Any:

@@ -148,7 +148,7 @@ class SlowEngine:
         told, replaced, read, written = forgets.to_pylist(), list[str](), 0, 0
         for number, (uri, group) in enumerate(files.items()):
             rows = read_history([local_path(uri)])
-            left = [row for row in (left_of(row, told) for row in rows) if row is not None]
+            left = [row for row in (left_of(row, told, self.recipe.fold) for row in rows) if row is not None]
             if left == rows:
                 continue
             replaced.append(uri)
@@ -231,16 +231,23 @@ def _half(histories: Csr, factors: np.ndarray[Any, np.dtype[np.float32]], object
     return np.array(solved, np.float32)
 
 
-def left_of(row: Row, forgets: Sequence[Row]) -> Row | None:
+def left_of(row: Row, forgets: Sequence[Row], fold: FoldSettings) -> Row | None:
     """Return what stays of a row when these forgets, which count, are carried out: it, its husk, or nothing."""
     later = [one for one in forgets if one["partition"] == row["partition"] and one["offset"] > row["offset"]]
     of_user = any(one["user"] == row["user"] and not one["item"] for one in later)
     of_item = any(one["item"] == row["item"] and not one["user"] for one in later)
+    nothing = dict.fromkeys(("strength", "timestamp_ms", "kind"))
+    husk = (
+        row["id"] is not None
+        and row == {**row, **nothing}
+        and ((of_user and not row["item"]) or row["item"] == NOBODYS_ITEM)
+    )
+    if husk and not fold.dedupes:
+        return None
     if not row["user"] or not row["item"] or not (of_user or of_item):
         return row
-    if row["id"] is None:
+    if row["id"] is None or not fold.dedupes:
         return None
-    nothing = dict.fromkeys(("strength", "timestamp_ms", "kind"))
     return {**row, **nothing, "item": "" if of_user else NOBODYS_ITEM}
 
 

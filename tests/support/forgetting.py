@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_layer.engine import Engine
+from batch_layer.folding.forgotten_rows import NOBODYS_ITEM
 from batch_layer.folding.input_rows import HISTORY_SCHEMA
 from batch_layer.history.file_footers import day_of
 from oryx_py.events import FoldSettings
@@ -22,11 +23,12 @@ from tests.support.batch import (
     window_starts,
 )
 
-__all__ = ["FOLD", "ForgettingContract", "commits_of", "counting"]
+__all__ = ["FOLD", "WINDOWLESS", "ForgettingContract", "commits_of", "counting"]
 
 PARTITIONS = 3
 DAY_MS = 86_400_000
 FOLD = FoldSettings("implicit", dedupe_window_s=200.0, dedupe_records=25)
+WINDOWLESS = FoldSettings("implicit", dedupe_window_s=0.0)
 Row = dict[str, Any]
 
 
@@ -75,7 +77,7 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
 
 
 class ForgettingContract:
-    """Inherited by the tests of an engine, whose fixture ``engine`` folds by `FOLD`."""
+    """Inherited by the tests of an engine: ``engine`` folds by `FOLD`, ``windowless`` by `WINDOWLESS`."""
 
     def written(self, folder: Path, commits: Sequence[Sequence[Row]]) -> list[str]:
         """Files of the commits, by URI; their folder's name needs care in a URI."""
@@ -139,7 +141,7 @@ class ForgettingContract:
         )
         into = tmp_path / "a b%41=é" / "into"
         rewritten = engine.rewrite({uri: 10 + n for n, uri in enumerate(files)}, told, into.as_uri())
-        left = [[kept for row in commit if (kept := left_of(row, told.to_pylist()))] for commit in commits]
+        left = [[kept for row in commit if (kept := left_of(row, told.to_pylist(), FOLD))] for commit in commits]
         changed = [number for number in range(5) if left[number] != commits[number]]
         assert set(rewritten.replaced) == {files[number] for number in changed} != set(files)
         assert rewritten.read == sum(len(commits[number]) for number in changed)
@@ -150,6 +152,25 @@ class ForgettingContract:
             for path in paths:
                 assert {f"day={day_of(row['kafka_ms'])}" for row in read_history([path])} == {path.parent.name}
         assert slow_fold([row for each in left for row in each], FOLD) == slow_fold(rows, FOLD)
+
+    def test_where_no_repeats_are_told_apart_no_places_are_left(
+        self, engine: Engine, windowless: Engine, tmp_path: Path
+    ) -> None:
+        """Nor those that were left when they were."""
+        rows = [row for commit in commits_of(np.random.default_rng(9), 3, 60) for row in commit]
+        files = self.written(tmp_path, [rows])
+        told = engine.find_forgets(files, files, {})
+        (tmp_path / "a b%41=é").rename(tmp_path / "before")
+        husks = [husk for row in rows if (husk := left_of(row, told.to_pylist(), FOLD))]
+        files = self.written(tmp_path, [husks])
+        told = windowless.find_forgets(files, files, {})
+        rewritten = windowless.rewrite({files[0]: 1}, told, (tmp_path / "into").as_uri())
+        left = in_order(read_history(sorted((tmp_path / "into").rglob("*.parquet"))))
+        wanted = [kept for row in husks if (kept := left_of(row, told.to_pylist(), WINDOWLESS))]
+        assert left == in_order(wanted)
+        assert (rewritten.read, rewritten.rows) == (len(husks), len(wanted))
+        assert slow_fold(left, WINDOWLESS) == slow_fold(husks, WINDOWLESS)
+        assert not any(row["item"] == NOBODYS_ITEM for row in left)
 
     def test_where_nothing_is_forgotten_nothing_is_written(self, engine: Engine, tmp_path: Path) -> None:
         commits = commits_of(np.random.default_rng(8), 2, 30)

@@ -57,12 +57,12 @@ def find_forgets(
         return newest.select(*Forgets.COLUMNS).toArrow()
 
 
-def rewrite(spark: SparkSession, files: Mapping[str, int], told: pa.Table, into: str) -> Rewritten:
+def rewrite(spark: SparkSession, files: Mapping[str, int], told: pa.Table, into: str, fold: FoldSettings) -> Rewritten:
     """Write what is left of files; see `Engine.rewrite`."""
-    forgets = Forgets()
+    forgets = Forgets(keeps_keys=fold.dedupes)
     forgets.add(told)
     uris = {place(uri): uri for uri in files}
-    rows = _named(read_rows(spark, list(files)), forgets).select(*Forgets.COLUMNS, F.col(PATH).alias("path"))
+    rows = _named(read_rows(spark, list(files)), forgets).select(*Forgets.READ, F.col(PATH).alias("path"))
     hit = rows.mapInArrow(partial(_hits, forgets=forgets), from_arrow_schema(_PATHS)).distinct().toArrow()
     paths = sorted(map(str, hit.column("path").to_pylist()))
     if not paths:
@@ -79,7 +79,7 @@ def rewrite(spark: SparkSession, files: Mapping[str, int], told: pa.Table, into:
 def _hits(batches: Iterable[pa.RecordBatch], *, forgets: Forgets) -> Iterator[pa.RecordBatch]:
     """The task: the files of rows that were forgotten."""
     for batch in batches:
-        gone = pa.array(forgets.forgotten(pa.Table.from_batches([batch])))
+        gone = pa.array(forgets.due(pa.Table.from_batches([batch])))
         paths = pc.unique(batch.column("path").filter(gone))
         if len(paths):
             yield pa.RecordBatch.from_arrays([paths], schema=_PATHS)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_layer.folding.forgotten_rows import Forgets, Repeats
+from batch_layer.folding.forgotten_rows import NOBODYS_ITEM, Forgets, Repeats
 from batch_layer.folding.input_rows import HISTORY_SCHEMA
 from batch_layer.history.base_finder import BaseFinder
 from batch_layer.history.base_generation import choose, in_window, is_made_of, new_since, reached
@@ -66,6 +66,31 @@ def test_without_what_was_forgotten_the_fold_is_the_same(told: list[Any], cut: i
     assert slow_fold([*kept, *rows[cut:]], fold) == slow_fold(rows, fold)
     again = pa.Table.from_pylist(kept, HISTORY_SCHEMA)
     assert not forgets.forgotten(again).any()
+
+
+@settings(deadline=None, max_examples=100)
+@given(_TOLD, st.integers(0, 30))
+def test_where_nobody_tells_repeats_apart_nothing_stays_of_what_was_forgotten(told: list[Any], cut: int) -> None:
+    """Neither of what earlier forgets left, when it was done."""
+    fold = FoldSettings("implicit", dedupe_window_s=0.0)
+    rows = log_of(told)
+    earlier, table = Forgets(), pa.Table.from_pylist(rows[:cut], HISTORY_SCHEMA)
+    earlier.add(table)
+    husks = earlier.rewritten(table)
+    table = pa.Table.from_pylist([*(rows[:cut] if husks is None else husks.to_pylist()), *rows[cut:]], HISTORY_SCHEMA)
+    forgets = Forgets(keeps_keys=False)
+    forgets.add(table)
+    left = forgets.rewritten(table)
+    kept = table.to_pylist() if left is None else left.to_pylist()
+    assert slow_fold(kept, fold) == slow_fold(rows, fold)
+    assert not any(row["item"] == NOBODYS_ITEM for row in kept)
+    wanted = Forgets()
+    wanted.add(pa.Table.from_pylist(rows, HISTORY_SCHEMA))
+    for row in kept:
+        if row["item"] and row["user"]:
+            place = pa.Table.from_pylist([row], HISTORY_SCHEMA)
+            assert not wanted.forgotten(place).any()
+        assert row in rows, "no row is there that nobody sent"
 
 
 @pytest.fixture
@@ -144,6 +169,27 @@ def test_rows_that_could_not_be_written_anew_leave_nothing_to_be_swept(
     assert files_below(world) == {file.path for file in world.history.read().files}
     take_in(world)
     assert [commit.kind for commit in world.history.commits()] == ["input", "input", "rewrite"]
+
+
+@pytest.mark.parametrize("window_s", [0.0, 86_400.0])
+def test_rows_with_a_key_leave_their_places_only_where_repeats_are_told_apart(
+    world: BatchWorld, window_s: float
+) -> None:
+    """Also those that were left before, when the window is closed."""
+    for number, value in enumerate(("ann,tea,1", "ann,jam,1", "bob,jam,1", "bob,tea,1")):
+        world.send(value, id_=b"mail %d" % number)
+    world.run()
+    world.send("ann,,", ",jam,", id_=b"forget")
+    take_in(world)
+    assert len([row for row in world.rows() if row["user"]]) == 5
+    fold = msgspec.structs.replace(world.recipe.fold, dedupe_window_s=window_s)
+    world.use(msgspec.structs.replace(world.recipe, fold=fold))
+    world.send("cid,tea,1", "cid,egg,1", id_=b"more")
+    world.send("cid,,", id_=b"another")
+    take_in(world)
+    assert pairs_of(world.newest()) == {"bob": {"tea": 1.0}}
+    left = sorted((row["user"], row["item"]) for row in world.rows() if row["user"])
+    assert (left == [("ann", ""), ("bob", "tea"), ("cid", "")]) == (window_s == 0)
 
 
 def test_a_forget_that_only_repeats_an_earlier_one_forgets_nothing(world: BatchWorld) -> None:

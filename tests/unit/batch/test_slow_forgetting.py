@@ -5,14 +5,24 @@ import pytest
 
 from batch_layer.recipe import recipe_of
 from oryx_py.config import Input, Model
+from oryx_py.events import FoldSettings
 from oryx_py.testing.fake_log import FakeLog
 from tests.support.batch import SlowEngine
-from tests.support.forgetting import FOLD, ForgettingContract
+from tests.support.forgetting import FOLD, WINDOWLESS, ForgettingContract
 
 
 @pytest.fixture
 def engine() -> SlowEngine:
-    return SlowEngine(FakeLog(), "in", msgspec.structs.replace(recipe_of(Model(), "slow", Input()), fold=FOLD))
+    return engine_by(FOLD)
+
+
+@pytest.fixture
+def windowless() -> SlowEngine:
+    return engine_by(WINDOWLESS)
+
+
+def engine_by(fold: FoldSettings) -> SlowEngine:
+    return SlowEngine(FakeLog(), "in", msgspec.structs.replace(recipe_of(Model(), "slow", Input()), fold=fold))
 
 
 class TestSlowForgetting(ForgettingContract):
