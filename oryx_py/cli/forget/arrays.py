@@ -1,6 +1,7 @@
 """NumPy's arrays in files of any `Files`, read in pieces: whether an ID or a number is in one."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from oryx_py.errors import OryxError
 from oryx_py.model.ids.id_table import id_files
 from oryx_py.ports.files import Files
 
-__all__ = ["Unreadable", "list_has", "numbers_have", "row_of"]
+__all__ = ["Unreadable", "ids_at", "list_has", "numbers_at", "numbers_have", "row_of", "rows_with"]
 
 _HEADER_BYTES = 4096
 _AT_ONCE = 65_536
@@ -54,6 +55,15 @@ def list_has(files: Files, offsets: str, data: str, wanted: str) -> bool:
     Raises:
         Unreadable: a file is missing or damaged.
     """
+    return next(rows_with(files, offsets, data, wanted), None) is not None
+
+
+def rows_with(files: Files, offsets: str, data: str, wanted: str) -> Iterator[NDArray[np.int64]]:
+    """Iterate over the rows of such a list that are this ID, ascending: as many of some that lie together, never none.
+
+    Raises:
+        Unreadable: a file is missing or damaged.
+    """
     encoded = wanted.encode()
     try:
         count, first = _array(files, offsets, np.dtype(np.int64))
@@ -61,12 +71,45 @@ def list_has(files: Files, offsets: str, data: str, wanted: str) -> bool:
         for at in range(0, count - 1, _AT_ONCE):
             cuts = _numbers(files, offsets, first, np.dtype(np.int64), at, min(_AT_ONCE, count - 1 - at) + 1)
             text = _read(files, data, start + int(cuts[0]), int(cuts[-1] - cuts[0]))
-            begins = (cuts[:-1] - cuts[0])[np.diff(cuts) == len(encoded)]
-            if any(text.startswith(encoded, begin) for begin in begins.tolist()):
-                return True
+            begins, longs = cuts[:-1] - cuts[0], np.flatnonzero(np.diff(cuts) == len(encoded))
+            rows = [row for row in longs.tolist() if text.startswith(encoded, int(begins[row]))]
+            if rows:
+                yield np.array(rows, np.int64) + at
     except ValueError as error:
         raise Unreadable(f"{files.uri(offsets)}: {error}") from error
-    return False
+
+
+def ids_at(files: Files, offsets: str, data: str, rows: NDArray[np.int64]) -> list[str]:
+    """Return the IDs in ascending rows of such a list, which lie together.
+
+    Raises:
+        Unreadable: a file is missing or damaged.
+    """
+    try:
+        _, first = _array(files, offsets, np.dtype(np.int64))
+        _, start = _array(files, data, np.dtype(np.uint8))
+        low, high = int(rows[0]), int(rows[-1])
+        cuts = _numbers(files, offsets, first, np.dtype(np.int64), low, high - low + 2)
+        text = _read(files, data, start + int(cuts[0]), int(cuts[-1] - cuts[0]))
+        cuts = cuts - cuts[0]
+        return [text[cuts[row - low] : cuts[row - low + 1]].decode() for row in rows.tolist()]
+    except ValueError as error:
+        raise Unreadable(f"{files.uri(offsets)}: {error}") from error
+
+
+def numbers_at(files: Files, path: str, dtype: type[np.integer[Any]], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the numbers in ascending rows of an array of one dimension, which lie together.
+
+    Raises:
+        Unreadable: it is missing or damaged.
+    """
+    try:
+        _, first = _array(files, path, np.dtype(dtype))
+        low, high = int(rows[0]), int(rows[-1])
+        found = _numbers(files, path, first, np.dtype(dtype), low, high - low + 1)
+    except ValueError as error:
+        raise Unreadable(f"{files.uri(path)}: {error}") from error
+    return found[rows - low]
 
 
 def numbers_have(files: Files, path: str, dtype: type[np.integer[Any]], wanted: int) -> bool:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from oryx_py.cli.forget.arrays import list_has, numbers_have, row_of
+from oryx_py.cli.forget.arrays import ids_at, list_has, numbers_at, numbers_have, row_of, rows_with
 from oryx_py.cli.forget.files import Folder
 from oryx_py.cli.forget.subject import Forgotten
 from oryx_py.errors import OryxError
+from oryx_py.messages import partition_of
 from oryx_py.model.checkpoints.checkpoint_files import CheckpointManifest, decode_checkpoint
 from oryx_py.model.generations.manifest import MANIFEST
 from oryx_py.ports.files import Files
@@ -44,9 +45,7 @@ def checkpoint_has(
     """
     subject, path = forgotten.subject, folder.path
     side = f"{subject.kind}s"
-    states = f"{path}/states.{side}"
-    has_states = f"states.{side}.offsets.npy" in manifest.files and not again
-    if has_states and list_has(files, f"{states}.offsets.npy", f"{states}.bytes.npy", subject.id):
+    if f"states.{side}.offsets.npy" in manifest.files and _has_states(files, path, forgotten, again=again):
         return "its ID among the states of items, and vectors in these unless the forget was heard"
     # Of a partition that it does not have, it has no users.
     elsewhere = {p: _ALL for p in forgotten.offsets if p not in manifest.covered.input}
@@ -61,3 +60,20 @@ def checkpoint_has(
     places = (pairs, (f"{side}.vectors.handles", np.int64))
     changed = row >= 0 and any(numbers_have(files, f"{path}/{name}.npy", kind, row) for name, kind in places)
     return f"what changed of the {subject.kind} since the generation" if changed else ""
+
+
+def _has_states(files: Files, path: str, forgotten: Forgotten, *, again: bool) -> bool:
+    """Whether users' states of items name it; where something came since, those from before the forget alone count."""
+    subject = forgotten.subject
+    names = {
+        side: (f"{path}/states.{side}.offsets.npy", f"{path}/states.{side}.bytes.npy") for side in ("users", "items")
+    }
+    for rows in rows_with(files, *names[f"{subject.kind}s"], subject.id):
+        if not again:
+            return True
+        inputs = numbers_at(files, f"{path}/states.inputs.npy", np.int64, rows).tolist()
+        users = [subject.id] * len(rows) if subject.kind == "user" else ids_at(files, *names["users"], rows)
+        homes = (partition_of(user, forgotten.partitions) for user in users)
+        if any(forgotten.is_old(home, offset) for home, offset in zip(homes, inputs, strict=True)):
+            return True
+    return False

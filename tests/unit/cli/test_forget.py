@@ -585,6 +585,20 @@ def test_one_of_several_checkpoints_is_asked_for_its_own_partitions_alone(place:
     path = checkpoint(place, "0000000002-b", 0, of=elsewhere, states=said)
     (left,) = [left for left in place.verify().left if path.name in left.place]
     assert "among the states of items" in left.what
+    for kind, id_, user in (("user", "ann", "ann"), ("item", "new", "bob")):
+        place.send(f"{user},new,1")
+        if kind == "item":
+            place.send(",new,", "bob,new,1")
+        proof = place.verify(id_, kind)
+        assert proof.again == 1
+        assert [left.what for left in proof.left if path.name in left.place] == [left.what], "what came since is newer"
+    shutil.rmtree(path)
+    ends = place.verify("new", "item").forgotten
+    newer = np.full(1, 1 + max(ends.values()), np.int64)
+    said = StateRows(["new"], ["ann"], zeros, newer, np.ones(1), np.ones((1, k), np.float32))
+    path = checkpoint(place, "0000000002-b", 0, of=elsewhere, states=said)
+    for id_, kind in (("ann", "user"), ("new", "item")):
+        assert not [left for left in place.verify(id_, kind).left if "states" in left.what]
     home = {partition_of("bob", place.PARTITIONS)}
     path = checkpoint(place, "0000000002-c", 10**6, Interaction("bob", "tea", 1.0), of=home)
     (left,) = [left for left in place.verify("tea", "item").left if path.name in left.place]
