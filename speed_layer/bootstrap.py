@@ -24,10 +24,10 @@ from oryx_py.ports import Clock, Consumer, Producer, TopicAdmin
 from oryx_py.ports.membership import Membership
 from oryx_py.runtime.garbage import settle
 from oryx_py.runtime.health import serve_health
-from oryx_py.runtime.partition_counts import PartitionCounts
 from oryx_py.runtime.restored import Together
 from oryx_py.runtime.stopping import Stopping
-from oryx_py.runtime.topics import partitions_of
+from oryx_py.runtime.topic_watch import TopicWatch
+from oryx_py.runtime.topics import identify, partitions_of
 from speed_layer.assembly import assemble
 from speed_layer.checkpoints.checkpointing import Checkpointing
 from speed_layer.checkpoints.forking import forked
@@ -127,21 +127,21 @@ def run(settings: Settings, stopping: Stopping) -> int:
         host, port = settings.speed.metrics_host, settings.speed.metrics_port
         health = serve_health("speed", host, port, ready=layer.waiting_for, registry=registry)
         undo.callback(health.close)
-        counts = None
+        watch = None
         if settings.update.dialect == "oryx":
             topic = settings.input.topic
-            partitions = _patiently(lambda: partitions_of(admin, topic), clock, stopping)
-            if partitions is None:
+            found = _patiently(lambda: identify(admin, [topic]), clock, stopping)
+            if found is None:
                 return 0
-            counts = PartitionCounts(admin, {topic: partitions}, clock)
-            undo.callback(counts.close)
+            watch = TopicWatch(admin, found.topics, clock)
+            undo.callback(watch.close)
         settle()
         log.info("speed_started", waiting_for=layer.waiting_for(), registry=settings.registry_uri)
         try:
             while not stopping.requested:
                 layer.step(IDLE_S)
-                if counts is not None:
-                    counts.check()
+                if watch is not None:
+                    watch.check()
         except Interrupted:
             log.warning("stopped_before_all_was_acknowledged")
     return 0

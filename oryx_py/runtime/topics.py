@@ -6,7 +6,7 @@ from oryx_py.errors import LogGap, TopicsChanged
 from oryx_py.model.epochs.registry import TopicIdentity, TopicsIdentity
 from oryx_py.ports import TopicAdmin
 
-__all__ = ["check_end", "check_identity", "count_changed", "identify", "partitions_of"]
+__all__ = ["check_end", "check_identity", "difference", "identify", "partitions_of"]
 
 MIGRATION = (
     "its users are elsewhere now, and Kafka takes no partitions back: stop the layers, and go over to new topics with "
@@ -47,17 +47,17 @@ def check_identity(recorded: TopicsIdentity | None, found: TopicsIdentity) -> No
         raise TopicsChanged(f"this is cluster {found.cluster_id}, the store belongs to {recorded.cluster_id}: {REMEDY}")
     for topic, now in found.topics.items():
         before = recorded.topics.get(topic)
-        if before is None:
-            continue
-        if before.partitions != now.partitions:
-            raise TopicsChanged(count_changed(topic, now.partitions, before.partitions))
-        if before.id != now.id:
-            raise TopicsChanged(f"topic {topic} was created anew since the store was begun: {REMEDY}")
+        if before is not None and (trouble := difference(topic, before, now)):
+            raise TopicsChanged(trouble)
 
 
-def count_changed(topic: str, now: int, before: int) -> str:
-    """Say that a topic has another number of partitions, and what to do."""
-    return f"topic {topic} has {now} partitions, it had {before}: {MIGRATION}"
+def difference(topic: str, before: TopicIdentity, now: TopicIdentity) -> str | None:
+    """Say that a topic has another number of partitions, or is another, and what to do; None where it is the same."""
+    if before.partitions != now.partitions:
+        return f"topic {topic} has {now.partitions} partitions, it had {before.partitions}: {MIGRATION}"
+    if before.id != now.id:
+        return f"topic {topic} was created anew since the store was begun: {REMEDY}"
+    return None
 
 
 def check_end(topic: str, end: Mapping[int, int], *reached: Mapping[int, int]) -> None:

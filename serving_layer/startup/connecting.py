@@ -1,14 +1,16 @@
 """From a layer that listens to one that follows the topics and takes writes, as soon as Kafka answers."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
 from oryx_py.adapters.async_producer import AsyncProducer
 from oryx_py.config import Settings
-from oryx_py.errors import Transient
+from oryx_py.errors import OryxError, Transient
 from oryx_py.messages.partitions import homes_of
-from oryx_py.runtime.partition_counts import LOOK_S, changed_count
+from oryx_py.model.epochs.registry import TopicIdentity
+from oryx_py.runtime.topic_watch import LOOK_S, changed_topic
 from oryx_py.runtime.topics import check_identity, identify
 from serving_layer.following.follow_settings import FollowSettings
 from serving_layer.following.model_manager import ModelManager
@@ -28,9 +30,10 @@ _RETRY_S = 1.0
 async def connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: Metrics) -> None:
     """Follow the topics and take writes, as soon as Kafka answers and the topics are those of the store.
 
-    Goes on to look whether they stay so: another count of partitions would put users where nobody has their histories.
+    Goes on to look whether they stay so: another count of partitions would put users where nobody has their histories,
+    and what another topic of the name is sent lies at offsets that have been read.
     """
-    follow = await _follow_settings(settings, ports, awaited)
+    follow, input_topic = await _follow_settings(settings, ports, awaited)
     source = open_source(
         settings,
         follow,
@@ -59,26 +62,28 @@ async def connect(settings: Settings, ports: Ports, awaited: Awaited, metrics: M
     pinned = PinnedSender(sender, topic, partitions)
     awaited.connect(models, pinned, partitions)
     while True:
-        pinned.trouble = awaited.models.trouble = await asyncio.to_thread(
-            changed_count, ports.admin, {topic: partitions}
-        )
+        with suppress(OryxError):  # without an answer, what was found before holds
+            pinned.trouble = awaited.models.trouble = await asyncio.to_thread(
+                changed_topic, ports.admin, {topic: input_topic}
+            )
         await asyncio.sleep(LOOK_S)
 
 
-async def _follow_settings(settings: Settings, ports: Ports, awaited: Awaited) -> FollowSettings:
-    """Look at the topics, as soon as the broker answers."""
+async def _follow_settings(settings: Settings, ports: Ports, awaited: Awaited) -> tuple[FollowSettings, TopicIdentity]:
+    """Look at the topics, as soon as the broker answers; return what is followed, and what the input topic is."""
 
-    def look() -> FollowSettings:
+    def look() -> tuple[FollowSettings, TopicIdentity]:
         found = identify(ports.admin, [settings.input.topic, settings.update.topic])
         if settings.update.dialect == "oryx":  # else the registry, if there is one, is of other topics
             check_identity(ports.registry.read().topics, found)
-        return FollowSettings(
+        follow = FollowSettings(
             update_topic=settings.update.topic,
             update_partitions=found.topics[settings.update.topic].partitions,
             input_partitions=found.topics[settings.input.topic].partitions,
             require_live=settings.serving.require_live,
             patience_s=settings.serving.epoch_patience_s,
         )
+        return follow, found.topics[settings.input.topic]
 
     while True:
         try:

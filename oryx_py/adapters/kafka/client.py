@@ -56,6 +56,12 @@ _SHARED: Final[dict[str, Any]] = {
     "log.connection.close": False,  # brokers close idle connections; nobody needs to act
 }
 
+_FIXED: Final[dict[str, Any]] = {
+    # Brokers may make topics for whoever asks: one that was deleted would come back by itself, with the broker's
+    # defaults, and take what is sent as if nothing were missing.
+    "allow.auto.create.topics": False,
+}
+
 _REFUSED: Final = frozenset({
     KafkaError._AUTHENTICATION,
     KafkaError._SSL,
@@ -95,6 +101,7 @@ def configuration(
     Raises:
         ConfigError: ``client`` has a property that the project's guarantees rest on.
     """
+    fixed = {**_FIXED, **fixed}
     for name in fixed.keys() & client.keys():
         if client[name].lower() != str(fixed[name]).lower():
             raise ConfigError(f"kafka.client: remove {name!r}; this project needs it to be {fixed[name]!r}")

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from oryx_py.adapters.kafka.admin import KafkaAdmin
 from oryx_py.adapters.kafka.client import LOG, configuration, translate, until_answered
+from oryx_py.adapters.kafka.producer import KafkaProducer
 from oryx_py.errors import (
     BrokerUnavailable,
     ConfigError,
@@ -31,6 +32,19 @@ def test_the_user_tunes_but_does_not_break() -> None:
         with pytest.raises(ConfigError, match=name):
             configuration("host:1", {name: value}, tuned={}, fixed={"acks": "all", "y": True})
     assert configuration("host:1", {"y": "TRUE"}, tuned={}, fixed={"y": True})["y"] is True
+
+
+def test_a_topic_that_is_not_there_is_not_made_by_sending_to_it() -> None:
+    """Whatever the broker allows, as this one of librdkafka's own does: it would have that broker's defaults."""
+    producer = KafkaProducer(
+        "nowhere:1", {"test.mock.num.brokers": "1", "topic.metadata.propagation.max.ms": "100"}, delivery_timeout_s=30.0
+    )
+    producer.send("absent", b"")
+    with pytest.raises(TopicsChanged):
+        producer.flush(60.0)
+    producer.close()
+    with pytest.raises(ConfigError, match=r"allow\.auto\.create\.topics"):
+        KafkaProducer("nowhere:1", {"allow.auto.create.topics": "true"})
 
 
 @pytest.mark.parametrize(

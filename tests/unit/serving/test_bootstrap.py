@@ -11,8 +11,9 @@ import pytest
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.config import Settings
 from oryx_py.config.groups import Api, Input, Serving, Update
-from oryx_py.errors import ConfigError, TopicsChanged
+from oryx_py.errors import BrokerUnavailable, ConfigError, TopicsChanged
 from oryx_py.messages import Progress, UserVector
+from oryx_py.ports import TopicSpec
 from oryx_py.runtime.stopping import Stopping
 from oryx_py.testing.fake_broker import PartitionLog
 from oryx_py.testing.fake_log import FakeConsumer, FakeProducer
@@ -218,6 +219,34 @@ async def test_when_the_topic_gets_more_partitions_writes_are_refused_with_the_w
             assert "oryx history export" in await response.text()
         assert not any(publisher.log.partition("in", partition).records for partition in range(3))
         assert (await running.get("/recommend/user-1"))[0] != 503, "reads go on"
+
+
+async def test_when_the_topic_is_created_anew_writes_are_refused_with_the_way_out(publisher, ports, monkeypatch):
+    """Its offsets mean something else, and it may have nothing of what the old one had."""
+    monkeypatch.setattr("serving_layer.startup.connecting.LOOK_S", 0.05)
+    async with Running(settings(require_live=False), ports) as running:
+        publisher.publish("g1", covers={0: 0, 1: 0})
+        await until(running.is_ready)
+        partitions = len(publisher.log.topic("in").partitions)
+        publisher.log.delete("in")
+        async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
+            assert response.status == 503
+        publisher.admin.create(TopicSpec("in", partitions, 1, {}))
+        await until(lambda: is_not_ready(running))
+        async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
+            assert response.status == 503
+            assert "topic in was created anew" in await response.text()
+        looks = []
+
+        def away(topic):
+            looks.append(topic)
+            raise BrokerUnavailable("no answer")
+
+        monkeypatch.setattr(publisher.admin, "partitions", away)
+        await until(lambda: len(looks) > 2)
+        async with running.session.post(f"{running.url}/pref/new/a", data="2") as response:
+            assert "topic in was created anew" in await response.text(), "no answer takes nothing back"
+        assert not any(publisher.log.partition("in", partition).records for partition in range(partitions))
 
 
 async def is_not_ready(running):
