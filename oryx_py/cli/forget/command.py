@@ -39,7 +39,8 @@ def forget(
     every generation and this host's copies of them, for exactly this ID. It
     lists each place that still has something from before the forget, and until
     when. Only the forget itself stays: that is how an old copy of the data is
-    kept from coming back. Ends with 0 if nothing has it, else with 1.
+    kept from coming back. Ends with 0 if nothing has it, else with 1. What it
+    cannot look into (logs, other hosts, backups) it names.
 
     Examples:
 
@@ -117,3 +118,4 @@ def _show(screen: "Screen", proof: "Proof", *, as_json: bool) -> None:
     else:
         screen.line(f"{len(proof.left)} places still have {name} ({at}{again})")
     screen.note(f"looked at {', '.join(proof.looked_at)}")
+    screen.note(f"not looked into: {'; '.join(proof.not_looked_into)}")

@@ -30,7 +30,8 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome; ``forgotten`` by input partition the offset of the newest forget; ``looked_at`` in words.
+    """The outcome; ``forgotten`` by input partition the offset of the newest forget; ``looked_at`` in words,
+    and ``not_looked_into``, of which nothing is proven.
 
     ``again``: records since the forget, by which it was learned anew. ``proven``: it was forgotten or never known, and
     nothing has it.
@@ -43,4 +44,5 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[Left, ...]
     again: int
     looked_at: tuple[str, ...]
+    not_looked_into: tuple[str, ...]
     notes: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from oryx_py.cli.forget import files as on_files
 from oryx_py.cli.forget import topics as on_topics
 from oryx_py.cli.forget.arrays import Unreadable
 from oryx_py.cli.forget.checkpoints import checkpoint_has, manifest_of
+from oryx_py.cli.forget.elsewhere import not_looked_into
 from oryx_py.cli.forget.files import Folder
 from oryx_py.cli.forget.finds import Finds
 from oryx_py.cli.forget.proof import Held, Left, Proof
@@ -101,7 +102,8 @@ class Verifier:
             left=tuple(self._left),
             again=self._again,
             looked_at=tuple(self._looked_at),
-            notes=(*_notes(forgotten), *_elsewhere(settings)),
+            not_looked_into=not_looked_into(settings),
+            notes=_notes(forgotten),
         )
 
     def _records(self, topic: str) -> Iterator[Record]:
@@ -251,13 +253,6 @@ def _notes(forgotten: Forgotten) -> tuple[str, ...]:
     if missing:
         return (f"input partitions {', '.join(map(str, missing))} have no forget of this item: forget it again",)
     return ()
-
-
-def _elsewhere(settings: Settings) -> tuple[str, ...]:
-    """What cannot be looked into from here."""
-    if settings.batch.spark_master.startswith("local"):
-        return ()
-    return ("what Spark keeps in the local directories of executors, until its application ends, was not looked into",)
 
 
 def _spilled_to(settings: Settings) -> list[Path]:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,18 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.file_systems.local_files import LocalFiles
 from oryx_py.adapters.places import work_of
 from oryx_py.cli.forget.arrays import Unreadable, list_has, numbers_have, row_of
+from oryx_py.cli.forget.command import _show
+from oryx_py.cli.forget.elsewhere import not_looked_into
 from oryx_py.cli.forget.proof import Held, Proof
 from oryx_py.cli.forget.subject import Forgotten, Named, Subject, may_name
 from oryx_py.cli.forget.topics import scan_items
 from oryx_py.cli.forget.until import Until
 from oryx_py.cli.forget.verifying import Verifier
 from oryx_py.cli.main import app
+from oryx_py.cli.screen import Screen
 from oryx_py.config import Settings, load
 from oryx_py.config.groups import Batch, Input
+from oryx_py.config.groups import Update as Updates
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_value
 from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode, partition_of
@@ -503,10 +508,31 @@ def test_where_spark_spills_by_the_users_settings_is_looked_at_and_where_executo
     place.settings = replace(place.settings, batch=batch)
     (left,) = place.verify().left
     assert left.place == str(theirs / "spark-1")
-    assert place.verify().notes == ()
+    assert "executors" not in " ".join(place.verify().not_looked_into)
     place.settings = replace(place.settings, batch=replace(batch, spark={}, spark_master="yarn"))
-    (note,) = place.verify().notes
-    assert "local directories of executors" in note
+    assert "local directories of executors" in " ".join(place.verify().not_looked_into)
+
+
+def test_what_is_not_looked_into_is_said_also_where_all_is_proven() -> None:
+    of = Settings(update=Updates(dialect="oryx2"))
+    proof = Proof(
+        kind="user",
+        id="ann",
+        proven=True,
+        forgotten={0: 1},
+        left=(),
+        again=0,
+        looked_at=("all",),
+        not_looked_into=not_looked_into(of),
+    )
+    out, err = StringIO(), StringIO()
+    _show(Screen(out, err), proof, as_json=False)
+    assert out.getvalue().startswith("proven")
+    (line,) = [line for line in err.getvalue().splitlines() if line.startswith("not looked into: ")]
+    for words in ("logs", "segments of Kafka", "other hosts", "backups", "Oryx 2's batch layer"):
+        assert words in line
+    _show(Screen(out, err), proof, as_json=True)
+    assert json.loads(out.getvalue().splitlines()[-1])["not_looked_into"] == list(proof.not_looked_into)
 
 
 def test_a_folder_that_nobody_knows_proves_nothing(place: Place) -> None:
