@@ -9,18 +9,13 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
-from oryx_py.adapters.kafka.client import LOG, refuses_us, translate
+from oryx_py.adapters.kafka.client import LOG, translate
+from oryx_py.adapters.kafka.standing import Standing
 from oryx_py.errors import BrokerUnavailable, OryxError
 from oryx_py.ports import Delivery, Outgoing
 
 __all__ = ["Link", "Report"]
 
-_SYMPTOMS: Final = frozenset({
-    KafkaError._FATAL,
-    KafkaError._MSG_TIMED_OUT,
-    KafkaError._PURGE_INFLIGHT,
-    KafkaError._PURGE_QUEUE,
-})  # fmt: skip
 _POLL_S: Final = 0.1  # only how soon ``close`` is noticed: what arrives wakes the thread
 _PURGE_S: Final = 5.0
 _RESTART_S: Final = 1.0  # between two clients that both failed for good
@@ -46,9 +41,10 @@ class Link:
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self._configuration = {**configuration, "error_cb": self._on_client_error}
-        self._served = threading.Condition()  # notified when callbacks have returned; guards _first_failure
+        self._served = threading.Condition()  # notified when callbacks have returned; guards _first_failure and _failed
         self._first_failure: OryxError | None = None  # since the last one taken
-        self._refusal: KafkaError | None = None  # the reason behind the time-outs that follow it
+        self._sent = self._failed = False  # since a wait has found that all reports had returned
+        self._standing = Standing()
         self._failed_for_good = False
         self._closing = threading.Event()
         self._client = self._new_client()
@@ -67,6 +63,11 @@ class Link:
         """
         if self._closing.is_set():
             raise BrokerUnavailable("this producer is closed")
+        queued = self._queue(records, report)
+        self._sent = self._sent or bool(queued)
+        return queued
+
+    def _queue(self, records: Sequence[Outgoing], report: Report) -> int:
         produce, number = self._client.produce, 0
         try:
             for number, record in enumerate(records):
@@ -78,13 +79,13 @@ class Link:
             return number
         except KafkaException as error:
             if not number:
-                raise self._translated(error, f"sending to {records[0].topic}") from error
+                raise self._standing.explained(error, f"sending to {records[0].topic}") from error
             return number
         except RuntimeError as error:  # the client was closed in this very moment
             if not number:
-                refusal = self._refusal
-                if refusal is not None and not self._closing.is_set():
-                    raise translate(refusal, f"sending to {records[0].topic}") from error
+                reason = self._standing.reason(f"sending to {records[0].topic}")
+                if reason is not None and not self._closing.is_set():
+                    raise reason from error
                 raise BrokerUnavailable("this producer is closed") from error
             return number
         return len(records)
@@ -92,7 +93,13 @@ class Link:
     def wait(self, timeout_s: float) -> bool:
         """Wait until all reports have returned; False when the time is up."""
         with self._served:
-            return self._served.wait_for(lambda: not len(self._client), timeout_s)
+            if not self._served.wait_for(lambda: not len(self._client), timeout_s):
+                return False
+            # Where failures alone are reported, nothing else says that records were acknowledged.
+            if self._sent and not self._failed:
+                self._standing.let_in()
+            self._sent = self._failed = False
+            return True
 
     def take_failure(self) -> OryxError | None:
         """Return the first failure since the last call."""
@@ -103,13 +110,13 @@ class Link:
     def delivery(self, error: KafkaError | None, message: Any) -> Delivery:
         """Return what a report says; a failure is noted."""
         if error is None:
-            self._refusal = None
+            self._standing.let_in()
             # None where a batch is acknowledged by the answer to the one after it: its own went wrong.
             offset = message.offset()
             return Delivery(message.partition(), -1 if offset is None else offset)
-        failure = self._translated(error, f"sending to {message.topic()}")
+        failure = self._standing.explained(error, f"sending to {message.topic()}")
         with self._served:
-            self._first_failure = self._first_failure or failure
+            self._first_failure, self._failed = self._first_failure or failure, True
         partition = message.partition()
         return Delivery(-1 if partition is None else partition, -1, failure)
 
@@ -157,6 +164,7 @@ class Link:
             self._poll(client)
         client.close()
         with self._served:
+            self._failed = True  # also what could not be reported in time
             self._served.notify_all()
 
     def _poll(self, client: Client) -> int:
@@ -169,14 +177,7 @@ class Link:
 
     def _on_client_error(self, error: KafkaError) -> None:
         """Take errors that belong to no record; those of connections are librdkafka's to retry."""
-        if refuses_us(error):
-            self._refusal = error
+        self._standing.take(error)
         if error.fatal():
             LOG.error("the Kafka producer starts anew: %s", error.str())
             self._failed_for_good = True
-
-    def _translated(self, error: KafkaError | KafkaException, doing: str) -> OryxError:
-        reason = error.args[0] if isinstance(error, KafkaException) else error
-        if self._refusal is not None and reason.code() in _SYMPTOMS:
-            return translate(self._refusal, doing)
-        return translate(error, doing)

@@ -1,8 +1,8 @@
 """What Kafka does seldom and a stand-in for librdkafka at once: clients that end for good, headers nobody can read."""
 
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,7 +25,8 @@ class ScriptedProducer:
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         self.on_error = configuration["error_cb"]
-        self._reports: list[Callable[..., object]] = []
+        self._tells_successes = not configuration["delivery.report.only.error"]
+        self._reports: list[tuple[Callable[[KafkaError | None], object], KafkaError | None]] = []
         self._changed = threading.Condition()
         self.error: KafkaError | None = None
         self._untold = False
@@ -41,7 +42,7 @@ class ScriptedProducer:
             if self.error is not None:
                 raise KafkaException(KafkaError(KafkaError._FATAL))
             message = Message(topic=topic, partition=0, offset=self.offset)
-            self._reports.append(lambda error=None: report(error, message))
+            self._reports.append((lambda error: report(error, message), None))
             self._changed.notify_all()
 
     def poll(self, timeout: float) -> int:
@@ -52,8 +53,9 @@ class ScriptedProducer:
                 assert self.error is not None
                 raise KafkaException(self.error)
             reports = [] if self.holding else self._reports[:]
-        for report in reports:
-            report()
+        told = [(report, error) for report, error in reports if error is not None or self._tells_successes]
+        for report, error in told:
+            report(error)
         with self._changed:
             del self._reports[: len(reports)]
         return len(reports)
@@ -66,10 +68,14 @@ class ScriptedProducer:
             self._changed.notify_all()
 
     def purge(self) -> None:
+        self.give_up(KafkaError._PURGE_QUEUE)
+
+    def give_up(self, code: int) -> None:
+        """Have what is held fail."""
         with self._changed:
             self.holding = False
-            purged = KafkaError(KafkaError._PURGE_QUEUE)
-            self._reports = [partial(report, purged) for report in self._reports]
+            self._reports = [(report, KafkaError(code)) for report, _ in self._reports]
+            self._changed.notify_all()
 
     def close(self) -> None:
         self.closed = True
@@ -187,6 +193,88 @@ def test_credentials_that_are_refused_are_told(scripted: list[ScriptedProducer])
         producer.flush(WAIT_S)
     producer.close()
     assert [type(delivery.error) for delivery in deliveries] == [ConfigError]
+
+
+class Sending:
+    """The two ways to send, and what became of the records that failed."""
+
+    def __init__(self, together: bool, clients: list[ScriptedProducer]) -> None:
+        self._together = together
+        self._producer = KafkaProducer("nowhere:1", {})
+        self._producer.send_many([], lambda *_: None)
+        self.client = clients[-1] if together else clients[-2]
+        self.failures: list[OryxError] = []
+
+    def send(self) -> None:
+        if self._together:
+            self._producer.send_many([Outgoing("topic", b"")], lambda _, error: self.failures.append(error))
+        else:
+            self._producer.send("topic", b"", on_delivery=self._delivered)
+
+    def flush(self) -> None:
+        with suppress(OryxError):
+            self._producer.flush(WAIT_S)
+
+    def time_out(self) -> None:
+        """Send a record that is held until it is given up."""
+        self.client.holding = True
+        self.send()
+        self.client.give_up(KafkaError._MSG_TIMED_OUT)
+        self.flush()
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def _delivered(self, delivery: Delivery) -> None:
+        if delivery.error is not None:
+            self.failures.append(delivery.error)
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "together"])
+def sending(request: pytest.FixtureRequest, scripted: list[ScriptedProducer]) -> Iterator[Sending]:
+    sending = Sending(request.param, scripted)
+    yield sending
+    sending.close()
+
+
+REFUSED = KafkaError(KafkaError._AUTHENTICATION, "no new token")
+
+
+def test_a_refusal_explains_nothing_that_fails_after_others_were_acknowledged(sending: Sending) -> None:
+    """Also where nothing is reported but failures."""
+    sending.client.on_error(REFUSED)
+    sending.send()
+    sending.flush()
+    sending.time_out()
+    assert [type(error) for error in sending.failures] == [BrokerUnavailable]
+    assert "no new token" not in str(sending.failures[0])
+
+
+def test_a_refusal_of_who_was_let_in_before_may_pass(sending: Sending) -> None:
+    """So its records are to be sent again; why they fail is said all the same."""
+    sending.send()
+    sending.flush()
+    sending.client.on_error(REFUSED)
+    sending.time_out()
+    assert [type(error) for error in sending.failures] == [BrokerUnavailable]
+    assert "no new token" in str(sending.failures[0])
+
+
+def test_a_refusal_of_who_was_never_let_in_stays_one(sending: Sending) -> None:
+    """However often a flush finds nothing to wait for, or records are sent again."""
+    sending.client.on_error(REFUSED)
+    for _ in range(2):
+        sending.flush()
+        sending.time_out()
+    assert [type(error) for error in sending.failures] == [ConfigError] * 2
+    assert "no new token" in str(sending.failures[1])
+
+
+def test_a_refusal_is_logged_once(sending: Sending, caplog: pytest.LogCaptureFixture) -> None:
+    """Who sends again what fails tells nobody why."""
+    for _ in range(3):
+        sending.client.on_error(REFUSED)
+    assert caplog.text.count("no new token") == 1
 
 
 def test_a_callback_that_raises_stops_nobody(
