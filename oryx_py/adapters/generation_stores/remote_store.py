@@ -106,17 +106,12 @@ class RemoteStore:
         if not self._is_committed(name):
             self._cache.drop(name)
             raise self._missing(name)
-        copied = False
 
         def copy(into: Path) -> None:
-            nonlocal copied
-            copied = True
+            self._cache.keep(self.generations())  # so seldom that a look at the store costs nothing
             self._copy(name, into)
 
-        path = self._cache.get(name, copy)
-        if copied:  # so seldom that a look at the store costs nothing
-            self._cache.keep(self.generations())
-        return path
+        return self._cache.get(name, copy)
 
     def manifest(self, uri_or_generation: str) -> Manifest:
         """The manifest alone.
@@ -202,7 +197,9 @@ class RemoteStore:
     def _copy(self, name: str, into: Path) -> None:
         with storage(into):
             self._download(name, MANIFEST, into / MANIFEST)
-            for file, entry in read_listing(into / MANIFEST).items():
+            files = read_listing(into / MANIFEST)
+            self._cache.make_room(sum(entry.bytes for entry in files.values()))
+            for file, entry in files.items():
                 make_directories((into / file).parent)
                 self._download(name, file, into / file, entry)
 
