@@ -58,7 +58,7 @@ def verify(site: Site, id_: str, kind: Literal["user", "item"] = "user") -> Proo
         site.settings,
         Subject(kind, id_),
         admin=KafkaAdmin(site.bootstrap, {}),
-        new_consumer=lambda: KafkaConsumer(site.bootstrap, {}),
+        new_consumer=lambda group: KafkaConsumer(site.bootstrap, {}, group),
     )()
 
 

@@ -93,7 +93,7 @@ def _verify(call: Invocation, subject: "Subject") -> "Proof":
             settings,
             subject,
             admin=KafkaAdmin(servers, client),
-            new_consumer=lambda: KafkaConsumer(servers, client),
+            new_consumer=lambda group: KafkaConsumer(servers, client, group),
             on_step=lambda what, done: bar.update(done, f"{what}: {done:,}"),
         )()
 

@@ -59,7 +59,7 @@ def rows_of(files: Files, path: str, forgotten: Forgotten) -> tuple[Held, Held]:
 
     Returns:
         The rows of what was done, and a user's rows without content: of these name, time and key are left, also where
-        one is an earlier forget, as nothing in them tells the two apart.
+        one is an earlier forget without a time of its own, as nothing in them tells the two apart.
 
     Raises:
         Unreadable: it is no whole Parquet file.
@@ -70,14 +70,15 @@ def rows_of(files: Files, path: str, forgotten: Forgotten) -> tuple[Held, Held]:
     limits = np.full(forgotten.partitions + 1, _ALL)
     for partition, offset in forgotten.offsets.items():
         limits[partition] = offset
-    for batch in _batches(files, path, own, subject.id, ["partition", "offset", "kafka_ms", "id", own, other]):
+    columns = ["partition", "offset", "kafka_ms", "id", "timestamp_ms", "kind", own, other]
+    for batch in _batches(files, path, own, subject.id, columns):
         found = batch.filter(_is(batch, own, subject.id))
         if not found.num_rows:
             continue
         partitions, offsets, times = (found.column(name).to_numpy() for name in ("partition", "offset", "kafka_ms"))
         of_partition = limits[np.minimum(partitions, forgotten.partitions)]
         old, empty = offsets < of_partition, _is(found, other, "")
-        keyed = found.column("id").is_valid().to_numpy(zero_copy_only=False) & (subject.kind == "user")
+        keyed = _has(found, "id") & ~_has(found, "timestamp_ms") & ~_has(found, "kind") & (subject.kind == "user")
         counted = (held, old & ~empty), (husks, old & empty & keyed & (of_partition < _ALL))
         for of, rows in counted:
             of.add(int(times[rows].max(initial=-1)), int(rows.sum()))
@@ -114,6 +115,11 @@ def _is(batch: "pa.RecordBatch", name: str, value: str) -> NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     found: NDArray[np.bool_] = pc.equal(batch.column(name), pa.scalar(value)).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _has(batch: "pa.RecordBatch", name: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = batch.column(name).is_valid().to_numpy(zero_copy_only=False)
     return found
 
 

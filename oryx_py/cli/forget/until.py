@@ -1,9 +1,10 @@
 """Until when a place keeps what was forgotten, in words. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from oryx_py.cli.forget.proof import Held
+from oryx_py.cli.forget.standing import Standing
 from oryx_py.config import Settings
 
 __all__ = ["Until"]
@@ -16,18 +17,22 @@ class Until:
     Args:
         settings: of the layers.
         forgotten: whether it was forgotten at all; what was not is kept.
+        standing: what trimming waits for.
     """
 
     settings: Settings
     forgotten: bool
+    standing: Standing = field(default_factory=Standing)
 
     def input(self, held: Held) -> str:
         """Of records of the input topic, which has them while the key of one may be repeated, too."""
         window_s, kept_s = self.settings.input.dedupe_window_s, self.settings.batch.trim_keep_s
-        then = "trims the input, when a generation has what came until then"
+        then = "trims the input, when a generation has what came until then, and the speed layer has read it"
+        unwritten = ", ".join(map(str, self.standing.unwritten))
+        no_position = f"its group has no position in input partitions {unwritten}" if unwritten else ""
         if window_s > kept_s:
-            return self._trimmed(held, then, window_s, "input.dedupe_window_s")
-        return self._trimmed(held, then, kept_s, "batch.trim_keep_s")
+            return self._trimmed(held, then, window_s, "input.dedupe_window_s", no_position)
+        return self._trimmed(held, then, kept_s, "batch.trim_keep_s", no_position)
 
     def updates(self, held: Held) -> str:
         """Of records of the update topic."""
@@ -58,26 +63,24 @@ class Until:
         """Of rows in which nothing is left but who, when and under which key, as a later record may repeat it."""
         window_s = self.settings.input.dedupe_window_s
         if not window_s:
-            return self._kept(
-                "a next generation, as nothing is deduplicated (input.dedupe_window_s = 0), nor was for a stored one"
-            )
+            return self._kept("the next generation, as nothing is deduplicated (input.dedupe_window_s = 0)")
         return self._kept(
-            f"a generation after {_day(held, window_s)}, when what came in is beyond the deduplication window "
-            f"(input.dedupe_window_s = {window_s:g}), and no stored generation's window has them any more"
+            f"a generation after {_day(held, window_s)} at the earliest, when no record is in the deduplication window "
+            f"with it any more, nor in that of a stored generation (input.dedupe_window_s = {window_s:g}; with 0 the "
+            "next generation is without it)"
         )
 
     def rubbish(self) -> str:
         """Of files that no commit names, and of generations that are not whole."""
         return self._kept("the next run of the batch layer, which sweeps it: `oryx batch --once` does one now")
 
-    def generation(self, newer: int) -> str:
-        """Of a generation after which so many were published."""
-        kept = max(2, self.settings.store.keep_generations)
-        more = max(1, kept - newer)
-        return self._kept(
-            f"{more} more generation{'s' if more > 1 else ''} are published: store.keep_generations = "
-            f"{self.settings.store.keep_generations}, and two at least"
-        )
+    def generation(self, more: int | None) -> str:
+        """Of a generation that is deleted after so many more; None where the registry does not know it."""
+        keeps = f"store.keep_generations = {self.settings.store.keep_generations}, and two at least"
+        if more is None:
+            return self._kept(f"a run of the batch layer publishes or removes it; then as others ({keeps})")
+        are = "generation is" if more == 1 else "generations are"
+        return self._kept(f"{more} more {are} published, and a newer one is live: {keeps}")
 
     def checkpoint(self, *, whole: bool) -> str:
         """Of a checkpoint in the store."""
@@ -110,10 +113,15 @@ class Until:
         """Of what a run of the batch layer has left."""
         return self._kept("the batch layer's process ends, or begins its next run")
 
-    def _trimmed(self, held: Held, then: str, seconds: float, setting: str) -> str:
+    def _trimmed(self, held: Held, then: str, seconds: float, setting: str, no_position: str = "") -> str:
         if not self.settings.batch.trim:
             return self._kept("for ever: batch.trim = false")
-        return self._kept(f"a run of the batch layer after {_day(held, seconds)} {then} ({setting} = {seconds:g})")
+        text = f"a run of the batch layer after {_day(held, seconds)} {then} ({setting} = {seconds:g})"
+        if not self.standing.published:
+            text += "; not before a generation is published"
+        elif waits := [reason for reason in (no_position, "" if self.standing.live else "no epoch is live") if reason]:
+            text += f"; not before the speed layer has run: {' and '.join(waits)}"
+        return self._kept(text)
 
     def _kept(self, text: str) -> str:
         return text if self.forgotten else "it is forgotten: `oryx forget` does it"

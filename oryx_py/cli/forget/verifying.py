@@ -14,6 +14,7 @@ from pathlib import Path
 
 from oryx_py.adapters.clock import SystemClock
 from oryx_py.adapters.file_systems.local_files import LocalFiles
+from oryx_py.adapters.file_systems.paths import GENERATION
 from oryx_py.adapters.places import history_log, open_files, open_registry, reach_of, work_of
 from oryx_py.cli.forget import files as on_files
 from oryx_py.cli.forget import topics as on_topics
@@ -23,6 +24,7 @@ from oryx_py.cli.forget.elsewhere import not_looked_into
 from oryx_py.cli.forget.files import Folder
 from oryx_py.cli.forget.finds import Finds
 from oryx_py.cli.forget.proof import Held, Left, Proof
+from oryx_py.cli.forget.standing import generations_until_deleted, standing_of
 from oryx_py.cli.forget.subject import Forgotten, Subject
 from oryx_py.cli.forget.until import Until
 from oryx_py.config import Settings
@@ -44,7 +46,7 @@ class Verifier:
     Args:
         settings: with their places located.
         subject: who.
-        admin, new_consumer: Kafka.
+        admin, new_consumer: Kafka; the latter makes a consumer of this group, or of none.
         on_step: told what is being looked at, and how much of it was.
     """
 
@@ -54,7 +56,7 @@ class Verifier:
         subject: Subject,
         *,
         admin: TopicAdmin,
-        new_consumer: Callable[[], Consumer],
+        new_consumer: Callable[[str | None], Consumer],
         on_step: Callable[[str, int], None] = lambda _what, _done: None,
     ) -> None:
         self._settings, self._subject = settings, subject
@@ -87,13 +89,15 @@ class Verifier:
             self._on_step("the history for forgets", number)
             on_files.forgets_of(self._history, path, forgotten)
         told = on_topics.scan_input(self._records(settings.input.topic), subject, forgotten)
-        until = Until(settings, forgotten.complete)
+        registry = self._registry_log.read()
+        standing = standing_of(settings, registry, self._admin, self._new_consumer, self._clock)
+        until = Until(settings, forgotten.complete, standing)
         self._take(settings.input.topic, told, until.input)
         self._again = told.again(on_topics.RECORDS)
         self._look_at_topics(forgotten, until)
         known = {file.path for file in (*history.files, *history.replaced)}
         self._look_at_history(known, forgotten, until)
-        self._look_at_generations(forgotten, until)
+        self._look_at_generations(registry, forgotten, until)
         return Proof(
             kind=subject.kind,
             id=subject.id,
@@ -107,7 +111,7 @@ class Verifier:
         )
 
     def _records(self, topic: str) -> Iterator[Record]:
-        seen, consumer = 0, self._new_consumer()
+        seen, consumer = 0, self._new_consumer(None)
 
         def count() -> None:
             nonlocal seen
@@ -156,14 +160,16 @@ class Verifier:
         self._again = max(self._again, again)
         self._looked_at.append(f"{len(paths):,} files of the history")
 
-    def _look_at_generations(self, forgotten: Forgotten, until: Until) -> None:
-        registry, names, clean_since_ms = self._registry_log.read(), set[str](), None
+    def _look_at_generations(self, registry: Registry, forgotten: Forgotten, until: Until) -> None:
+        names, clean_since_ms = set[str](), None
+        stored = [entry.name for entry in self._generations.list() if GENERATION.fullmatch(entry.name)]
+        more = generations_until_deleted(registry, stored, self._settings.store.keep_generations)
         for folder in on_files.folders(self._generations):
             self._on_step("generations", len(names))
             whole = "/" not in folder.path and folder.manifest is not None
             if whole:
                 names.add(folder.name)
-            end = until.generation(_newer(registry, folder.name)) if whole else until.rubbish()
+            end = until.generation(more.get(folder.name)) if whole else until.rubbish()
             self._look_at_generation(self._generations, folder, forgotten, end)
             if whole and folder.manifest is not None and forgotten.is_covered_by(folder.manifest.next_offsets):
                 clean_since_ms = min(clean_since_ms or folder.manifest.created_ms, folder.manifest.created_ms)
@@ -259,11 +265,6 @@ def _spilled_to(settings: Settings) -> list[Path]:
     """Where Spark on this host spills by the user's own settings, in folders of its own."""
     named = [name for name in settings.batch.spark.get("spark.local.dir", "").split(",") if name]
     return [path for name in named for of in ("blockmgr-*", "spark-*") for path in Path(name).glob(of)]
-
-
-def _newer(registry: Registry, generation: str) -> int:
-    """How many published generations are newer."""
-    return len({entry.generation for entry in registry.epochs if entry.generation > generation})
 
 
 def _files_below(root: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from batch_layer.folding.input_rows import HISTORY_SCHEMA
+from batch_layer.housekeeping.generation_retention import outlived
 from batch_layer.housekeeping.pruning import Pruner
 from batch_layer.housekeeping.row_retention import Limits
 from batch_layer.run.steps import Outcome
@@ -29,6 +30,7 @@ from oryx_py.cli.forget.arrays import Unreadable, list_has, numbers_have, row_of
 from oryx_py.cli.forget.command import _show
 from oryx_py.cli.forget.elsewhere import not_looked_into
 from oryx_py.cli.forget.proof import Held, Proof
+from oryx_py.cli.forget.standing import generations_until_deleted
 from oryx_py.cli.forget.subject import Forgotten, Named, Subject, may_name
 from oryx_py.cli.forget.topics import scan_items
 from oryx_py.cli.forget.until import Until
@@ -40,10 +42,11 @@ from oryx_py.config.groups import Batch, Input
 from oryx_py.config.groups import Update as Updates
 from oryx_py.errors import BadInteraction
 from oryx_py.events import Interaction, parse_value
-from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, encode, partition_of
+from oryx_py.messages import ItemGone, ItemVector, Progress, UserGone, UserVector, encode, partition_of
 from oryx_py.messages.update import Update
 from oryx_py.model.checkpoints.checkpoint_files import Covered, write_checkpoint
 from oryx_py.model.checkpoints.merging import Piece, merged
+from oryx_py.model.epochs.registry import EpochStarted, GenerationState, Registry
 from oryx_py.model.ids.id_table import write_ids
 from oryx_py.model.state.item_states import StateRows
 from oryx_py.model.state.model_state import ModelState
@@ -206,6 +209,7 @@ def test_rows_of_which_name_time_and_key_are_left_are_listed(tmp_path: Path, win
     place.send("ann,,", id_=b"own")
     told = [(HOME, -5, 9, b"mail-1", "ann", ""), (HOME, -4, 9, None, "ann", ""), (ANNAS, -3, 9, b"a", "anna", "")]
     rows = [dict(zip(HISTORY_SCHEMA.names, (*row, None, None, None), strict=True)) for row in told]
+    rows.append({**rows[0], "offset": -2, "timestamp_ms": 9})  # an earlier forget, as REST clients' are
     pq.write_table(pa.Table.from_pylist(rows, HISTORY_SCHEMA), path)
     (left,) = place.verify().left
     assert left.what == "1 rows without content: name, time and key", "a forget without a key has none of these"
@@ -248,7 +252,7 @@ class Place(BatchWorld):
             self.settings,
             Subject(kind, id_),
             admin=FakeAdmin(self.log),
-            new_consumer=lambda: FakeConsumer(self.log),
+            new_consumer=lambda group: FakeConsumer(self.log, group),
         )()
 
     def trim(self) -> None:
@@ -696,6 +700,42 @@ def test_records_are_in_the_input_as_long_as_they_are_kept_or_their_keys_may_be_
     words = Until(kept, forgotten=True).input(Held(1, newest_ms=60_000))
     assert f"after {when} UTC" in words
     assert why in words
+
+
+def test_what_trimming_waits_for_is_said(place: Place) -> None:
+    forget(place)
+    assert "input partitions 0, 1, 2 and no epoch is live" in place.verify().left[0].until
+    where = [("in", partition) for partition in range(place.PARTITIONS)]
+    FakeConsumer(place.log, place.settings.speed.group_id).commit(dict.fromkeys(where[:2], 0))
+    assert "has no position in input partitions 2 and no" in place.verify().left[0].until
+    FakeConsumer(place.log, place.settings.speed.group_id).commit(dict.fromkeys(where, 0))
+    assert place.verify().left[0].until.endswith("not before the speed layer has run: no epoch is live")
+    message = encode(Progress({0: 0, 1: 0, 2: 0}, {0: True, 1: True, 2: True}, 1))
+    for partition in (0, 1):
+        place.put("up", message.value, message.key, partition, epoch=1)
+    assert "not before" not in place.verify().left[0].until
+
+
+@pytest.mark.parametrize("line", [[1, 2, 3], [1, 2, 3, 4, 5, 2], [1, 2, 3, 4, 5, 6, 2], [1, 2, 1]])
+def test_until_when_a_generation_stays_is_what_deleting_does(line: list[int]) -> None:
+    """Also after a rollback: the generation gone back to is what a second one would go back to."""
+    registry, names = Registry.fold([]), [f"g{number:02}" for number in line]
+    for number, name in enumerate(names):
+        states = [] if name in names[:number] else [GenerationState(name, "published", "")]
+        registry = registry.after([*states, EpochStarted(number + 1, name, {}, 0)])
+    said = generations_until_deleted(registry, sorted(set(names)), 5)
+    assert said.keys() == set(names)
+    for more in range(1, 9):
+        registry = registry.after(
+            [GenerationState(f"h{more}", "published", ""), EpochStarted(len(line) + more, f"h{more}", {}, 0)]
+        )
+        there = sorted({*names, *(f"h{number}" for number in range(1, more + 1))})
+        gone = outlived(registry, there, {entry.generation for entry in registry.epochs[-2:]}, 5)
+        assert {name for name, number in said.items() if number <= more} == gone_of(names, gone)
+
+
+def gone_of(names: list[str], gone: list[str]) -> set[str]:
+    return set(names) & set(gone)
 
 
 def asked_of(*arguments: str) -> tuple[Any, list[Asked]]:
