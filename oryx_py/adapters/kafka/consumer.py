@@ -65,6 +65,8 @@ class KafkaConsumer:
             self._positions_of_group = GroupPositions(shared, group_id, timeout_s=timeout_s)
         self._positions: dict[Partition, int] = {}
         self._error: OryxError | None = None
+        self._refusal: KafkaError | None = None  # the newest since anything was answered; the first came at this time
+        self._refused_at = 0.0
         self._look_at = 0.0
         self._missing: set[Partition] = set()  # by the last look
         self._closed = False
@@ -93,13 +95,14 @@ class KafkaConsumer:
                 more = self._client.consume(max_records - 1, 0) if max_records > 1 else []
                 events = self._events([first, *more])
                 if events:
-                    self._look_at = time.monotonic() + _IDLE_S
+                    self._look_at, self._refusal = time.monotonic() + _IDLE_S, None
                     return events
             now = time.monotonic()
             if now >= deadline:
                 break
         if self._error is not None:
             raise self._error
+        self._check_refusal()
         return []
 
     def positions(self) -> dict[Partition, int]:
@@ -166,7 +169,24 @@ class KafkaConsumer:
     def _on_client_error(self, error: KafkaError) -> None:
         """Take errors that belong to no partition; those of connections are librdkafka's to retry."""
         if refuses_us(error):
-            self._error = self._error or translate(error, "reading")
+            if self._refusal is None:
+                self._refused_at = time.monotonic()
+                LOG.warning("Kafka refuses a consumer: %s", error.str())
+            self._refusal = error
+
+    def _check_refusal(self) -> None:
+        """Raise a refusal since which nothing was answered for as long as an answer takes; others pass.
+
+        A token that could not be renewed once leaves the connections as they are.
+        """
+        if self._refusal is None or not self._positions or time.monotonic() < self._refused_at + ANSWER_S:
+            return
+        topic = next(iter(self._positions))[0]
+        try:
+            self._client.list_topics(topic, timeout=_LOOK_S)
+        except KafkaException:
+            raise translate(self._refusal, "reading") from None
+        self._refusal = None
 
     def _look_for_topics(self, timeout_s: float) -> None:
         """Notice topics that are not there: librdkafka says nothing of them, and would wait for ever.
@@ -180,6 +200,7 @@ class KafkaConsumer:
                 found = self._client.list_topics(topic, timeout=timeout_s).topics[topic]
             except KafkaException:  # an outage
                 return
+            self._refusal = None
             if found.error is None or found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 missing |= {
                     where for where in self._positions if where[0] == topic and where[1] not in found.partitions

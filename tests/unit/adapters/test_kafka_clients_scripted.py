@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka.admin import ClusterMetadata, PartitionMetadata, TopicMetadata
 
 from oryx_py.adapters.kafka import KafkaConsumer, KafkaProducer
 from oryx_py.adapters.kafka import consumer as kafka_consumer
 from oryx_py.adapters.kafka import link as kafka_link
+from oryx_py.adapters.kafka.client import ANSWER_S
 from oryx_py.errors import BrokerUnavailable, ConfigError, OryxError
 from oryx_py.ports import Delivery, Outgoing, Record
 from tests.support.system import eventually
+from tests.support.ticking import Ticking
 
 WAIT_S = 30.0
 
@@ -303,18 +306,35 @@ class Unreadable(Message):
 
 
 class ScriptedConsumer:
-    """librdkafka's consumer as far as ours uses it."""
+    """librdkafka's consumer as far as ours uses it; waiting takes no time but the clock's."""
 
     messages: list[Message]
+    clock: Ticking
+    answers: bool
+    """Whether the broker does."""
+    started: "ScriptedConsumer"
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         self.on_error = configuration["error_cb"]
+        type(self).started = self
 
     def assign(self, partitions: object) -> None:
         pass
 
     def poll(self, timeout: float) -> Message | None:
-        return self.messages.pop(0) if self.messages else None
+        if self.messages:
+            return self.messages.pop(0)
+        self.clock.sleep(timeout)
+        return None
+
+    def list_topics(self, topic: str, timeout: float) -> ClusterMetadata:
+        if not self.answers or timeout <= 0:
+            self.clock.sleep(timeout)
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        found = ClusterMetadata()
+        found.topics = {topic: TopicMetadata()}
+        found.topics[topic].partitions = {0: PartitionMetadata()}
+        return found
 
     def consume(self, count: int, timeout: float) -> list[Message]:
         taken, self.messages = self.messages[:count], self.messages[count:]
@@ -326,7 +346,10 @@ class ScriptedConsumer:
 
 @pytest.fixture
 def scripted_consumer(monkeypatch: pytest.MonkeyPatch) -> KafkaConsumer:
+    for name, value in (("messages", []), ("clock", Ticking()), ("answers", True)):
+        monkeypatch.setattr(ScriptedConsumer, name, value, raising=False)
     monkeypatch.setattr(kafka_consumer, "Client", ScriptedConsumer)
+    monkeypatch.setattr(kafka_consumer, "time", ScriptedConsumer.clock)
     consumer = KafkaConsumer("nowhere:1", {})
     consumer.assign({("topic", 0): 0})
     return consumer
@@ -368,3 +391,39 @@ def test_refused_credentials_are_raised_after_what_was_read(
             scripted_consumer.poll(10, 0.0)
     scripted_consumer.assign({})
     assert scripted_consumer.poll(10, 0.0) == []
+
+
+@pytest.mark.parametrize("wait_s", [0.5, 0.0], ids=["waiting", "at-once"])
+def test_a_refusal_of_who_is_answered_passes(scripted_consumer: KafkaConsumer, wait_s: float) -> None:
+    """As where a token could not be renewed once: connections go on, though a topic may have nothing new for hours."""
+    for _ in range(3):
+        ScriptedConsumer.started.on_error(REFUSED)
+        for _ in range(100):
+            assert scripted_consumer.poll(10, wait_s) == []
+            ScriptedConsumer.clock.sleep(1.0)
+
+
+def test_a_refusal_of_who_gets_records_passes(scripted_consumer: KafkaConsumer) -> None:
+    ScriptedConsumer.answers = False
+    ScriptedConsumer.started.on_error(REFUSED)
+    ScriptedConsumer.messages = [message(0)]
+    assert len(scripted_consumer.poll(10, 1.0)) == 1
+    ScriptedConsumer.clock.sleep(3600.0)
+    assert scripted_consumer.poll(10, 1.0) == []
+
+
+def test_a_refusal_of_who_is_not_answered_is_raised_until_that_changes(scripted_consumer: KafkaConsumer) -> None:
+    """With what was said last; an assignment is answered no more than what it replaces."""
+    ScriptedConsumer.answers = False
+    ScriptedConsumer.started.on_error(KafkaError(KafkaError._AUTHENTICATION, "in another's words"))
+    for _ in range(4):
+        assert scripted_consumer.poll(10, 1.0) == []
+    ScriptedConsumer.started.on_error(REFUSED)
+    scripted_consumer.assign({("topic", 0): 0})
+    ScriptedConsumer.clock.sleep(ANSWER_S)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="no new token"):
+            scripted_consumer.poll(10, 1.0)
+    ScriptedConsumer.messages = [message(0)]
+    assert len(scripted_consumer.poll(10, 1.0)) == 1
+    assert scripted_consumer.poll(10, 1.0) == []
