@@ -159,6 +159,7 @@ def _pruner(settings: Settings, stored: Stored, engine: Engine) -> Pruner:
         fold=recipe_of(settings.model, settings.batch.trainer, settings.input).fold,
         clock=SystemClock(),
         rng=np.random.default_rng(),
+        scratch=WorkFolder(work_of(settings).folder).root,
     )
 
 

@@ -126,7 +126,7 @@ def _portions(history: History) -> list[tuple[int | None, list[HistoryFile]]]:
 
     The day is None for all files of a commit where one does not say that its rows are of one day.
     """
-    files = [file for file in history.files if file.origin not in history.imports]
+    files = [file for file in history.files if file.origin not in history.imports and not file.carried]
     days = {file.path: _day(file) for file in files}
     vague = {file.origin for file in files if days[file.path] is None}
 

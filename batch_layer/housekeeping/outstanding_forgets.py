@@ -112,4 +112,5 @@ def _telling(files: Iterable[HistoryFile]) -> list[HistoryFile]:
 def _up_to(told: Sequence[HistoryFile], history: History) -> list[HistoryFile]:
     """The files that may have rows before the newest of these: what is imported, whenever, comes before the topic."""
     newest = max(file.origin for file in told)
-    return [file for file in history.files if file.first_commit <= newest or file.origin in history.imports]
+    files = [file for file in history.files if not file.carried]
+    return [file for file in files if file.first_commit <= newest or file.origin in history.imports]

@@ -1,25 +1,31 @@
 """What is done to the history before a generation is made of it: what is too old goes, and what was forgotten.
 
-1. drop files for their age or number: a commit;
+1. drop files for their age or number, and carry their forgets on: a commit;
 2. have the engine write files in the place of those that have what was forgotten since the last generation: a commit;
 3. remove the files that commits have dropped.
 
 What the last merge has left goes before the commit of 1 or 2, behind which nobody knows of it any more.
 
-Fails 1: nothing is changed. Fails 2: what was written is swept, and the next run does it again, as the last generation
-is still the same. Fails 3: the next run removes them. Nothing but the commits says what counts.
+Fails 1: nothing is changed, or what was written is swept. Fails 2: what was written is swept, and the next run does it
+again, as the last generation is still the same. Fails 3: the next run removes them. Nothing but the commits says what
+counts.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import pyarrow.parquet as pq
 import structlog
 
 from batch_layer.engine import Engine
 from batch_layer.history.base_finder import first_in_window
 from batch_layer.history.base_generation import is_made_of
+from batch_layer.history.file_footers import day_of
 from batch_layer.history.folder import HistoryFolder
+from batch_layer.host.scratch import scratch as lent
+from batch_layer.housekeeping.carried_forgets import Carrying, carried, carrying, rows_of
 from batch_layer.housekeeping.merge_planning import numbered, placed, together
 from batch_layer.housekeeping.outstanding_forgets import dropped_up_to, outstanding
 from batch_layer.housekeeping.row_retention import Limits, droppable, portions
@@ -30,7 +36,7 @@ from oryx_py.errors import OryxError, StoreUnavailable
 from oryx_py.events import FoldSettings
 from oryx_py.model.generations.generation import new_generation_name
 from oryx_py.model.generations.manifest import Manifest
-from oryx_py.model.history.commits import History
+from oryx_py.model.history.commits import History, HistoryFile
 from oryx_py.ports import ArtefactStore, Clock
 
 __all__ = ["Prune", "Pruner", "unpruned"]
@@ -59,6 +65,7 @@ class Pruner:
         limits: how much is kept.
         fold: the settings, which say what only repeats.
         clock, rng: for times and names.
+        scratch: where a file is put together, see `batch_layer.host.scratch`.
     """
 
     def __init__(
@@ -73,10 +80,12 @@ class Pruner:
         fold: FoldSettings,
         clock: Clock,
         rng: np.random.Generator,
+        scratch: Path | None = None,
     ) -> None:
         self._log, self._folder, self._engine = log, folder, engine
         self._registry, self._store = registry, store
         self._limits, self._fold, self._clock, self._rng = limits, fold, clock, rng
+        self._scratch = scratch
 
     def __call__(self, history: History) -> History:
         """Do what is due.
@@ -109,8 +118,28 @@ class Pruner:
             return history
         log.info("history_dropped", files=len(dropped), rows=sum(file.rows for file in dropped))
         paths = [file.path for file in dropped]
+        due = carrying(history, dropped, self._clock.now_ms())
+        kept = self._carried(due) if due else []
+        if due and kept:
+            paths += [file.path for file in due.earlier]
         self._remove_replaced(history)
-        return self._log.append(history, [], {}, 0, self._clock.now_ms(), kind="retention", dropped=paths)
+        return self._log.append(history, kept, {}, 0, self._clock.now_ms(), kind="retention", dropped=paths)
+
+    def _carried(self, due: Carrying) -> list[HistoryFile]:
+        """Write the forgets of files that are dropped; the one file of them, or none."""
+        forgets = self._engine.find_forgets(self._folder.uris(due.told), self._folder.uris(due.keyed), {})
+        if not forgets.num_rows:
+            return []
+        with (
+            self._folder.begun(new_generation_name(self._clock.now_ms(), self._rng)) as directory,
+            lent("forgets", self._scratch) as here,
+        ):
+            local = here / "rows.parquet"
+            pq.write_table(rows_of(forgets, due.last_ms), local, compression="zstd")
+            self._folder.put(local, f"{directory}/day={day_of(due.last_ms)}/part-00000.parquet")
+            written = self._folder.settle(directory, forgets.num_rows)
+        log.info("forgets_kept", forgets=forgets.num_rows)
+        return [carried(file, due.origin) for file in written]
 
     def _without_forgotten(self, history: History, last: Manifest | None) -> History:
         due = outstanding(history, last, self._fold, self._dropped_up_to(history, last), self._first_in_window)

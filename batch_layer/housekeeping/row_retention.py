@@ -2,6 +2,7 @@
 
 Rows go from the front of the fold alone: first what was imported, then by commit and day of arrival, until one has to
 stay. So no delete or forget goes while a row that it removes is still there, and what is left is what was said since.
+Forgets are carried on (`batch_layer.housekeeping.carried_forgets`), for what is imported later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +51,7 @@ class Portion:
 
 
 def portions(history: History, commits: Iterable[HistoryCommit]) -> list[Portion]:
-    """Return the history's files in the order of the fold, imports first.
+    """Return the history's files in the order of the fold, imports first; forgets that were carried on are none's.
 
     Args:
         history: as of the last of the commits.
@@ -62,7 +63,8 @@ def portions(history: History, commits: Iterable[HistoryCommit]) -> list[Portion
         return by_number[file.origin].kind != "import", file.origin, day_of(_arrived(file, by_number))
 
     found = []
-    for (_, origin, _), files in groupby(sorted(history.files, key=place), place):
+    of_rows = [file for file in history.files if not file.carried]
+    for (_, origin, _), files in groupby(sorted(of_rows, key=place), place):
         kept = tuple(files)
         since = min(file.first_commit for file in kept)
         told = (by_number[number].input.items() for number in range(since, origin + 1))

@@ -51,7 +51,7 @@ class HistoryFile(msgspec.Struct, frozen=True):
     committed by a version that did not say. ``origin`` is the commit whose rows it has, where it stands in the place of
     another file; 0 in a commit means this commit itself. ``since``: the oldest such commit, where it has rows of
     several, of which ``origin`` is the newest; 0 where it has not. ``forgets``: whether forgets are among its rows;
-    None where nobody said.
+    None where nobody said. ``carried``: whether it has nothing but forgets whose own files were dropped, and that stay.
     """
 
     path: str
@@ -62,6 +62,7 @@ class HistoryFile(msgspec.Struct, frozen=True):
     origin: int = 0
     forgets: bool | None = None
     since: int = 0
+    carried: bool = False
 
     @property
     def first_commit(self) -> int:
