@@ -8,7 +8,8 @@ random name of its writer, then the payload. To append:
 3. after each thousandth, copy those that are in no pack into packs (`oryx_py.adapters.commit_logs.commit_packs`).
 
 Fails 1: there is no commit, or a whole one; reading again tells. What was written aside is hidden, and swept by the
-next commit of that number. Fails 2: the hidden leftovers stay. Fails 3: a first reader asks for each commit.
+next commit of that number. Fails 2: the hidden leftovers stay. Fails 3: a first reader asks for each commit, and what
+is left of a pack is swept a thousand commits later.
 """
 
 import posixpath
@@ -30,6 +31,7 @@ __all__ = ["FileCommitLog", "LocalCommitLog"]
 _NAME = re.compile(r"(\d{12})\.json")
 _KNOWN_BYTES = 16 << 20
 _TEMPORARY = re.compile(r"\.(\d{12})(?:\.json)?\.[0-9a-f]+\.tmp")
+_TEMPORARY_PACK = re.compile(r"\.\.(\d{12})\.pack\.[0-9a-f]+\.tmp")
 
 
 class FileCommitLog:
@@ -104,8 +106,9 @@ class FileCommitLog:
     def _sweep(self, committed: int) -> None:
         """Remove temporary files that can no longer become commits."""
         for name in self._files.names(self._folder):
-            found = _TEMPORARY.fullmatch(name)
-            if found and int(found[1]) <= committed:
+            commit, pack = _TEMPORARY.fullmatch(name), _TEMPORARY_PACK.fullmatch(name)
+            # A pack is written after its last commit, while others go on committing: it is left alone until the next.
+            if (commit and int(commit[1]) <= committed) or (pack and int(pack[1]) + PACKED <= committed):
                 self._files.delete(posixpath.join(self._folder, name))
 
     def _listed(self, names: Iterable[str]) -> set[int]:

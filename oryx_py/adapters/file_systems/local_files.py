@@ -74,18 +74,10 @@ class LocalFiles:
             make_directories(where.parent)
             if where.exists():
                 return where.read_bytes() == content
-            write_file(aside, lambda file: file.write(content))
             try:
-                os.link(aside, where)
-            except (FileExistsError, FileNotFoundError):
-                # It exists, and its writer may have swept our file already. Over NFS that writer may be ourselves: when
-                # the answer to a call gets lost, the call is repeated.
-                if where.read_bytes() != content:
+                write_file(aside, lambda file: file.write(content))
+                if not _linked(aside, where) and where.read_bytes() != content:
                     return False
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                raise ConfigError(f"{where.parent}: no hard links here ({error}); use another file system") from error
             finally:
                 aside.unlink(missing_ok=True)
             sync_directory(where.parent)
@@ -96,8 +88,12 @@ class LocalFiles:
         where, aside = self._at(path), self._at(hidden_beside(path))
         with storage(where):
             make_directories(where.parent)
-            _copy(source, aside, lambda _: None)
-            os.replace(aside, where)  # noqa: PTH105 - Path.replace says the same by another name
+            try:
+                _copy(source, aside, lambda _: None)
+                os.replace(aside, where)  # noqa: PTH105 - Path.replace says the same by another name
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                raise
             sync_directory(where.parent)
 
     def download(self, path: str, into: Path, on_block: Callable[[bytes], object] = lambda _: None) -> bool:
@@ -153,6 +149,23 @@ class LocalFiles:
 
     def _at(self, path: str) -> Path:
         return self._root / below(path)
+
+
+def _linked(aside: Path, where: Path) -> bool:
+    """Give a file its name unless there is one of this name.
+
+    Where there is, its writer may have swept our file already. Over NFS that writer may be ourselves: when the answer
+    to a call gets lost, the call is repeated.
+    """
+    try:
+        os.link(aside, where)
+    except (FileExistsError, FileNotFoundError):
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise ConfigError(f"{where.parent}: no hard links here ({error}); use another file system") from error
+    return True
 
 
 def _copy(source: Path, target: Path, on_block: Callable[[bytes], object]) -> None:

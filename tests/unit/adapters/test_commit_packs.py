@@ -116,6 +116,19 @@ def test_what_cannot_be_packed_is_committed_all_the_same(place: Path, monkeypatc
     assert len(LocalCommitLog(place).read()) == 40
 
 
+def test_a_pack_that_a_dead_process_left_aside_goes_a_pack_later(place: Path) -> None:
+    """Not before, as another process may be about to name it."""
+    left = place / "..000000000040.pack.0123456789abcdef.tmp"
+    log = LocalCommitLog(place)
+    for number in range(COUNT + 1, 50):
+        if number == 41:
+            left.write_bytes(b"half")
+        log.append(number, b"")
+        assert number < 41 or left.exists()
+    log.append(50, b"")
+    assert hidden(place) == [*PACKS, ".000000000040.pack", ".000000000050.pack"]
+
+
 @pytest.mark.parametrize("number", [1, 10, 17, 30])
 def test_a_commit_that_is_only_in_a_pack_is_missing(place: Path, number: int) -> None:
     """Its own file is what counts."""
