@@ -9,8 +9,9 @@ Each step, where a model is loaded and no newer one has come:
 
 There is no registry, no history, no ``PROGRESS``: what is sent counts from the moment when it is in the topic. Killed
 in 3, or after it before 4 is done, the next start takes the steps of that micro-batch again; none is ever left out. The
-input begins at the group's position, the first time at its end. While a model is loaded the input waits, to be folded
-into that one; what was folded into the one before, and came too late for its training, is lost with it, as in Oryx 2.
+input begins at the group's position, the first time at its end (`positions_kept`). While a model is loaded the input
+waits, to be folded into that one; what was folded into the one before, and came too late for its training, is lost with
+it, as in Oryx 2.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from oryx_py.ports import Clock, Consumer, Outgoing, Record, TopicAdmin
 from speed_layer.limits import Limits, Topics
 from speed_layer.oryx2.model import Oryx2Model
 from speed_layer.oryx2.model_manager import Oryx2ModelManager
+from speed_layer.oryx2.positions import positions_kept
 from speed_layer.publishing.dead_letters import KEEP_S
 from speed_layer.publishing.outbox import Outbox
 from speed_layer.publishing.records import dead_letter, stamped, update_records
@@ -80,7 +82,7 @@ class Oryx2SpeedLayer:
         self._sent_until: Mapping[int, int] | None = {}
         """By update partition, where what was sent ends; None until that is looked up."""
         self._stepped_at = self._all_committed_at = clock.monotonic()
-        self.committed = _positions_kept(interactions, topics.input, admin)
+        self.committed = positions_kept(interactions, topics.input, admin)
         """By input partition: the next offset to fold, as the group has it."""
         self._done = self.committed
         """Below which everything is sent and acknowledged: what is read and was not must not be committed."""
@@ -185,17 +187,3 @@ class Oryx2SpeedLayer:
             else:
                 self.committed = positions
                 self._all_committed_at = now if all_ else self._all_committed_at
-
-
-def _positions_kept(interactions: Consumer, topic: str, admin: TopicAdmin) -> dict[int, int]:
-    """Return the group's positions; where it has none yet they become the end as it is now."""
-    start, end = admin.start_offsets(topic), admin.end_offsets(topic)
-    committed = interactions.committed([(topic, partition) for partition in end])
-    positions: dict[int, int] = {}
-    for partition, last in end.items():
-        kept = committed.get((topic, partition))
-        if kept is not None and kept < start[partition]:
-            log.warning("input_lost", partition=partition, offsets=start[partition] - kept)
-        positions[partition] = last if kept is None else max(kept, start[partition])
-    interactions.commit({(topic, partition): offset for partition, offset in positions.items()})
-    return positions
