@@ -49,9 +49,14 @@ def forgets_of(files: Files, path: str, forgotten: Forgotten) -> None:
     own, other = ("user", "item") if subject.kind == "user" else ("item", "user")
     columns = ["partition", "offset", "kafka_ms", "id", own, other]
     for batch in _batches(files, path, other, "", columns):
-        found = batch.filter(_is(batch, own, subject.id) & _is(batch, other, ""))
+        # Who has no user is compared by key with all others that have none: with the forgets of any item.
+        empty, own_ones = _is(batch, other, ""), _is(batch, own, subject.id)
+        found = batch.filter(empty if subject.kind == "item" else empty & own_ones)
         for row in found.to_pylist():
-            forgotten.add(row["partition"], row["offset"], row["kafka_ms"], row["id"])
+            if row[own] == subject.id:
+                forgotten.add(row["partition"], row["offset"], row["kafka_ms"], row["id"])
+            else:
+                forgotten.note(row["partition"], row["offset"], row["id"])
 
 
 def rows_of(files: Files, path: str, forgotten: Forgotten) -> tuple[Held, Held]:
@@ -80,6 +85,9 @@ def rows_of(files: Files, path: str, forgotten: Forgotten) -> tuple[Held, Held]:
         old, empty = offsets < of_partition, _is(found, other, "")
         keyed = _has(found, "id") & ~_has(found, "timestamp_ms") & ~_has(found, "kind") & (subject.kind == "user")
         counted = (held, old & ~empty), (husks, old & empty & keyed & (of_partition < _ALL))
+        for partition, key in forgotten.keys.items() if subject.kind == "user" else ():
+            for offset in offsets[_is(found, "id", key) & (partitions == partition) & old].tolist():
+                forgotten.note(partition, offset, key)
         for of, rows in counted:
             of.add(int(times[rows].max(initial=-1)), int(rows.sum()))
         held.again += int((~old & ~empty).sum())
@@ -110,11 +118,13 @@ def _may_have(group: "pq.RowGroupMetaData", column: str, wanted: str) -> bool:
     return True
 
 
-def _is(batch: "pa.RecordBatch", name: str, value: str) -> NDArray[np.bool_]:
+def _is(batch: "pa.RecordBatch", name: str, value: str | bytes) -> NDArray[np.bool_]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found: NDArray[np.bool_] = pc.equal(batch.column(name), pa.scalar(value)).to_numpy(zero_copy_only=False)
+    column = batch.column(name)
+    among = pc.is_in(column, value_set=pa.array([value], column.type))  # where it is null, too, it is not
+    found: NDArray[np.bool_] = among.to_numpy(zero_copy_only=False)
     return found
 
 

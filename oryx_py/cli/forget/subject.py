@@ -1,9 +1,12 @@
 """Who is to be forgotten, what names it, and up to where it is forgotten. Pure."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
+
+import numpy as np
 
 from oryx_py.cli.forget.unreadable import has_bytes, may_have_bytes
 from oryx_py.errors import BadInteraction
@@ -58,7 +61,7 @@ class Forgotten:
     """By input partition the newest forget of a subject, also one whose idempotency key was used before.
 
     Whether layers ignore such a one depends on the window, and on what else came in it. Who takes it for a forget calls
-    too much old at worst, never too little. Told in the order of each partition's offsets, as often as one likes.
+    too much old at worst, never too little. Told in any order, as often as one likes.
 
     Args:
         subject: of whom.
@@ -70,18 +73,36 @@ class Forgotten:
     offsets: dict[int, int] = field(default_factory=dict)
     at_ms: int = -1
     """Kafka's timestamp of the newest."""
-    repeated: set[int] = field(default_factory=set)
-    """Partitions whose newest forget has the key of an earlier one, so that layers may have ignored it."""
-    _keys: dict[tuple[int, bytes], int] = field(default_factory=dict)
-    """By partition and key: the offset of the first."""
+    keys: dict[int, bytes] = field(default_factory=dict)
+    """By partition the key of the newest forget, where it has one."""
+    _told: "dict[int, tuple[array[int], array[int]]]" = field(default_factory=dict)
+    """By partition a hash of each record's key, and the record's offset: 16 bytes."""
 
     def add(self, partition: int, offset: int, at_ms: int, key: bytes | None) -> None:
         """Take one forget."""
-        repeats = bool(key) and self._keys.setdefault((partition, key or b""), offset) < offset
+        self.note(partition, offset, key)
         if partition in self.home and offset > self.offsets.get(partition, -1 << 62):
             self.offsets[partition] = offset
-            (self.repeated.add if repeats else self.repeated.discard)(partition)
+            self.keys.pop(partition, None)
+            if key:
+                self.keys[partition] = key
             self.at_ms = max(self.at_ms, at_ms)
+
+    def note(self, partition: int, offset: int, key: bytes | None) -> None:
+        """Take the key of a record that a forget could be taken to repeat: of the user, or of nobody."""
+        if key:
+            hashes, offsets = self._told.setdefault(partition, (array("q"), array("q")))
+            hashes.append(hash(key))
+            offsets.append(offset)
+
+    @property
+    def repeated(self) -> set[int]:
+        """Partitions whose newest forget has the key of an earlier record, so that layers may have ignored it."""
+        return {partition for partition, key in self.keys.items() if self._has_before(partition, hash(key))}
+
+    def _has_before(self, partition: int, key: int) -> bool:
+        hashes, offsets = (np.frombuffer(column, np.int64) for column in self._told[partition])
+        return bool(((hashes == key) & (offsets < self.offsets[partition])).any())
 
     @property
     def home(self) -> range:

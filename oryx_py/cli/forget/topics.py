@@ -8,6 +8,7 @@ import msgspec
 from oryx_py.cli.forget.finds import Finds
 from oryx_py.cli.forget.subject import Forgotten, Named, Subject, may_name
 from oryx_py.errors import BadInteraction, BadMessage
+from oryx_py.events import parse_value
 from oryx_py.messages import ItemGone, ItemVector, UserGone, UserVector, decode, partition_of
 from oryx_py.messages.inbound import id_of, read_input
 from oryx_py.ports import Clock, Consumer, Record, TopicAdmin
@@ -64,6 +65,8 @@ def scan_input(records: Iterator[Record], subject: Subject, forgotten: Forgotten
         partition = record.partition
         named = subject.named_by(record.key, record.value)
         if named is Named.NO:
+            if subject.kind == "item" and _is_nobodys(record):
+                forgotten.note(partition, record.offset, id_of(record.headers))
             continue
         if _is_forget(record, subject, forgotten):
             before = forgotten.offsets.get(partition)
@@ -72,6 +75,8 @@ def scan_input(records: Iterator[Record], subject: Subject, forgotten: Forgotten
                 finds.settle(partition)
             continue
         old = forgotten.is_old(partition, record.offset) and partition in forgotten.offsets
+        if subject.kind == "user":
+            forgotten.note(partition, record.offset, id_of(record.headers))
         finds.add(RECORDS if named is Named.YES else UNREADABLE, partition, record.timestamp_ms, old=old)
     for partition in {partition for found in finds.since.values() for partition in found} - forgotten.offsets.keys():
         finds.settle(partition)  # never forgotten here, or nobody's partition
@@ -158,6 +163,17 @@ class _State(msgspec.Struct):
 def _is_forget(record: Record, subject: Subject, forgotten: Forgotten) -> bool:
     try:
         return subject.is_forget(read_input(record.value, record.partition, forgotten.partitions))
+    except BadInteraction:
+        return False
+
+
+def _is_nobodys(record: Record) -> bool:
+    """Whether a record with a key has no user, as items' forgets have none: among such keys are compared."""
+    value = record.value or b""
+    if not record.headers or not value.lstrip(b'[" ').startswith((b",", b"null")):
+        return False
+    try:
+        return not parse_value(value).user
     except BadInteraction:
         return False
 

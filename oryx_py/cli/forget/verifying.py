@@ -252,8 +252,11 @@ def _notes(forgotten: Forgotten) -> tuple[str, ...]:
     subject, missing = forgotten.subject, [p for p in forgotten.home if p not in forgotten.offsets]
     if forgotten.repeated:
         where = ", ".join(map(str, sorted(forgotten.repeated)))
-        text = f"the newest forget in input partitions {where} has the idempotency key of an earlier one, and may have "
-        return (text + "been ignored as its repeat: if what came between them stays, forget again (`oryx forget`)",)
+        text = f"the newest forget in input partitions {where} has the idempotency key of an earlier record, "
+        return (
+            text
+            + "and may have been ignored as its repeat: if what came before it stays, forget again (`oryx forget`)",
+        )
     if len(missing) == len(forgotten.home):
         return (f"no forget of this {subject.kind} is in the input topic or the history",)
     if missing:

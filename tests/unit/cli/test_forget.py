@@ -32,7 +32,7 @@ from oryx_py.cli.forget.elsewhere import not_looked_into
 from oryx_py.cli.forget.proof import Held, Proof
 from oryx_py.cli.forget.standing import generations_until_deleted
 from oryx_py.cli.forget.subject import Forgotten, Named, Subject, may_name
-from oryx_py.cli.forget.topics import scan_items
+from oryx_py.cli.forget.topics import scan_input, scan_items
 from oryx_py.cli.forget.until import Until
 from oryx_py.cli.forget.verifying import Verifier
 from oryx_py.cli.main import app
@@ -189,7 +189,7 @@ def test_what_came_between_two_forgets_of_one_key_is_found_whether_or_not_layers
     assert not proof.proven
     assert proof.again == 0
     assert [left.what.split()[0] for left in proof.left] == ["2"], "what came between is among it"
-    assert "has the idempotency key of an earlier one" in proof.notes[0]
+    assert "has the idempotency key of an earlier record" in proof.notes[0]
     assert place.run() is Outcome.PUBLISHED
     assert (place.newest().users.find("ann") >= 0) == ignored
     place.trim()
@@ -197,6 +197,23 @@ def test_what_came_between_two_forgets_of_one_key_is_found_whether_or_not_layers
     assert bool(left) == ignored
     place.send("ann,,", id_=b"another")
     assert not place.verify().notes
+
+
+def test_keys_of_the_topic_alone_are_compared_too() -> None:
+    for line, forget, subject in (
+        ("ann,tea,1", "ann,,", Subject("user", "ann")),
+        (",jam,", ",tea,", Subject("item", "tea")),
+    ):
+        for key in (b"k", b"other"):
+            forgotten = Forgotten(subject, 1)
+            told = [(line, b"k"), (forget, key), (line, b"k")]
+            records = [
+                Record("in", 0, offset, 0, None, value.encode(), (("id", id_),))
+                for offset, (value, id_) in enumerate(told)
+            ]
+            for _ in range(2):
+                scan_input(iter(records), subject, forgotten)
+                assert forgotten.repeated == ({0} if key == b"k" else set())
 
 
 @pytest.mark.parametrize(
@@ -314,6 +331,27 @@ def test_who_was_never_forgotten_is_everywhere_and_that_is_said(place: Place) ->
 def test_who_was_never_known_is_proven_to_be_nowhere(place: Place) -> None:
     proof = place.verify("an")
     assert (proof.proven, proof.forgotten, proof.again) == (True, {}, 0)
+
+
+def test_a_forget_under_the_key_of_whatever_came_before_it_may_have_been_ignored(place: Place) -> None:
+    """Among a user's records, or among nobody's, which items' forgets are: so keys are compared."""
+    for user, key in (("dan", b"order-1"), ("eve", b"order-1"), ("fay", b"order-1")):
+        place.send(f"{user},tea,1", id_=key)
+    place.send(",jam,", id_=b"gdpr")
+    assert place.run() is Outcome.PUBLISHED
+    place.send("dan,,", id_=b"order-1")
+    place.send("eve,,", id_=b"order-2")
+    place.send(",tea,", id_=b"gdpr")
+    place.send("dan,egg,1", "bob,egg,1", id_=b"order-3")
+
+    def ignored(id_: str, kind: str = "user") -> bool:
+        return any("may have been ignored" in note for note in place.verify(id_, kind).notes)
+
+    found = [ignored("dan"), ignored("eve"), ignored("tea", "item"), ignored("jam", "item")]
+    assert found == [True, False, True, False]
+    assert place.run() is Outcome.PUBLISHED
+    place.trim()
+    assert found == [ignored("dan"), ignored("eve"), ignored("tea", "item"), ignored("jam", "item")]
 
 
 @pytest.mark.parametrize(("id_", "kind"), [("ann", "user"), ("tea", "item")])
