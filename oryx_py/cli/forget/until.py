@@ -59,15 +59,14 @@ class Until:
         """Of committed files of rows."""
         return self._kept("the next generation, before which the file is rewritten: `oryx batch --once` makes one now")
 
-    def husks(self, held: Held) -> str:
+    def husks(self) -> str:
         """Of rows in which nothing is left but who, when and under which key, as a later record may repeat it."""
         window_s = self.settings.input.dedupe_window_s
         if not window_s:
             return self._kept("the next generation, as nothing is deduplicated (input.dedupe_window_s = 0)")
         return self._kept(
-            f"a generation after {_day(held, window_s)} at the earliest, when no record is in the deduplication window "
-            f"with it any more, nor in that of a stored generation (input.dedupe_window_s = {window_s:g}; with 0 the "
-            "next generation is without it)"
+            "a generation is made with input.dedupe_window_s = 0: while it is above, as now with "
+            f"{window_s:g}, nothing takes such rows away, also when the window has passed"
         )
 
     def rubbish(self) -> str:

@@ -155,7 +155,7 @@ class Verifier:
                     self._left.append(Left(self._history.uri(path), f"{held.count:,} rows", end))
                 if husks.count:
                     what = f"{husks.count:,} rows without content: name, time and key"
-                    end = until.husks(husks) if path in known else end
+                    end = until.husks() if path in known else end
                     self._left.append(Left(self._history.uri(path), what, end))
         self._again = max(self._again, again)
         self._looked_at.append(f"{len(paths):,} files of the history")
