@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def measure(k: int, n: int) -> dict[str, float]:
 
     def build() -> None:
         fresh = Recursive(h.factors, h.prior, chosen, 1 << 31)
-        fresh._cache._slots = kept._cache._slots  # touched pages
+        fresh._cache._slots = copy(kept._cache._slots)  # touched pages
+        fresh._cache._slots._used = 0
         fresh.solve(users, h.indptr, h.indices, strengths)
 
     def renew() -> None:
