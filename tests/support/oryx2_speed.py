@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from oryx_py.adapters.clock import SystemClock
 from oryx_py.config import load
 from oryx_py.numerics.objective import Objective
 from oryx_py.ports import Consumer, EndOfPartition, Producer, Record, TopicAdmin, TopicSpec
+from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
 from speed_layer.oryx2.assembly import assemble_oryx2
 from speed_layer.oryx2.layer import Oryx2SpeedLayer
 from speed_layer.telemetry.metrics import Metrics
 from tests.support.oryx2 import pmml, up
 from tests.support.oryx_rule import Vectors
 
-__all__ = ["IMPLICIT", "K", "Oryx2World", "random_vectors"]
+__all__ = ["IMPLICIT", "K", "Oryx2World", "fake_oryx2_world", "random_vectors"]
 
 K = 3
 IMPLICIT = Objective.mllib_implicit(lambda_=0.1, alpha=2.0)
@@ -154,3 +156,20 @@ class Oryx2World:
 
     def _update(self, key: bytes, value: bytes) -> None:
         self.producer.send(self.settings.update.topic, value, key=key, partition=0)
+
+
+@contextmanager
+def fake_oryx2_world(folder: Path, log: FakeLog, *, partitions: int = 1) -> Iterator[Oryx2World]:
+    """A world on a broker in memory."""
+    producer = FakeProducer(log)
+    made = Oryx2World(
+        folder,
+        "oryx2",
+        admin=FakeAdmin(log),
+        producer=producer,
+        new_consumer=lambda group: FakeConsumer(log, group),
+        partitions=partitions,
+    )
+    yield made
+    made.close()
+    producer.close()

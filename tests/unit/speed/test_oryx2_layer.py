@@ -8,10 +8,10 @@ import pytest
 
 from oryx_py.events import Interaction, parse_value
 from oryx_py.numerics.objective import Objective
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
+from oryx_py.testing.fake_log import FakeLog
 from speed_layer.publishing.outbox import Interrupted
 from tests.support.oryx2 import write_model
-from tests.support.oryx2_speed import IMPLICIT, K, Oryx2World, random_vectors
+from tests.support.oryx2_speed import IMPLICIT, K, Oryx2World, fake_oryx2_world, random_vectors
 from tests.support.oryx_rule import Vectors, formula
 
 USERS, ITEMS = random_vectors("abcde", 1), random_vectors("pqrst", 2)
@@ -19,18 +19,8 @@ USERS, ITEMS = random_vectors("abcde", 1), random_vectors("pqrst", 2)
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Oryx2World]:
-    log = FakeLog()
-    producer = FakeProducer(log)
-    made = Oryx2World(
-        tmp_path,
-        "oryx2",
-        admin=FakeAdmin(log),
-        producer=producer,
-        new_consumer=lambda group: FakeConsumer(log, group),
-    )
-    yield made
-    made.close()
-    producer.close()
+    with fake_oryx2_world(tmp_path, FakeLog()) as made:
+        yield made
 
 
 def parsed(*lines: str) -> list[Interaction]:

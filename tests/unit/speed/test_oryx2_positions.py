@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from oryx_py.testing.fake_log import FakeAdmin, FakeConsumer, FakeLog, FakeProducer
-from tests.support.oryx2_speed import Oryx2World, random_vectors
+from oryx_py.testing.fake_log import FakeLog
+from tests.support.oryx2_speed import Oryx2World, fake_oryx2_world, random_vectors
 
 USERS, ITEMS = random_vectors("abcde", 1), random_vectors("pqrst", 2)
 
@@ -20,19 +20,9 @@ def log() -> FakeLog:
 
 @pytest.fixture
 def world(tmp_path: Path, log: FakeLog) -> Iterator[Oryx2World]:
-    producer = FakeProducer(log)
-    made = Oryx2World(
-        tmp_path,
-        "oryx2",
-        admin=FakeAdmin(log),
-        producer=producer,
-        new_consumer=lambda group: FakeConsumer(log, group),
-        partitions=2,
-    )
-    made.publish(USERS, ITEMS)
-    yield made
-    made.close()
-    producer.close()
+    with fake_oryx2_world(tmp_path, log, partitions=2) as made:
+        made.publish(USERS, ITEMS)
+        yield made
 
 
 def warnings_of_a_start(world: Oryx2World) -> list[dict[str, Any]]:
